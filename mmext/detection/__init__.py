@@ -1,0 +1,1 @@
+"""Detection parts. Host: mmdet. The papers are listed in :mod:`mmext.detection.papers`."""

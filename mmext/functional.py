@@ -1,0 +1,50 @@
+"""Small tensor functions that several parts share. They need torch alone."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+def reduce_loss(
+    loss: Float[Tensor, " N"],
+    weight: Float[Tensor, " N"] | None = None,
+    *,
+    reduction: str = "mean",
+    avg_factor: int | float | Tensor | None = None,
+) -> Float[Tensor, "..."]:
+    """Weight one loss value per sample and reduce them as OpenMMLab does.
+
+    Args:
+        loss: one value per sample.
+        weight: one factor per sample.
+        reduction: ``none`` keeps the samples, ``mean`` divides by ``avg_factor`` (by the number of
+            samples without one), ``sum`` adds up.
+        avg_factor: what ``mean`` divides by, for example the number of positives over all ranks.
+
+    Returns:
+        A vector of N values for ``none``, else a scalar. An empty ``loss`` gives 0 that keeps its graph,
+        where a plain mean would give NaN.
+
+    Raises:
+        ValueError: an unknown ``reduction``, or ``avg_factor`` together with ``sum``.
+
+    Example:
+        >>> reduce_loss(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 0.5]), avg_factor=2)
+        tensor(1.2500)
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
+    if weight is not None:
+        loss = loss * weight
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        if avg_factor is not None:
+            raise ValueError("avg_factor goes with reduction='mean', got 'sum'; leave one of them out")
+        return loss.sum()
+    if avg_factor is None:
+        return loss.sum() / max(loss.numel(), 1)
+    # The same epsilon as in the hosts, so that switching a loss to ours changes no number.
+    return loss.sum() / (avg_factor + torch.finfo(torch.float32).eps)

@@ -1,0 +1,104 @@
+"""Registries of scope ``mmext`` that load a task only when one of its parts is asked for.
+
+Each registry is a child of mmengine's root of the same name, so ``type="mmext.GFLHead"`` resolves from
+any default scope, with stock tools, with and without ``custom_imports``: mmengine imports this module
+by itself when it meets the scope for the first time.
+
+A host takes seconds and hundreds of megabytes to import, and a broken host must not break a task that
+does not need it. So a look-up loads the current default scope's task first and the others only while
+the name is still missing; what went wrong on the way is told only if nobody knew the name.
+"""
+
+import difflib
+import importlib
+import traceback
+
+from mmengine import registry as root
+from mmengine.registry import DefaultScope, Registry
+
+TASKS = {"detection": "mmdet"}
+"""The one table: a folder of mmext, and the scope (also the import name) of its host."""
+
+_failures: dict[str, BaseException] = {}
+
+
+def load_task(task: str) -> None:
+    """Import ``mmext.<task>.papers`` once; keep the error for later if its host is missing or broken."""
+    if task in _failures:
+        return  # a half-imported host fails differently the second time; the first error is the true one
+    try:
+        importlib.import_module(f"mmext.{task}.papers")
+    except Exception as error:  # any error of a host's import: it concerns only those who need that host
+        _failures[task] = error
+
+
+def tasks_in_order() -> list[str]:
+    """All tasks, the one of the current default scope first."""
+    scope = DefaultScope.get_current_instance()
+    current = scope.scope_name if scope is not None else None
+    return sorted(TASKS, key=lambda task: TASKS[task] != current)
+
+
+class TaskRegistry(Registry):
+    """A registry of scope ``mmext`` that imports tasks one by one until it knows the name."""
+
+    def get(self, key: str) -> type | None:
+        """Return the class registered as ``key``, loading tasks as needed.
+
+        Raises:
+            ImportError: nobody knows the name, and at least one task could not be loaded.
+        """
+        scope, name = self.split_scope_key(key)
+        if scope not in (None, self.scope):
+            return super().get(key)
+        for task in tasks_in_order():
+            if name in self.module_dict:
+                break
+            load_task(task)
+        # An unscoped name may belong to mmengine's root, which super() searches next.
+        found = super().get(name)
+        if found is None and _failures:
+            raise ImportError(self._not_found(name)) from next(iter(_failures.values()))
+        return found
+
+    def _not_found(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self.module_dict, n=3)
+        reasons = "; ".join(
+            f"mmext.{task} needs {TASKS[task]}: {traceback.format_exception_only(error)[-1].strip()}"
+            for task, error in _failures.items()
+        )
+        return (
+            f"mmext.{name} was not found among the parts that could be loaded"
+            + (f" (did you mean mmext.{near[0]}?)" if near else "")
+            + f". Not loaded: {reasons}. Install the hosts with pip install 'mmext[openmmlab]', "
+            "or run python tools/doctor.py, which names the cure."
+        )
+
+
+def _child(parent: Registry) -> TaskRegistry:
+    return TaskRegistry(parent.name, parent=parent, scope="mmext")
+
+
+MODELS = _child(root.MODELS)
+TASK_UTILS = _child(root.TASK_UTILS)
+DATASETS = _child(root.DATASETS)
+TRANSFORMS = _child(root.TRANSFORMS)
+METRICS = _child(root.METRICS)
+HOOKS = _child(root.HOOKS)
+LOOPS = _child(root.LOOPS)
+OPTIMIZERS = _child(root.OPTIMIZERS)
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS)
+OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS)
+
+ALL = (
+    MODELS,
+    TASK_UTILS,
+    DATASETS,
+    TRANSFORMS,
+    METRICS,
+    HOOKS,
+    LOOPS,
+    OPTIMIZERS,
+    OPTIM_WRAPPERS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
+)
