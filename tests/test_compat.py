@@ -1,0 +1,258 @@
+"""Each repair in a fresh process: its effect, undo, switched off, and not needed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fresh_process import BLOCK, run
+
+TOY = """
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+import numpy as np
+
+class Toy(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(2, 1)
+    def forward(self, x, mode):
+        return dict(loss=self.fc(x).square().mean()) if mode == "loss" else [self.fc(x)]
+
+class Half(BaseMetric):
+    default_prefix = "toy"
+    def process(self, batch, samples):
+        self.results.append(1)
+    def compute_metrics(self, results):
+        return dict(acc=np.float64(0.5))  # becomes the best score, a numpy scalar in the message hub
+
+def loader():
+    return dict(batch_size=2, dataset=[torch.ones(2) * i for i in range(4)],
+                collate_fn=lambda batch: dict(x=torch.stack(batch)),
+                sampler=dict(type="DefaultSampler", shuffle=False))
+
+def runner(work_dir, epochs, **more):
+    return Runner(
+        model=Toy(), work_dir=work_dir, train_dataloader=loader(), val_dataloader=loader(),
+        val_evaluator=[Half()], val_cfg=dict(), optim_wrapper=dict(optimizer=dict(type="AdamW", lr=0.1)),
+        param_scheduler=[dict(type="LinearLR", start_factor=0.1, by_epoch=False, end=3),
+                         dict(type="CosineAnnealingLR", T_max=4)],
+        train_cfg=dict(by_epoch=True, max_epochs=epochs), custom_hooks=[dict(type="EMAHook")],
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", save_best="toy/acc")), **more)
+"""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real checkpoint: two epochs with optimizer, schedulers, EMA, message hub and a best score."""
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "toy.py").write_text(TOY)
+    run("import toy; toy.runner('wd', 2).train()", cwd=folder)
+    return folder / "wd" / "epoch_2.pth"
+
+
+def test_import_needs_no_torch_no_numpy_and_no_host(tmp_path: Path) -> None:
+    run(
+        BLOCK
+        + """
+sys.meta_path.insert(0, Block("torch", "numpy", "mmengine", "mmcv", "mmdet", "mmseg", "mmaction"))
+import mmext
+assert mmext.__version__
+assert set(mmext.compat.state().values()) == {"waiting"}
+assert not any(repair.needed() for repair in mmext.compat.REPAIRS)
+mmext.compat.undo()
+""",
+        cwd=tmp_path,
+    )
+
+
+def test_import_loads_neither_torch_nor_a_host_and_is_idempotent(tmp_path: Path) -> None:
+    run(
+        """
+        import sys
+        import mmext
+        assert not {"torch", "numpy", "mmengine", "mmcv", "mmdet", "mmseg", "mmaction"} & set(sys.modules)
+        finders = len(sys.meta_path)
+        mmext.compat.repair()
+        assert len(sys.meta_path) == finders
+        mmext.compat.undo()
+        assert len(sys.meta_path) == finders - 1 and mmext.compat.state() == {}
+        """,
+        cwd=tmp_path,
+    )
+
+
+def test_drn_and_numpy_repairs_make_mmaction_importable(tmp_path: Path) -> None:
+    run(
+        """
+        import mmext, sys
+        import mmaction.models, numpy
+        state = mmext.compat.state()
+        assert state["mmaction_drn"] == "applied", state
+        from mmaction.models.localizers import DRN
+        try:
+            DRN()
+        except NotImplementedError as error:
+            assert "source tree" in str(error)
+        else:
+            raise AssertionError("the stand-in must not pretend to work")
+        assert numpy.in1d([[1, 2], [3, 2]], [2]).tolist() == [False, True, False, True]
+        assert numpy.trapz([0.0, 1.0, 0.0]) == 1.0 and numpy.Inf == float("inf") and numpy.long(3) == 3
+        had = {name: hasattr(numpy, name) for name in ("float", "Inf", "in1d", "trapz")}
+        mmext.compat.undo()
+        assert "mmaction.models.localizers.drn" not in sys.modules
+        if state["numpy_names"] == "applied":
+            assert all(had.values()) and not hasattr(numpy, "float")
+        mmext.compat.repair()
+        again = mmext.compat.state()
+        assert again["mmaction_drn"] == "applied" and again["numpy_names"] == state["numpy_names"]
+        """,
+        cwd=tmp_path,
+    )
+
+
+def test_without_the_drn_repair_mmaction_fails(tmp_path: Path) -> None:
+    out = run(
+        """
+        import mmext
+        try:
+            import mmaction.models
+        except ModuleNotFoundError as error:
+            print(error, mmext.compat.state())
+        import numpy
+        """,
+        cwd=tmp_path,
+        MMEXT_COMPAT="mmaction_drn",
+    )
+    assert "mmaction.models.localizers.drn" in out
+    assert "'mmaction_drn': 'switched off'" in out
+
+
+def test_drn_repair_stays_away_from_a_complete_mmaction(tmp_path: Path) -> None:
+    drn = tmp_path / "mmaction" / "models" / "localizers" / "drn"
+    drn.mkdir(parents=True)
+    for folder in (tmp_path / "mmaction", tmp_path / "mmaction" / "models", drn.parent):
+        (folder / "__init__.py").touch()
+    (drn / "drn.py").write_text("class DRN: real = True\n")
+    run(
+        """
+        import mmext
+        from mmaction.models.localizers.drn.drn import DRN
+        assert DRN.real and mmext.compat.state()["mmaction_drn"] == "not needed"
+        """,
+        cwd=tmp_path,
+    )
+
+
+def test_numpy_names_that_exist_are_left_alone(tmp_path: Path) -> None:
+    run(
+        """
+        import numpy
+        numpy.Inf = mine = object()
+        import mmext.compat as compat
+        repair = next(one for one in compat.REPAIRS if one.name == "numpy_names")
+        repair.apply()
+        assert numpy.Inf is mine
+        repair.undo()
+        assert numpy.Inf is mine
+        for name in ("float", "long", "Inf", "in1d", "trapz"):
+            if not hasattr(numpy, name):
+                setattr(numpy, name, mine)
+        assert not repair.needed()
+        """,
+        cwd=tmp_path,
+    )
+
+
+@pytest.mark.parametrize("first", ["import mmext, toy", "import toy, mmext", "import torch, mmext, toy"])
+def test_runner_resumes_in_any_order_of_imports(checkpoint: Path, first: str) -> None:
+    out = run(
+        f"""
+        {first}
+        runner = toy.runner("wd", 3, resume=True, load_from={str(checkpoint)!r})
+        runner.train()
+        print("reached", runner.iter, runner.epoch)
+        buffer = runner.message_hub.get_scalar("train/loss")
+        assert len(buffer.data[0]) == 6 and buffer.min() <= buffer.mean()
+        """,
+        cwd=checkpoint.parents[1],
+    )
+    assert "reached 6 3" in out
+
+
+def test_resume_is_refused_without_the_repair_and_after_undo(checkpoint: Path) -> None:
+    code = f"""
+        import pickle, mmext
+        from mmengine.runner.checkpoint import _load_checkpoint
+        {{}}
+        try:
+            _load_checkpoint({str(checkpoint)!r})
+        except pickle.UnpicklingError as error:
+            print("refused", "HistoryBuffer" in str(error))
+    """
+    undone = f"assert _load_checkpoint({str(checkpoint)!r})['meta']['iter'] == 4; mmext.compat.undo()"
+    assert "refused True" in run(code.format(undone), cwd=checkpoint.parent)
+    assert "refused True" in run(code.format(""), cwd=checkpoint.parent, MMEXT_COMPAT="off")
+
+
+def test_poisoned_checkpoints_are_still_refused_and_run_nothing(checkpoint: Path) -> None:
+    run(
+        """
+        import builtins, os, pickle
+        import torch, mmext
+        from mmengine.logging import HistoryBuffer
+        from mmengine.runner.checkpoint import _load_checkpoint
+        assert mmext.compat.state()["resume_weights_only"] == "applied"
+
+        class Calls:
+            def __init__(self, function, *args):
+                self.args = (function, args)
+            def __reduce__(self):
+                return self.args
+
+        poisons = [
+            Calls(os.system, "touch canary"),
+            Calls(getattr, Calls(__import__, "os"), "system"),
+            Calls(getattr, HistoryBuffer, "__init__"),
+            Calls(getattr, HistoryBuffer, "register_statistics"),
+            Calls(exec, "open('canary', 'w')"),
+        ]
+        for poison in poisons:
+            torch.save(dict(state_dict={}, meta=poison), "poisoned.pth")
+            try:
+                _load_checkpoint("poisoned.pth")
+            except pickle.UnpicklingError:
+                pass
+            else:
+                raise AssertionError(f"loaded {poison.args}")
+        assert not os.path.exists("canary")
+        """,
+        cwd=checkpoint.parent,
+    )
+
+
+def test_undo_keeps_what_others_allowed(tmp_path: Path) -> None:
+    run(
+        """
+        import numpy, torch
+        from torch.serialization import add_safe_globals, get_safe_globals
+        class Mine: pass
+        add_safe_globals([numpy.ndarray, Mine])
+        import mmext, mmengine.runner
+        from mmengine.logging import HistoryBuffer
+        before = set(get_safe_globals())
+        assert HistoryBuffer in before
+        mmext.compat.undo()
+        after = set(get_safe_globals())
+        assert {numpy.ndarray, Mine} <= after < before
+        assert not [one for one in after if "mmengine" in one.__module__ or "numpy.dtypes" in one.__module__]
+        """,
+        cwd=tmp_path,
+    )
+
+
+def test_a_misspelt_switch_is_named(tmp_path: Path) -> None:
+    out = run("import mmext; print(mmext.compat.state())", cwd=tmp_path, MMEXT_COMPAT="numpy_name")
+    assert "numpy_name, which is no repair" in out
+    assert "switched off" not in out
