@@ -1,0 +1,1 @@
+"""What surrounds training: launching, checking inputs, checkpoints. Host: mmengine."""
