@@ -1,0 +1,24 @@
+"""GFL finds tree crowns: real photographs, a real detector, minutes on a CPU."""
+
+_base_ = [
+    "../../_base_/models/gfl_mobilenet-v2_fpn.py",
+    "../../_base_/datasets/trees_detection.py",
+    "../../_base_/schedules/adamw_200i.py",
+    "../../_base_/runtime.py",
+]
+
+model = dict(
+    bbox_head=dict(
+        type="mmext.GFLHead",
+        num_classes=1,
+        loss_cls=dict(type="mmext.QualityFocalLoss"),
+        loss_dfl=dict(type="mmext.DistributionFocalLoss"),
+    )
+)
+
+# The schedule counts iterations, so logs and checkpoints do too.
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=1),
+)
+log_processor = dict(by_epoch=False, window_size=10)
