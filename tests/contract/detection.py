@@ -1,0 +1,57 @@
+"""How the contract suite drives mmdet: build a model from a config, make a batch, take the loss."""
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+
+def build(path) -> nn.Module:
+    """The model of a config with the weights it is initialised with, but no file of pretrained ones."""
+    cfg = Config.fromfile(path)
+    init_default_scope(cfg.default_scope)
+    cfg.model.backbone.init_cfg = None
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    return model.train()
+
+
+def batch(counts, size=(96, 128), *, ignored=False, num_classes=1, seed=0) -> dict:
+    """Random images with that many random boxes each, as a data loader gives them."""
+    g = torch.Generator().manual_seed(seed)
+    height, width = size
+    samples = []
+    for count in counts:
+        extent = torch.rand(count, 2, generator=g) * 30 + 10
+        corner = torch.rand(count, 2, generator=g) * (torch.tensor([width, height]) - extent)
+        boxes = InstanceData(
+            bboxes=torch.cat([corner, corner + extent], 1),
+            labels=torch.randint(0, num_classes, (count,), generator=g),
+        )
+        none = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+        sample = DetDataSample(
+            metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=len(samples))
+        )
+        sample.gt_instances, sample.ignored_instances = (none, boxes) if ignored else (boxes, none)
+        samples.append(sample)
+    images = [torch.randint(0, 256, (3, *size), generator=g, dtype=torch.uint8) for _ in counts]
+    return dict(inputs=images, data_samples=samples)
+
+
+def loss(model: nn.Module, data: dict) -> Tensor:
+    """The sum that is trained on."""
+    raw = model(**model.data_preprocessor(data, training=True), mode="loss")
+    return model.parse_losses(raw)[0]
+
+
+def predictions(model: nn.Module, data: dict) -> list[Tensor]:
+    """Boxes and scores of each image."""
+    model.eval()
+    with torch.no_grad():
+        results = model(**model.data_preprocessor(data), mode="predict")
+    model.train()
+    return [x for r in results for x in (r.pred_instances.bboxes, r.pred_instances.scores)]

@@ -1,0 +1,67 @@
+"""What the contract suite checks: every part in the registry, and a small config that uses it.
+
+Nothing is listed here. A part is what a registry of mmext holds from a task's folder; its small config is the first
+``configs/**/*_trees.py`` or ``*_stamps.py`` whose text names it.
+"""
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from mmext import registry
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("trees", "stamps")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A registered class and where the things that belong to it lie."""
+
+    name: str
+    cls: type
+
+    @property
+    def paper(self) -> tuple[str, ...]:
+        """Path of the paper below mmext, for example ("detection", "gfl")."""
+        return tuple(self.cls.__module__.split(".")[1:3])
+
+    @property
+    def card(self) -> str:
+        """Docstring of the paper's file or package."""
+        path = ROOT.joinpath("mmext", *self.paper)
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        return ast.get_docstring(ast.parse(path.read_text())) or ""
+
+    @property
+    def configs(self) -> list[Path]:
+        found = sorted(ROOT.glob("configs/**/*.py"))
+        return [path for path in found if f'"mmext.{self.name}"' in path.read_text()]
+
+    @property
+    def small_configs(self) -> list[Path]:
+        return [path for path in self.configs if path.stem.endswith(SMALL)]
+
+
+@cache
+def all_parts() -> tuple[Part, ...]:
+    """Every part of every task; a task that does not load is an error here."""
+    for task in registry.TASKS:
+        registry.load_task(task)
+    assert not registry._failures, registry._failures
+    return tuple(
+        Part(name, cls)
+        for table in registry.ALL
+        for name, cls in table.module_dict.items()
+        if cls.__module__.split(".")[1] in registry.TASKS
+    )
+
+
+def small_configs() -> list[Path]:
+    """The small configs that together use every part, each once."""
+    return sorted({part.small_configs[0] for part in all_parts() if part.small_configs})
+
+
+def name_of(path: Path) -> str:
+    return path.stem
