@@ -1,0 +1,148 @@
+"""Read checkpoints safely, and say in a sentence what is wrong with one.
+
+Safe     torch's ``weights_only`` reader: a file that wants to run code is refused before anything runs.
+         mmext.compat lets it read the harmless history that mmengine saves.
+Strict   mmengine loads whatever fits and logs the rest, so a wrong checkpoint tests as a bad model. Here
+         it is refused unless asked for.
+"""
+
+import logging
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import checkpoint as _  # noqa: F401  its import makes mmext.compat extend torch's list
+from torch import nn
+
+from mmext.engine.coco import some
+from mmext.engine.errors import BadInputError
+
+UNREADABLE = (RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile)
+"""What torch raises for files that are cut off or something else."""
+
+MODULE_PREFIX = re.compile(r"^module\.")
+"""What a distributed wrapper puts before each key; mmengine strips it too."""
+
+
+def read(file: str | Path) -> dict[str, Any]:
+    """Load a checkpoint on the CPU.
+
+    Raises:
+        BadInputError: it is not there, empty, cut off, no checkpoint, or wants to run code.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise BadInputError(
+            f"{file}: not found, expected a checkpoint (.pth) there; check the path, or train first"
+        )
+    if path.stat().st_size == 0:
+        raise BadInputError(f"{file}: expected a checkpoint, got an empty file; copy it again")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        OSError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise BadInputError(_why_unreadable(file, path, error)) from None
+    weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
+    if not isinstance(weights, Mapping) or not any(torch.is_tensor(value) for value in weights.values()):
+        got = _describe(checkpoint)
+        raise BadInputError(f"{file}: expected a checkpoint with a state_dict of tensors, got {got}")
+    return checkpoint
+
+
+def check_resumable(file: str | Path) -> None:
+    """Refuse checkpoints that training cannot go on from.
+
+    Raises:
+        BadInputError: see :func:`read`; or it has weights only, or a config that mmengine would run.
+    """
+    checkpoint = read(file)
+    meta = checkpoint.get("meta")
+    missing = [key for key in ("meta", "message_hub", "optimizer") if key not in checkpoint]
+    if missing or not isinstance(meta, Mapping) or "iter" not in meta:
+        raise BadInputError(
+            f"{file}: expected one to resume from, got one without {some(missing or ['meta.iter'])}; "
+            "start from its weights with --cfg-options load_from=FILE instead of --resume"
+        )
+    if "config" in meta:
+        raise BadInputError(
+            f"{file}: expected no meta.config, which mmengine does not save but would run as Python when it "
+            "resumes, got one; start from its weights with --cfg-options load_from=FILE instead of --resume"
+        )
+
+
+def check_fits(file: str | Path, model: nn.Module, *, strict: bool = True) -> None:
+    """Compare a checkpoint's weights with the model that is to load them.
+
+    Args:
+        file: the checkpoint.
+        model: as built from the config, possibly wrapped.
+        strict: whether to refuse weights that do not match; else they are logged.
+
+    Raises:
+        BadInputError: see :func:`read`; or names or shapes differ.
+    """
+    checkpoint = read(file)
+    weights = checkpoint.get("state_dict", checkpoint)
+    weights = {MODULE_PREFIX.sub("", key): value for key, value in weights.items() if torch.is_tensor(value)}
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = cast(nn.Module, model.module)
+    own = model.state_dict()
+    reshaped = [
+        f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
+        for key, value in weights.items()
+        if key in own and own[key].shape != value.shape
+    ]
+    # Loading tells more than comparing names, since parts may rename old keys while they load.
+    odd_shape = {line.split(" ")[0] for line in reshaped}
+    result = model.load_state_dict({k: v for k, v in weights.items() if k not in odd_shape}, strict=False)
+    missing = [k for k in result.missing_keys if k not in odd_shape and "num_batches_tracked" not in k]
+    troubles = [
+        f"{len(keys)} {what} ({some(keys, 3)})"
+        for what, keys in (
+            ("missing", missing),
+            ("unexpected", result.unexpected_keys),
+            ("of another shape", reshaped),
+        )
+        if keys
+    ]
+    if not troubles:
+        return
+    message = f"{file}: expected the {len(own)} weights of this config's model, got {', '.join(troubles)}"
+    if strict:
+        raise BadInputError(
+            f"{message}; use the config that it was trained with, or --no-strict to load what fits"
+        )
+    print_log(f"{message}; loading what fits", logger="current", level=logging.WARNING)
+
+
+def _why_unreadable(file: str | Path, path: Path, error: Exception) -> str:
+    head = path.open("rb").read(4)
+    if re.search("GLOBAL|do not trust|unrecognized function|allowlisted", str(error)):
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        what = asked[1] if asked else "something else"
+        return (
+            f"{file}: refused before anything of it ran, expected weights and numbers, got a use of {what}; "
+            "get it from a source that you trust, saved as weights alone"
+        )
+    if head == b"PK\x03\x04":
+        return f"{file}: expected a whole checkpoint, got one that is cut off or damaged; copy it again"
+    return f"{file}: expected what torch.save wrote, got a file that starts with {head!r}; check the path"
+
+
+def _describe(checkpoint: object) -> str:
+    if isinstance(checkpoint, Mapping):
+        return f"a dict with the keys {some(map(str, checkpoint))}"
+    return f"a {type(checkpoint).__name__}"
