@@ -1,0 +1,88 @@
+"""Prove that an environment works: run an op of mmcv, and build a model of each host.
+
+Building from source "succeeds" without the ops, and a host may be installed but not importable, so the
+set-up ends with this. Run ``python tools/prove.py`` in any environment; ``--without mmaction`` omits a host.
+"""
+
+import argparse
+import importlib
+import warnings
+from typing import Any
+
+import torch
+
+import mmext
+
+Config = dict[str, Any]
+
+RESNET: Config = dict(type="ResNet", depth=18, num_stages=4, out_indices=(0, 1, 2, 3))
+MODELS: dict[str, Config] = {
+    "mmdet": dict(
+        type="GFL",
+        backbone=RESNET,
+        neck=dict(type="FPN", in_channels=[64, 128, 256, 512], out_channels=32, num_outs=5),
+        bbox_head=dict(
+            type="GFLHead",
+            num_classes=1,
+            in_channels=32,
+            feat_channels=32,
+            stacked_convs=1,
+            anchor_generator=dict(
+                type="AnchorGenerator",
+                ratios=[1.0],
+                octave_base_scale=4,
+                scales_per_octave=1,
+                strides=[4, 8, 16, 32, 64],
+            ),
+        ),
+    ),
+    "mmseg": dict(
+        type="EncoderDecoder",
+        backbone={**RESNET, "type": "ResNetV1c"},
+        decode_head=dict(type="FCNHead", num_classes=2, in_channels=512, in_index=3, channels=32),
+    ),
+    "mmaction": dict(
+        type="Recognizer2D",
+        data_preprocessor=dict(type="mmaction.ActionDataPreprocessor"),
+        backbone=dict(type="ResNet", depth=18, norm_eval=False),
+        cls_head=dict(type="TSNHead", num_classes=2, in_channels=512),
+    ),
+}
+"""A small model of each host, under the host's import name."""
+
+
+def run_op(device: str) -> None:
+    """Suppress the second of two boxes that overlap, with mmcv's compiled op."""
+    from mmcv.ops import nms
+
+    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]], device=device)
+    _, kept = nms(boxes, torch.tensor([0.9, 0.8, 0.7], device=device), iou_threshold=0.5)
+    if kept.tolist() != [0, 2]:
+        raise RuntimeError(f"mmcv's nms on {device} must keep boxes [0, 2], got {kept.tolist()}")
+
+
+def build(host: str) -> int:
+    """Build the small model of a host and count its parameters."""
+    importlib.import_module(f"{host}.models")
+    model = importlib.import_module(f"{host}.registry").MODELS.build(MODELS[host])
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def main() -> None:
+    """Run every proof and print what was seen; the first failure ends it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--without", action="append", default=[], choices=MODELS, help="leave out this host")
+    parser.add_argument("--cuda", action="store_true", help="run the op on the GPU too")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")  # the hosts warn about their own code
+    for device in ("cpu", "cuda") if args.cuda else ("cpu",):
+        run_op(device)
+        print(f"  mmcv's nms runs on {device}")
+    for host in MODELS:
+        if host not in args.without:
+            print(f"  {host} builds a model of {build(host) / 1e6:.1f} million parameters")
+    print(f"  mmext {mmext.__version__} on torch {torch.__version__}")
+
+
+if __name__ == "__main__":
+    main()
