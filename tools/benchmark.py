@@ -1,0 +1,132 @@
+"""Ours against upstream's on the same weights and inputs: time, bytes, operators, FLOPs, peak memory.
+
+    python tools/benchmark.py                 every row
+    python tools/benchmark.py gfl/qfl         one row
+    python tools/benchmark.py --json out.json
+
+Each measurement is a process of its own with one thread; the two sides take turns, and what is printed
+is the ratio of medians. Times on a shared machine lie: run nothing beside it and trust ratios only.
+Bytes, operators and FLOPs are exact; the tests assert them. Rows live in ``tools/benchmarks/``.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROWS = {  # row: module of tools/benchmarks with a function of that name
+    "gfl/qfl": "gfl",
+    "gfl/dfl": "gfl",
+    "gfl/loss_by_feat": "gfl",
+    "gfl/predict": "gfl",
+}
+SIDES = ("ours", "upstream")
+COLUMNS = {  # key: heading, factor to the printed unit
+    "seconds": ("ms", 1e3),
+    "kept_bytes": ("kept MB", 1e-6),
+    "operators": ("operators", 1),
+    "flops": ("MFLOP", 1e-6),
+    "peak_bytes": ("extra peak MB", 1e-6),
+}
+
+
+def main() -> None:
+    """Measure the chosen rows and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("rows", nargs="*", metavar="row", help=f"any of {', '.join(ROWS)}; default: all")
+    parser.add_argument("--turns", type=int, default=3, help="processes a side (default 3)")
+    parser.add_argument("--repeats", type=int, default=15, help="timed calls a process (default 15)")
+    parser.add_argument("--json", type=Path, help="write the numbers here as well")
+    parser.add_argument("--measure", choices=SIDES, help=argparse.SUPPRESS)  # the inner process
+    args = parser.parse_args()
+    if unknown := set(args.rows) - set(ROWS):
+        parser.error(f"unknown row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    if args.measure:
+        print(json.dumps(measure(args.rows[0], args.measure, args.repeats)))
+        return
+    results = {row: take_turns(row, args.turns, args.repeats) for row in args.rows or ROWS}
+    print(table(results))
+    if args.json:
+        args.json.write_text(json.dumps(dict(machine=machine(), rows=results), indent=1) + "\n")
+
+
+def take_turns(row: str, turns: int, repeats: int) -> dict[str, dict[str, float]]:
+    """Median of each number over alternating processes."""
+    found: dict[str, list[dict]] = {side: [] for side in SIDES}
+    for _ in range(turns):
+        for side in SIDES:
+            command = [sys.executable, __file__, row, "--measure", side, "--repeats", str(repeats)]
+            env = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+            done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
+            found[side].append(json.loads(done.stdout.splitlines()[-1]))
+    return {
+        side: {key: statistics.median(r[key] for r in runs) for key in COLUMNS}
+        for side, runs in found.items()
+    }
+
+
+def measure(row: str, side: str, repeats: int) -> dict[str, float]:
+    """One side of one row, in this process."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    import torch
+
+    from mmext.engine.measure import bytes_kept_for_backward, flops, num_operators
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    case = getattr(importlib.import_module(f"benchmarks.{ROWS[row]}"), row.split("/")[1])(side)
+    baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    case.run()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - baseline
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        case.run()
+        seconds.append(time.perf_counter() - start)
+    return dict(
+        seconds=statistics.median(seconds),
+        kept_bytes=bytes_kept_for_backward(case.forward),
+        operators=num_operators(case.run),
+        flops=flops(case.run),
+        peak_bytes=peak * 1024,  # Linux counts in KiB
+    )
+
+
+def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
+    """A Markdown table: ours, upstream and their ratio, row by row."""
+    heads = [f"{name} ours / upstream = ratio" for name, _ in COLUMNS.values()]
+    lines = ["| row | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for row, sides in results.items():
+        cells = [cell(sides["ours"][key], sides["upstream"][key], unit) for key, (_, unit) in COLUMNS.items()]
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def cell(ours: float, upstream: float, unit: float) -> str:
+    """``1.2 / 2.4 = 0.50``, or a dash where neither side has any."""
+    if not ours and not upstream:
+        return "-"
+    ratio = f"{ours / upstream:.2f}" if upstream else "∞"
+    return f"{ours * unit:,.4g} / {upstream * unit:,.4g} = {ratio}"
+
+
+def machine() -> dict[str, str]:
+    """What the numbers were taken on."""
+    import torch
+
+    return dict(
+        processor=platform.machine(), python=platform.python_version(), torch=torch.__version__, threads="1"
+    )
+
+
+if __name__ == "__main__":
+    main()
