@@ -24,6 +24,14 @@ ROUNDING_PX = 1.0
 """How far a box may reach over the border: tools round to whole pixels."""
 
 
+KEYS = {
+    "images": ("id", "file_name", "width", "height"),
+    "categories": ("id", "name"),
+    "annotations": ("id", "image_id", "category_id", "bbox", "area"),
+}
+"""What mmdet reads of each entry."""
+
+
 @dataclass
 class Report:
     """What was found in one annotation file."""
@@ -49,7 +57,7 @@ def read_coco(file: str, cure: str) -> dict[str, Any]:
     """Parse a COCO file; ``cure`` is what the error tells people to do.
 
     Raises:
-        BadInputError: it is no JSON, or lacks one of the three lists.
+        BadInputError: it is no JSON, or lacks a list or a key that mmdet reads.
     """
     try:
         coco = json.loads(Path(file).read_bytes())
@@ -62,6 +70,20 @@ def read_coco(file: str, cure: str) -> dict[str, Any]:
     if missing:
         raise BadInputError(
             f"{file}: expected a COCO file, got one without a list of {', '.join(missing)}; {cure}"
+        )
+    for kind, keys in KEYS.items():
+        for entry in coco[kind]:
+            absent = [key for key in keys if key not in entry]
+            if absent:
+                what = (
+                    f"{kind} with {', '.join(keys)}, got one without {', '.join(absent)}: {str(entry)[:80]}"
+                )
+                raise BadInputError(f"{file}: expected {what}; write it again with them")
+    ids = Counter(annotation["id"] for annotation in coco["annotations"])
+    twice = [one for one, count in ids.items() if count > 1]
+    if twice:
+        raise BadInputError(
+            f"{file}: expected each annotation id once, got {some(map(str, twice))} twice; number anew"
         )
     return coco
 
@@ -127,7 +149,7 @@ def check_boxes(coco: Mapping[str, Any], wanted: Iterable[str], report: Report, 
         )
 
 
-def odd_box(bbox: Any, width: float, height: float) -> str:
+def odd_box(bbox: Any, width: int | float, height: int | float) -> str:
     """Say what is wrong with a box in an image of that size, or return an empty string.
 
     Example:

@@ -90,7 +90,7 @@ def configure_training(cfg: Config, args: argparse.Namespace) -> None:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     chosen = {"seed": args.seed, "diff_rank_seed": args.diff_rank_seed, "deterministic": args.deterministic}
-    chosen = {key: value for key, value in chosen.items() if value not in (None, False)}
+    chosen = {key: value for key, value in chosen.items() if value is not None and value is not False}
     if chosen:
         cfg.randomness = {**(cfg.get("randomness") or {}), **chosen}
 
@@ -121,7 +121,7 @@ def use_amp(cfg: Config) -> None:
 def configure_testing(cfg: Config, args: argparse.Namespace) -> None:
     """Apply the flags of tools/test.py."""
     configure(cfg, args)
-    cfg.load_from = args.checkpoint
+    cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         show(cfg, args)
     if args.tta:

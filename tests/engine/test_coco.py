@@ -102,6 +102,26 @@ def test_what_is_no_coco_file_is_refused(tmp_path: Path, text: str) -> None:
         coco.read_coco(str(file), "do this")
 
 
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [("images", "height"), ("categories", "name"), ("annotations", "area"), ("annotations", "bbox")],
+)
+def test_an_entry_without_a_key_that_mmdet_reads_is_refused(tmp_path: Path, kind: str, key: str) -> None:
+    data = file_of("tree")
+    del data[kind][0][key]
+    (tmp_path / "all.json").write_text(json.dumps(data))
+    with pytest.raises(BadInputError, match=f"expected {kind} with .* got one without {key}"):
+        coco.read_coco(str(tmp_path / "all.json"), "")
+
+
+def test_annotation_ids_must_differ(tmp_path: Path) -> None:
+    data = file_of("tree")
+    data["annotations"] *= 2
+    (tmp_path / "all.json").write_text(json.dumps(data))
+    with pytest.raises(BadInputError, match="got 5 twice"):
+        coco.read_coco(str(tmp_path / "all.json"), "")
+
+
 def test_a_truncated_image_is_found_though_opencv_would_read_it(tmp_path: Path) -> None:
     import cv2
 
@@ -132,8 +152,7 @@ def test_many_images_are_not_decoded_and_the_log_says_so(tmp_path: Path, monkeyp
     assert "cannot be decoded" in asked.errors[0]
 
 
-def test_the_demo_data_pass(tmp_path: Path) -> None:
-    """A report reads well."""
+def test_a_good_file_passes_and_its_report_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "all.json").write_text(json.dumps(file_of("tree")))
     assert coco.read_coco(str(tmp_path / "all.json"), "") == file_of("tree")
     assert str(report()) == (

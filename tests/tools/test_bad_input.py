@@ -166,10 +166,10 @@ def test_a_wrong_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save(dict(state_dict=dict(weight=torch.ones(1)), meta=Poison()), tmp_path / "poison.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     names = ("nowhere", "cut", "empty", "page", "poison", "list", "other")
-    ends = run_tools(
+    lenient, *ends = run_tools(
+        ["test.py", data.config, "other.pth", "--no-strict", "--work-dir", "lenient"],
         *(["test.py", data.config, f"{name}.pth"] for name in names),
         ["train.py", data.config, "--resume", "other.pth"],
-        ["test.py", data.config, "other.pth", "--no-strict", "--work-dir", "lenient"],
         cwd=tmp_path,
     )
     codes = [code for code, _ in ends]
@@ -182,9 +182,10 @@ def test_a_wrong_checkpoint_is_refused(tmp_path: Path) -> None:
     sentence(codes[6], "other.pth", "missing (backbone.conv1", "1 unexpected (weight)", "--no-strict")
     sentence(codes[7], "other.pth", "optimizer", "load_from")
     assert not (tmp_path / "canary").exists()
-    assert codes[8] == 0, "a person may insist"
-    assert "loading what fits" in ends[8][1]
-    assert list((tmp_path / "lenient").glob("*/*.log")), "and then the test runs"
+    assert lenient[0] == 0, "a person may insist"
+    (log,) = (tmp_path / "lenient").glob("*/*.log")
+    assert "loading what fits" in log.read_text()
+    assert "Iter(test)" in log.read_text()
 
 
 @pytest.mark.parametrize("tool", ["train.py", "verify.py"])

@@ -30,7 +30,8 @@ class Recorder(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         row = {name: float(value) for name, value in outputs.items()}
         row["images"] = [sample.img_id for sample in data_batch["data_samples"]]
-        with open(os.path.join(os.environ["RECORDS"], f"{runner.world_size}-{runner.rank}.jsonl"), "a") as file:
+        name = f"{runner.world_size}-{runner.rank}.jsonl"
+        with open(os.path.join(os.environ["RECORDS"], name), "a") as file:
             file.write(json.dumps(row) + "\\n")
 """
 

@@ -117,7 +117,8 @@ def loss_by_feat(side: str) -> Case:
     def loss() -> Tensor:
         instances = [InstanceData(bboxes=b, labels=y) for b, y in zip(truth, labels, strict=True)]
         out = head.loss_by_feat(scores, boxes, instances, [_meta(), _meta()])
-        return sum(sum(v) if isinstance(v, list) else v for v in out.values())
+        # mmdet gives a list of one loss a level, ours is one for all
+        return torch.stack([torch.stack(v).sum() if isinstance(v, list) else v for v in out.values()]).sum()
 
     return _train(loss, scores + boxes)
 

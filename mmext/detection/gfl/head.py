@@ -15,6 +15,7 @@ from mmdet.models.dense_heads.gfl_head import Integral as HostIntegral
 from mmdet.models.utils import filter_scores_and_topk
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import reduce_mean
+from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -100,7 +101,7 @@ class GFLHead(HostGFLHead):
         self.avg_factor_floor = (
             torch.finfo(torch.float32).eps if avg_factor_floor == "paper" else avg_factor_floor
         )
-        self.num_saturated = 0
+        self.num_saturated = 0.0
         self.num_sides = 0
 
     def loss_by_feat(
@@ -122,7 +123,7 @@ class GFLHead(HostGFLHead):
         """
         sizes = [score.shape[-2:] for score in cls_scores]
         anchors, flags = self.get_anchors(sizes, batch_img_metas, device=cls_scores[0].device)
-        *targets, _, num_pos = self.get_targets(
+        *targets, _, num_total = self.get_targets(
             anchors, flags, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
         )
         anchors, labels, label_weights, bbox_targets = (torch.cat(level, 1) for level in targets)
@@ -142,7 +143,7 @@ class GFLHead(HostGFLHead):
         row = positive[0] * labels.shape[1] + positive[1]
         score = cls_score.detach()[row].sigmoid().amax(1).to(boxes.dtype)  # (P,), q_i of Eq. 8
 
-        local = torch.stack([score.new_tensor(num_pos), score.sum(), saturated.to(score)])
+        local = torch.stack([score.new_tensor(num_total), score.sum(), saturated.to(score)])
         num_pos, score_sum, num_saturated = reduce_mean(local).tolist()
         self._count_saturated(num_saturated, distances.numel())
         norm = max(score_sum, self.avg_factor_floor)
@@ -200,7 +201,7 @@ class GFLHead(HostGFLHead):
         score_factor_list: list[None],
         mlvl_priors: list[Tensor],
         img_meta: dict,
-        cfg: dict | None,
+        cfg: ConfigDict | None,
         rescale: bool = False,
         with_nms: bool = True,
     ) -> InstanceData:

@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from torch.testing import assert_close
 
 from mmext.detection.gfl.head import GFLHead, Integral
+from mmext.engine.measure import bytes_kept_for_backward
 from tests.detection.gfl.scenes import (
     feature_maps,
     ground_truth,
@@ -17,7 +18,6 @@ from tests.detection.gfl.scenes import (
     host_cfg,
     predictions,
 )
-from mmext.engine.measure import bytes_kept_for_backward
 
 LOSSES = ("loss_cls", "loss_bbox", "loss_dfl")
 

@@ -1,4 +1,4 @@
-"""ImageNet weights of MobileNetV2: all tensors arrive, and mmdet's net computes what the source's net does."""
+"""ImageNet weights of MobileNetV2: all tensors arrive, mmdet's net computes what the source's does."""
 
 import pytest
 import torch
@@ -10,7 +10,15 @@ from tests.tools.conftest import REPO, run_script
 from tools.data import mobilenet_v2 as script
 
 # Table 2 of the paper: expansion, channels, blocks, stride of the first block.
-BLOCKS = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+BLOCKS = [
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+]
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
 
 
@@ -71,7 +79,10 @@ def test_mmdet_s_net_computes_what_the_source_s_net_does(source, converted):
     ("other", "sentence"),
     [
         (lambda: ResNet(18).state_dict(), r"expected 312 tensors, got \d+"),
-        (lambda: MobileNetV2(widen_factor=0.5).state_dict(), r"expected conv1\.conv\.weight of shape \(32, 3, 3, 3\)"),
+        (
+            lambda: MobileNetV2(widen_factor=0.5).state_dict(),
+            r"expected conv1\.conv\.weight of shape \(32, 3, 3, 3\)",
+        ),
     ],
     ids=["resnet18", "half the width"],
 )

@@ -19,7 +19,9 @@ OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
 
 @pytest.fixture(scope="module")
 def splits(trees):
-    return {split: json.loads((trees / "annotations" / f"{split}.json").read_text()) for split in script.SPLITS}
+    return {
+        split: json.loads((trees / "annotations" / f"{split}.json").read_text()) for split in script.SPLITS
+    }
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,8 @@ def test_people_drew_574_279_61_and_37_boxes(drawn):
 
 
 @pytest.mark.parametrize(
-    ("split", "images", "truths", "crowd"), [("train", 64, 1004, 217), ("val", 9, 279, 50), ("test", 2, 98, 0)]
+    ("split", "images", "truths", "crowd"),
+    [("train", 64, 1004, 217), ("val", 9, 279, 50), ("test", 2, 98, 0)],
 )
 def test_the_splits_have_the_numbers_that_the_card_states(splits, split, images, truths, crowd):
     coco = splits[split]
@@ -132,9 +135,9 @@ def inside(part, box):
 
 
 def test_tiles_show_the_photograph_where_their_names_say(trees, splits):
-    with zipfile.ZipFile(CACHE / script.DEEPFOREST.file_name) as wheel:
-        with wheel.open("deepforest/data/2019_YELL_2_541000_4977000_image_crop.png") as file:
-            photograph = np.asarray(Image.open(file))
+    name = "deepforest/data/2019_YELL_2_541000_4977000_image_crop.png"
+    with zipfile.ZipFile(CACHE / script.DEEPFOREST.file_name) as wheel, wheel.open(name) as file:
+        photograph = np.asarray(Image.open(file))
     covered = 0
     for image in splits["val"]["images"]:
         x, y = corner(image)
@@ -185,7 +188,9 @@ def test_a_wheel_with_another_checksum_is_refused_and_nothing_is_written(trees, 
 
 
 def test_without_network_a_sentence_says_what_to_do(tmp_path):
-    result = run_script("data/trees.py", "--root", tmp_path / "trees", "--cache", tmp_path / "packages", **OFFLINE)
+    result = run_script(
+        "data/trees.py", "--root", tmp_path / "trees", "--cache", tmp_path / "packages", **OFFLINE
+    )
     assert result.returncode == 1
     assert "pip could not fetch deepforest 2.1.0" in result.stderr
     assert f"put {script.DEEPFOREST.file_name} from another machine at {tmp_path}" in result.stderr
