@@ -88,7 +88,8 @@ def run(study: Study, arm: str, seed: int, folder: Path) -> dict[str, dict[str, 
             folder / split,
             *redirect,
         )
-    result = {split: read_metrics(folder, split) for split in SPLITS}
+    result: dict = {split: read_metrics(folder, split) for split in SPLITS}
+    result["threads"] = os.environ.get("OMP_NUM_THREADS", "default")
     done.write_text(json.dumps(result))
     return result
 
@@ -106,13 +107,13 @@ def call(log: Path, *command: object) -> None:
         )
 
 
-def collect(name: str, work_dir: Path) -> dict:
+def collect(name: str, seeds: tuple[int, ...], work_dir: Path) -> dict:
     """Run all that is missing and return every number with where it comes from."""
     import torch
 
     study = STUDIES[name]
     runs: dict[str, dict[str, dict]] = {arm: {} for arm in study.arms}
-    for seed in study.seeds:
+    for seed in seeds:
         for number, arm in enumerate(study.arms):
             print(f"{name}: seed {seed}, {arm}", flush=True)
             runs[arm][str(seed)] = run(study, arm, seed, work_dir / name / f"arm{number}-seed{seed}")
@@ -120,7 +121,6 @@ def collect(name: str, work_dir: Path) -> dict:
         command=f"python tools/evidence.py {name}",
         config=study.config,
         machine=f"{os.cpu_count()} CPU cores, {platform.machine()}, no GPU",
-        threads=os.environ.get("OMP_NUM_THREADS", "default"),
         torch=torch.__version__,
         runs=runs,
     )
@@ -147,11 +147,17 @@ def main() -> None:
     )
     parser.add_argument("study", nargs="?", default="trees", choices=STUDIES)
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/evidence"))
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", help="only these, to share the work; nothing is written"
+    )
     parser.add_argument("--table", action="store_true", help="only print the table of the committed file")
     args = parser.parse_args()
     path = RESULTS / f"{args.study}.json"
+    if args.seeds:
+        collect(args.study, tuple(args.seeds), args.work_dir)
+        return
     if not args.table:
-        found = collect(args.study, args.work_dir)
+        found = collect(args.study, STUDIES[args.study].seeds, args.work_dir)
         RESULTS.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found, indent=1) + "\n")
     print(table(json.loads(path.read_text())))

@@ -73,7 +73,8 @@ def read_samples(work_dir: Path, split: str, score: float) -> list[Sample]:
     folder = work_dir / split
     predictions = load(newest(folder, "predictions.pkl", f"tools/test.py --work-dir {folder} --out"))
     config = Config.fromfile(newest(folder, "*.py", "tools/test.py"), import_custom_modules=False)
-    coco = json.loads(Path(config.test_evaluator.ann_file).read_text())
+    dataset = config.test_dataloader.dataset
+    coco = json.loads((Path(dataset.data_root) / dataset.ann_file).read_text())
     truth: dict[int, list[Box]] = {image["id"]: [] for image in coco["images"]}
     for box in coco["annotations"]:
         if not box["iscrowd"]:
@@ -127,19 +128,35 @@ def draw_samples(samples: list[Sample], path: Path, score: float, width_px: int)
     plt.close(figure)
 
 
+def curve(scalars: list[dict[str, float]], key: str) -> tuple[list[float], list[float]]:
+    """Iterations and values of one number; empty if the run did not log it, such as AP without validation.
+
+    mmengine logs AP with the number of the epoch, always 0 when a run counts iterations. The lines are in
+    order, so the iteration is the highest one logged so far.
+    """
+    iterations, values = [], []
+    iteration = 0.0
+    for line in scalars:
+        iteration = max(iteration, line["step"])
+        if key in line:
+            iterations.append(iteration)
+            values.append(line[key])
+    return iterations, values
+
+
 def draw_curves(scalars: list[dict[str, float]], path: Path) -> None:
     """Draw the losses of training and AP on validation over the iterations."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), dpi=120, layout="constrained")
     for key, label in LOSSES.items():
-        points = [(line["step"], line[key]) for line in scalars if key in line]
-        left.plot(*zip(*points, strict=True), label=label, linewidth=2.5 if key == "loss" else 1.5)
+        steps, values = curve(scalars, key)
+        left.plot(steps, values, label=label, linewidth=2.5 if key == "loss" else 1.5)
     left.set(title="Training loss", xlabel="iteration", ylim=(0, None))
     for label, key in METRICS.items():
-        points = [(line["step"], line[key]) for line in scalars if key in line]
-        right.plot(*zip(*points, strict=True), label=label, marker="o", linewidth=2)
-        right.annotate(
-            f"{points[-1][1]:.3f}", points[-1], xytext=(6, 0), textcoords="offset points", va="center"
-        )
+        steps, values = curve(scalars, key)
+        right.plot(steps, values, label=label, marker="o", linewidth=2)
+        if values:
+            last = (steps[-1], values[-1])
+            right.annotate(f"{last[1]:.3f}", last, xytext=(6, 0), textcoords="offset points", va="center")
     right.set(title="Average precision on validation", xlabel="iteration", ylim=(0, None))
     right.margins(x=0.1)
     for axes in (left, right):
@@ -152,7 +169,13 @@ def draw_curves(scalars: list[dict[str, float]], path: Path) -> None:
 
 def read_metrics(work_dir: Path, split: str) -> dict[str, float]:
     """AP, AP50 and AP75 of the newest test of one split."""
-    measured = json.loads(newest(work_dir / split, "*/*.json", "tools/test.py").read_text())
+    path = newest(work_dir / split, "*/*.json", "tools/test.py")
+    measured = json.loads(path.read_text())
+    if missing := [key for key in METRICS.values() if key not in measured]:
+        raise ReportError(
+            f"{path}: expected {missing[0]}, got {sorted(measured)}; a model that finds nothing has no AP, "
+            "so train it for longer first"
+        )
     return {name: measured[key] for name, key in METRICS.items()}
 
 

@@ -72,6 +72,12 @@ def test_what_cannot_be_checked_is_said(tmp_path: Path) -> None:
     assert "no COCO file" in second.warnings[0]
 
 
+def test_a_test_does_not_ask_for_weights_to_start_from() -> None:
+    cfg = dict(model=dict(init_cfg=dict(type="Pretrained", checkpoint="no/weights.pth")))
+    assert [report.errors for report in verify.check(cfg, ("test",))] == []
+    assert len(verify.check(cfg, ("train",))[0].errors) == 1
+
+
 def test_weights_from_a_server_are_left_to_it() -> None:
     cfg = dict(model=dict(init_cfg=[dict(type="Pretrained", checkpoint="torchvision://resnet50")]))
     assert errors(cfg) == []

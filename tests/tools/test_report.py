@@ -45,7 +45,10 @@ def write_test(trees, folder, split, every):
     dump.process({}, list(predict_truths(trees, split, every)))
     dump.evaluate(len(dump.results))
     (run / f"{run.name}.json").write_text(json.dumps(METRICS[split]))
-    config = Config({"test_evaluator": {"ann_file": str(trees / "annotations" / f"{split}.json")}})
+    # As tools/test.py --out leaves it: the evaluator is a list, the dataset's file relative to its root.
+    dataset = {"data_root": str(trees), "ann_file": f"annotations/{split}.json"}
+    evaluators = [{"type": "CocoMetric"}, {"type": "DumpDetResults"}]
+    config = Config({"test_dataloader": {"dataset": dataset}, "test_evaluator": evaluators})
     config.dump(folder / "trees.py")
 
 
@@ -56,7 +59,7 @@ def write_training(work_dir):
         loss = {"loss": 4.0 / step, "loss_cls": 1.0 / step, "loss_bbox": 2.0 / step, "loss_dfl": 1.0 / step}
         backend.add_scalars(loss, step=step)
         if step % 20 == 0:
-            backend.add_scalars(METRICS["val"], step=step)
+            backend.add_scalars(METRICS["val"], step=0)  # as mmengine does when a run counts iterations
 
 
 @pytest.fixture
@@ -125,6 +128,25 @@ def test_the_newest_test_counts(work_dir):
     run.mkdir()
     (run / f"{run.name}.json").write_text(json.dumps({**METRICS["val"], "coco/bbox_mAP": 0.75}))
     assert report.read_metrics(work_dir, "val")["AP"] == 0.75
+
+
+def test_a_test_without_detections_ends_with_a_sentence(work_dir):
+    (work_dir / "val" / "20250102_000000" / "20250102_000000.json").write_text('{"time": 0.5}')
+    with pytest.raises(SystemExit, match=r"20250102_000000\.json: expected coco/bbox_mAP, got \['time'\]"):
+        report.main([str(work_dir)])
+    assert not (work_dir / "report").exists()
+
+
+def test_a_run_without_validation_still_has_its_loss_curve(tmp_path):
+    report.draw_curves([{"loss": 2.0, "step": 1}, {"loss": 1.0, "step": 2}], tmp_path / "curves.png")
+    assert has_colour(tmp_path / "curves.png", "#1f77b4", (0, 0, 0.5, 1))
+    assert report.curve([{"loss": 2.0, "step": 1}, {"lr": 0.1, "step": 2}], "loss") == ([1], [2.0])
+
+
+def test_ap_stands_at_the_iteration_at_which_it_was_measured(tmp_path):
+    write_training(tmp_path)
+    lines = (tmp_path / "20250101_000000" / "vis_data" / "scalars.json").read_text().splitlines()
+    assert report.curve([json.loads(line) for line in lines], "coco/bbox_mAP") == ([20, 40], [0.125, 0.125])
 
 
 def test_samples_are_taken_at_equal_steps():

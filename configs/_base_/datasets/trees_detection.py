@@ -20,7 +20,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile", backend_args=backend_args),
-    dict(type="Resize", scale=(480, 480), keep_ratio=True),
+    dict(type="Resize", scale=(400, 400), keep_ratio=True),
     dict(type="LoadAnnotations", with_bbox=True),
     dict(
         type="PackDetInputs",

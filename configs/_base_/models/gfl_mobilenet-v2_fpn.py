@@ -22,7 +22,14 @@ model = dict(
         norm_eval=True,  # four images a batch are too few for statistics
         init_cfg=dict(type="Pretrained", checkpoint="data/weights/mobilenet_v2.pth"),
     ),
-    neck=dict(type="FPN", in_channels=[32, 96, 1280], out_channels=96, num_outs=3),
+    # Normalised: the three inputs differ in scale, and without it a short schedule learns the boxes late.
+    neck=dict(
+        type="FPN",
+        in_channels=[32, 96, 1280],
+        out_channels=96,
+        num_outs=3,
+        norm_cfg=dict(type="GN", num_groups=32, requires_grad=True),
+    ),
     bbox_head=dict(
         type="GFLHead",
         num_classes=80,
