@@ -24,7 +24,7 @@ import sys
 import types
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
@@ -250,7 +250,7 @@ _state: dict[str, str] = {}
 class _Watcher(MetaPathFinder):
     """Finder that finds nothing: it notices that a module is about to be imported."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> None:
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
         for one in REPAIRS:
             if fullname in one.before and _state.get(one.name) == "waiting":
                 _settle(one)

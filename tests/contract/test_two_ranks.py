@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch.testing import assert_close
 
 from tests.contract import detection
 from tests.contract.parts import name_of, small_configs
@@ -41,4 +40,7 @@ def test_two_ranks_equal_one_process(path, tmp_path):
     ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     mean = {key: (ranks[0][key] + ranks[1][key]) / 2 for key in ranks[0]}
     joined = step(path, HOSTS[path.parts[-3]].batch(COUNTS))
-    assert_close(mean, joined, rtol=1e-4, atol=1e-6)
+    for name, expected in joined.items():
+        # Of the whole tensor: single elements may be differences of large numbers that nearly cancel.
+        error = (mean[name] - expected).norm()
+        assert error <= 1e-4 * expected.norm(), f"{name}: off by {error:.2g} of {expected.norm():.2g}"

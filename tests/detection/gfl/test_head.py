@@ -121,7 +121,7 @@ class TestCorners:
             assert half[name].dtype == torch.float32
             assert_close(half[name], exact[name], rtol=0.05, atol=0.01)  # bf16 maps carry 8 bits
 
-    def test_it_builds_without_a_default_scope_and_with_the_host_s_losses(self):
+    def test_it_takes_the_host_s_losses(self):
         cfg = host_cfg()
         head = GFLHead(**cfg, loss_cls=dict(type="mmdet.QualityFocalLoss"))
         instances, metas = ground_truth((5,), 256, 320)
