@@ -23,8 +23,16 @@ from torch import nn
 from mmext.engine.coco import some
 from mmext.engine.errors import BadInputError
 
-UNREADABLE = (RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile)
-"""What torch raises for files that are cut off or something else."""
+UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    OSError,
+    zipfile.BadZipFile,
+)
+"""What torch raises for files that are cut off, something else, or want to run code."""
 
 MODULE_PREFIX = re.compile(r"^module\.")
 """What a distributed wrapper puts before each key; mmengine strips it too."""
@@ -45,15 +53,7 @@ def read(file: str | Path) -> dict[str, Any]:
         raise BadInputError(f"{file}: expected a checkpoint, got an empty file; copy it again")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        OSError,
-        zipfile.BadZipFile,
-    ) as error:
+    except UNREADABLE as error:
         raise BadInputError(_why_unreadable(file, path, error)) from None
     weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(weights, Mapping) or not any(torch.is_tensor(value) for value in weights.values()):
