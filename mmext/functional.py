@@ -7,6 +7,11 @@ from torch import Tensor
 REDUCTIONS = ("none", "mean", "sum")
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision becomes float32; float32 and float64 stay as they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def reduce_loss(
     loss: Float[Tensor, " N"],
     weight: Float[Tensor, " N"] | None = None,

@@ -14,13 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mmext.functional import reduce_loss
+from mmext.functional import at_least_float32, reduce_loss
 from mmext.registry import MODELS
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Half precision becomes float32; float32 and float64 stay as they are."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _qfl(x: Tensor, y: Tensor, beta: float) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,170 @@
+"""ATSSHead and FCOSHead with IoU-balanced losses, on top of their centerness weights.
+
+Paper     IoU-balanced loss functions, Wu et al. 2019, https://arxiv.org/abs/1908.05641
+Host      mmdet.ATSSHead, mmdet.FCOSHead: same layers, state-dict keys, targets, predictions
+Letters   B images, A anchors of one level, P positives, K classes, L levels
+
+DEVIATION: the paper has no anchor-free heads. Their box losses are weighted by centerness already and
+divided by its sum; IoU**lam multiplies that weight, and the divisor stays.
+"""
+
+from typing import Any
+
+import torch
+from mmdet.models.dense_heads import ATSSHead, FCOSHead
+from mmdet.utils import reduce_mean
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from mmext.detection.iou_balanced.balance import BALANCE, IoUBalance
+from mmext.detection.iou_balanced.dense_heads import Unfinished, finish, rows
+from mmext.detection.iou_balanced.positives import EPS, Positives, box_iou, foreground, own_class_loss
+from mmext.registry import MODELS
+
+
+@MODELS.register_module()
+class IoUBalancedATSSHead(ATSSHead):
+    """ATSSHead whose positives count by the IoU of their boxes.
+
+    Args:
+        iou_balance: as in :class:`~mmext.detection.iou_balanced.dense_heads.IoUBalancedRetinaHead`.
+        host_cfg: the host's arguments; any of its losses without an IoU in the target.
+    """
+
+    def __init__(self, *, iou_balance: dict = BALANCE, **host_cfg: Any) -> None:
+        super().__init__(**host_cfg)
+        self.iou_balance = IoUBalance(**iou_balance)
+        self.iou_balance.refuse(self.loss_cls, self.loss_bbox)
+
+    def loss_by_feat(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As in the host; adds ``iou_pos_mean`` and ``w_loc`` for the log."""
+        return finish(self.iou_balance, super().loss_by_feat(*args, **kwargs))
+
+    def loss_by_feat_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        centerness: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        avg_factor: float,
+    ) -> tuple[Unfinished, Tensor, Tensor, Tensor]:
+        """The host's losses of one level, its boxes weighted by ``centerness * iou**lam``."""
+        loss_cls, loss_bbox, *centers = super().loss_by_feat_single(
+            anchors, cls_score, bbox_pred, centerness, labels, label_weights, bbox_targets, avg_factor
+        )
+        at = foreground(labels.flatten(), self.num_classes)
+        prior, target = anchors.reshape(-1, 4)[at], bbox_targets.reshape(-1, 4)[at]
+        boxes = self.bbox_coder.decode(prior, rows(bbox_pred, 4)[at])
+        iou = box_iou(boxes, target)
+        power = self.iou_balance.loc_weight(iou)
+        center = self.centerness_target(prior, target) if len(at) else power
+
+        def loc_loss(factor: Tensor) -> Tensor:
+            return self.loss_bbox(boxes, target, center * factor, reduction_override="none")
+
+        loss = own_class_loss(self.loss_cls, rows(cls_score, self.cls_out_channels)[at], labels.flatten()[at])
+        positives = Positives(
+            loss=loss * label_weights.flatten()[at],
+            iou=iou,
+            unit=torch.zeros_like(at),
+            image=at // labels.shape[1],
+            num_units=1,
+            divisor=avg_factor + EPS,
+            loc_sums=self.iou_balance.loc_sums(loc_loss, power),
+        )
+        if self.iou_balance.lam is not None and len(at):
+            loss_bbox = self.loss_bbox(boxes, target, weight=center * power, avg_factor=1.0)
+        return Unfinished(loss_cls, positives), loss_bbox, *centers
+
+
+@MODELS.register_module()
+class IoUBalancedFCOSHead(FCOSHead):
+    """FCOSHead whose positives count by the IoU of their boxes.
+
+    Args:
+        iou_balance: as in :class:`~mmext.detection.iou_balanced.dense_heads.IoUBalancedRetinaHead`.
+        host_cfg: the host's arguments; any of its losses without an IoU in the target.
+    """
+
+    def __init__(self, *, iou_balance: dict = BALANCE, **host_cfg: Any) -> None:
+        super().__init__(**host_cfg)
+        self.iou_balance = IoUBalance(**iou_balance)
+        self.iou_balance.refuse(self.loss_cls, self.loss_bbox)
+
+    def loss_by_feat(
+        self,
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        centernesses: list[Tensor],
+        batch_gt_instances: list[InstanceData],
+        batch_img_metas: list[dict],
+        batch_gt_instances_ignore: list[InstanceData] | None = None,
+    ) -> dict[str, Tensor]:
+        """The host's losses, its boxes weighted by ``centerness * iou**lam``; adds what is worth logging.
+
+        The host computes all levels in one function with no place to come in between, so this stands in
+        for it: the same values where both halves of the balance are off.
+
+        Args:
+            cls_scores: (B, K, H, W) logits of each level.
+            bbox_preds: (B, 4, H, W) distances of each level.
+            centernesses: (B, 1, H, W) logits of each level.
+            batch_gt_instances: ``bboxes`` (G, 4) xyxy in pixels and ``labels`` (G,) of each image.
+            batch_img_metas: not used, as in the host.
+            batch_gt_instances_ignore: not used, as in the host.
+        """
+        points = self.prior_generator.grid_priors(
+            [x.shape[-2:] for x in cls_scores], dtype=bbox_preds[0].dtype, device=bbox_preds[0].device
+        )
+        level_labels, level_targets = self.get_targets(points, batch_gt_instances)
+        labels = torch.cat(level_labels)
+        cls_score = torch.cat([rows(x, self.cls_out_channels) for x in cls_scores])
+        at = foreground(labels, self.num_classes)
+        num_pos = reduce_mean(cls_score.new_tensor(len(at), dtype=torch.float)).clamp(min=1.0)
+
+        bbox_pred = torch.cat([rows(x, 4) for x in bbox_preds])[at]
+        centerness = torch.cat([rows(x, 1) for x in centernesses])[at, 0]
+        target = torch.cat(level_targets)[at]
+        center = self.centerness_target(target)
+        center_sum = reduce_mean(center.sum()).clamp(min=1e-6)
+        B = len(cls_scores[0])
+        point = torch.cat([p.repeat(B, 1) for p in points])[at]
+        # Both in strides around the point where the host normalises distances; the IoU is the same.
+        boxes, gt_boxes = self.bbox_coder.decode(point, bbox_pred), self.bbox_coder.decode(point, target)
+        iou = box_iou(boxes, gt_boxes)
+        power = self.iou_balance.loc_weight(iou)
+
+        def loc_loss(factor: Tensor) -> Tensor:
+            return self.loss_bbox(boxes, gt_boxes, center * factor, reduction_override="none")
+
+        loss_bbox, loss_centerness = bbox_pred.sum(), centerness.sum()  # a graph where there are none
+        if len(at):
+            loss_bbox = self.loss_bbox(boxes, gt_boxes, weight=center * power, avg_factor=center_sum)
+            loss_centerness = self.loss_centerness(centerness, center, avg_factor=num_pos)
+        losses = dict(
+            loss_cls=self.loss_cls(cls_score, labels, avg_factor=num_pos),
+            loss_bbox=loss_bbox,
+            loss_centerness=loss_centerness,
+        )
+        unit, image = _places(at, [len(x) for x in level_labels], B)
+        positives = Positives(
+            loss=own_class_loss(self.loss_cls, cls_score[at], labels[at]),
+            iou=iou,
+            unit=unit,
+            image=image,
+            num_units=len(points),
+            divisor=num_pos + EPS,
+            loc_sums=self.iou_balance.loc_sums(loc_loss, power),
+        )
+        return self.iou_balance.finish(losses, positives)
+
+
+def _places(at: Tensor, counts: list[int], B: int) -> tuple[Tensor, Tensor]:
+    """Level and image of the rows ``at`` of maps that lie level by level, image by image, (P,) each."""
+    ends = torch.tensor(counts, device=at.device).cumsum(0)
+    level = torch.searchsorted(ends, at, right=True)
+    sizes = ends.new_tensor(counts)
+    return level, (at - (ends - sizes)[level]) // (sizes // B)[level]
