@@ -20,8 +20,7 @@ NAME = re.compile(r"[a-z0-9-]+(_[a-z0-9-]+)+_\d+xb\d+-([a-z]+-)*\d+[xei]_[a-z0-9
 def test_it_takes_a_training_and_a_test_step(path):
     host = HOSTS[path.parts[-3]]
     model = host.build(path)
-    num_classes = model.bbox_head.num_classes
-    loss = host.loss(model, host.batch((2,), (128, 160), num_classes=num_classes))
+    loss = host.loss(model, host.batch((2,), (128, 160), num_classes=host.num_classes(model)))
     loss.backward()
     assert torch.isfinite(loss)
     boxes, scores = host.predictions(model, host.batch((0,), (128, 160)))

@@ -1,6 +1,9 @@
 """How the contract suite drives mmdet: build a model from a config, make a batch, take the loss."""
 
+import copy
+
 import torch
+from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -18,6 +21,26 @@ def build(path) -> nn.Module:
     model = MODELS.build(cfg.model)
     model.init_weights()
     return model.train()
+
+
+def num_classes(model: nn.Module) -> int:
+    """Classes that the model tells apart."""
+    return (model.roi_head if hasattr(model, "roi_head") else model).bbox_head.num_classes
+
+
+def two_rank_batch(model: nn.Module) -> dict | None:
+    """Two images, one a rank, with which two ranks must equal one process; None if no batch can.
+
+    Some of mmdet's heads divide by the objects of all ranks: then the ranks may differ. RetinaHead and
+    SSDHead divide by those of their own rank, which is the same only if both see the same image. A
+    two-stage detector also draws its samples at random, in another order on two ranks.
+    """
+    if hasattr(model, "roi_head"):
+        return None
+    if isinstance(model.bbox_head, ATSSHead | FCOSHead | GFLHead):
+        return batch(counts=(5, 1))
+    twice = batch(counts=(4,))
+    return {key: [*values, *copy.deepcopy(values)] for key, values in twice.items()}
 
 
 def batch(counts, size=(96, 128), *, ignored=False, num_classes=1, seed=0) -> dict:
@@ -43,7 +66,8 @@ def batch(counts, size=(96, 128), *, ignored=False, num_classes=1, seed=0) -> di
 
 
 def loss(model: nn.Module, data: dict) -> Tensor:
-    """The sum that is trained on."""
+    """The sum that is trained on; what is drawn at random is the same in every call."""
+    torch.manual_seed(0)
     raw = model(**model.data_preprocessor(data, training=True), mode="loss")
     return model.parse_losses(raw)[0]
 

@@ -62,12 +62,12 @@ def test_a_step_is_finite_and_reaches_every_parameter(host, model, case, precisi
 
 def test_copies_and_reloads_are_the_same_model(host, model):
     data = host.batch(counts=(4, 3))
+    twin, state = copy.deepcopy(model), copy.deepcopy(model.state_dict())
     expected = gradients(host, model, copy.deepcopy(data))
-    twin = copy.deepcopy(model)
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter.add_(1)
-    twin.load_state_dict(model.state_dict(), strict=True)
+    twin.load_state_dict(state, strict=True)
     assert_close(gradients(host, twin, copy.deepcopy(data)), expected, rtol=0, atol=0)
     before, after = (host.predictions(m, copy.deepcopy(data)) for m in (model, twin))
     assert_close(before, after, rtol=0, atol=0)
@@ -75,8 +75,8 @@ def test_copies_and_reloads_are_the_same_model(host, model):
 
 def test_activation_checkpointing_changes_nothing(host, model):
     data = host.batch(counts=(4, 3))
-    expected = gradients(host, model, copy.deepcopy(data))
     twin = copy.deepcopy(model)
+    expected = gradients(host, model, copy.deepcopy(data))
     ours = [m for m in twin.modules() if type(m).__module__.startswith("mmext.")]
     assert ours
     for module in ours:

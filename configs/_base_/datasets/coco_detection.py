@@ -19,6 +19,12 @@ ms_train_pipeline = [
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackDetInputs"),
 ]
+# "ms960" is the wider range of GFL version 2: {{_base_.ms960_train_pipeline}}
+ms960_train_pipeline = [
+    *ms_train_pipeline[:2],
+    dict(type="RandomResize", scale=[(1333, 480), (1333, 960)], keep_ratio=True),
+    *ms_train_pipeline[3:],
+]
 test_pipeline = [
     dict(type="LoadImageFromFile", backend_args=backend_args),
     dict(type="Resize", scale=(1333, 800), keep_ratio=True),

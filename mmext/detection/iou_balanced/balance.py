@@ -172,7 +172,7 @@ class IoUBalance(nn.Module):
         losses["iou_pos_mean"] = iou.sum() / max(len(iou), 1)
         return losses
 
-    def _cls_correction(self, positives: Positives, eta: float) -> Tensor:
+    def _cls_correction(self, positives: Positives, eta: int | float) -> Tensor:
         """``sum_i (w_i - 1) * l_i``: what turns the host's classification loss into the balanced one.
 
         The host's sum over the other classes and the negatives, whose weight is 1, stays untouched.
@@ -193,7 +193,7 @@ class IoUBalance(nn.Module):
         if self.cls_scope == "level":
             return positives.unit, positives.num_units
         if self.cls_scope == "image":
-            image = positives.image
+            image = positives.unit if positives.image is None else positives.image
             return image, int(image.max()) + 1 if len(image) else 1
         return None, 1
 

@@ -143,7 +143,7 @@ class IoUBalancedSSDHead(SSDHead):
             loss=loss * label_weights[at],
             iou=iou,
             unit=torch.zeros_like(at),
-            image=torch.zeros_like(at),
+            image=None,
             num_units=1,
             divisor=avg_factor,
             loc_sums=loc_sums,

@@ -23,7 +23,7 @@ def iou_balanced_weight(
     loss: Float[Tensor, " P"],
     iou: Float[Tensor, " P"],
     *,
-    exponent: float,
+    exponent: int | float,
     label_weight: Float[Tensor, " P"] | None = None,
     scope: Int[Tensor, " P"] | None = None,
     num_scopes: int = 1,

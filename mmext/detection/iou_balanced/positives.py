@@ -26,7 +26,7 @@ class Positives:
         loss: classification loss of each one's own class times its label weight, (P,), with its graph.
         iou: of each one's predicted box with its ground truth, (P,).
         unit: index of the unit, (P,).
-        image: index of the image, (P,).
+        image: index of the image, (P,); None where a unit is an image.
         num_units: how many units there are, those without positives included.
         divisor: what the host divides the sum of the classification losses by.
         loc_sums: localisation loss as the host has it, and with each positive weighted by ``iou**lam``; (2,).
@@ -35,19 +35,21 @@ class Positives:
     loss: Tensor
     iou: Tensor
     unit: Tensor
-    image: Tensor
+    image: Tensor | None
     num_units: int
-    divisor: float | Tensor
+    divisor: int | float | Tensor
     loc_sums: Tensor
 
     @staticmethod
     def join(units: "list[Positives]") -> "Positives":
         """The positives of all units of one call; each comes with ``unit`` 0."""
+        unit = torch.cat([x.unit + i for i, x in enumerate(units)])
+        images = [x.image for x in units if x.image is not None]
         return Positives(
             loss=torch.cat([x.loss for x in units]),
             iou=torch.cat([x.iou for x in units]),
-            unit=torch.cat([x.unit + i for i, x in enumerate(units)]),
-            image=torch.cat([x.image for x in units]),
+            unit=unit,
+            image=torch.cat(images) if images else unit,
             num_units=len(units),
             divisor=units[0].divisor,
             loc_sums=torch.stack([x.loc_sums for x in units]).sum(0),

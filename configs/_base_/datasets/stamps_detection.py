@@ -1,0 +1,78 @@
+"""Photographic cut-outs on photographs, six classes; tools/data/stamps.py says how they are made.
+
+1500 training images and 300 validation images of 320 x 320 that share no cut-out and no background. There is
+no third split, so testing means validation.
+"""
+
+data_command = "python tools/data/stamps.py"  # what to run when the files below are missing
+
+dataset_type = "CocoDataset"
+data_root = "data/stamps/"
+metainfo = dict(
+    classes=("mammal", "bird", "food", "flower", "tool", "vehicle"),
+    palette=[(166, 86, 40), (55, 126, 184), (77, 175, 74), (231, 41, 138), (255, 127, 0), (152, 78, 163)],
+)
+backend_args = None
+
+# Images are composed at their final size, and at many scales, so nothing here changes it.
+train_pipeline = [
+    dict(type="LoadImageFromFile", backend_args=backend_args),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PackDetInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile", backend_args=backend_args),
+    # mmdet's detectors undo a scale factor, which only a resize notes down; this one keeps the size.
+    dict(type="Resize", scale=(320, 320), keep_ratio=True),
+    dict(type="LoadAnnotations", with_bbox=True),
+    dict(
+        type="PackDetInputs",
+        meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
+    ),
+]
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    persistent_workers=True,
+    # With iterations instead of epochs, a finite sampler would pause at each pass over the data.
+    sampler=dict(type="InfiniteSampler", shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        metainfo=metainfo,
+        ann_file="annotations/train.json",
+        data_prefix=dict(img="train/"),
+        pipeline=train_pipeline,
+        backend_args=backend_args,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        metainfo=metainfo,
+        ann_file="annotations/val.json",
+        data_prefix=dict(img="val/"),
+        test_mode=True,
+        pipeline=test_pipeline,
+        backend_args=backend_args,
+    ),
+)
+test_dataloader = val_dataloader
+
+val_evaluator = [
+    dict(
+        type="CocoMetric",
+        ann_file=data_root + "annotations/val.json",
+        metric="bbox",
+        backend_args=backend_args,
+    ),
+]
+test_evaluator = val_evaluator
