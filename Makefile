@@ -9,7 +9,7 @@ ARGS ?=
 
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo data test test-slow check bench evidence-trees clean
+.PHONY: help setup demo data test test-slow check bench evidence-trees evidence-detection clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -43,7 +43,12 @@ bench: setup  ## our parts against the hosts': time, bytes, operators
 	OMP_NUM_THREADS=1 $(PY) tools/benchmark.py $(ARGS)
 
 evidence-trees: setup  ## three seeds an arm on the tree crowns: the numbers of the README (long)
-	$(PY) tools/evidence.py $(ARGS)
+	$(PY) tools/evidence.py trees $(ARGS)
+
+evidence-detection: setup  ## seven detectors on photographic cut-outs, three seeds each (about two hours)
+	$(PY) tools/data/stamps.py
+	$(PY) tools/data/mobilenet_v2.py
+	$(PY) tools/evidence.py detection $(ARGS)
 
 clean:  ## remove what tests, checks and builds leave behind; .venv, data and work_dirs stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

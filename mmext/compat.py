@@ -2,6 +2,7 @@
 
 ========================  ==========================================================================
 ``mmaction_drn``          mmaction2's wheel lacks a folder that ``import mmaction.models`` needs
+``coco_iou_thresholds``   a config's list of IoU thresholds makes COCO's evaluation fail
 ``numpy_names``           the hosts use names that numpy has removed
 ``resume_weights_only``   torch >= 2.6 refuses to load the checkpoints that mmengine saves
 ========================  ==========================================================================
@@ -157,6 +158,55 @@ class NumpyNames(Repair):
                 delattr(np, name)
 
 
+class CocoIouThresholds(Repair):
+    """Thresholds of COCO's evaluation become an array, whoever sets them.
+
+    A config can only hold a list (``CocoMetric(iou_thrs=[0.9])``), mmdet passes it on as it is, pycocotools
+    compares it with a number by ``==``. In an array that marks the equal ones; for a list it is one False,
+    which numpy used to accept with a warning and now refuses.
+    """
+
+    name = "coco_iou_thresholds"
+    why = "this numpy refuses how pycocotools looks up a threshold in a list, which is what configs hold"
+    before = ("mmdet.evaluation",)
+
+    def needed(self) -> bool:
+        """True if numpy refuses to look for a position in a single False."""
+        try:
+            import numpy as np
+            import pycocotools.cocoeval  # noqa: F401
+        except ImportError:
+            return False
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                np.where(False)
+        except ValueError:
+            return True
+        return False
+
+    def apply(self) -> None:
+        """Watch over the one attribute."""
+        import numpy as np
+        from pycocotools.cocoeval import Params
+
+        def get(params: Any) -> Any:
+            return vars(params)["iouThrs"]
+
+        def put(params: Any, thresholds: Any) -> None:
+            vars(params)["iouThrs"] = np.asarray(thresholds, dtype=float)
+
+        self.added = property(get, put)
+        Params.iouThrs = self.added
+
+    def undo(self) -> None:
+        """Leave the attribute alone again; what was set stays."""
+        from pycocotools.cocoeval import Params
+
+        if vars(Params).get("iouThrs") is self.added:
+            del Params.iouThrs
+
+
 class ResumeWeightsOnly(Repair):
     """Allow-list for what mmengine puts into its checkpoints; ``weights_only`` stays on.
 
@@ -242,7 +292,7 @@ def _harmless() -> list[Any]:
     ]
 
 
-REPAIRS: tuple[Repair, ...] = (MmactionDrn(), NumpyNames(), ResumeWeightsOnly())
+REPAIRS: tuple[Repair, ...] = (MmactionDrn(), NumpyNames(), CocoIouThresholds(), ResumeWeightsOnly())
 
 _state: dict[str, str] = {}
 

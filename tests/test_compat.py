@@ -256,3 +256,59 @@ def test_a_misspelt_switch_is_named(tmp_path: Path) -> None:
     out = run("import mmext; print(mmext.compat.state())", cwd=tmp_path, MMEXT_COMPAT="numpy_name")
     assert "numpy_name, which is no repair" in out
     assert "switched off" not in out
+
+
+ONE_THRESHOLD = """
+import json
+import torch
+import mmext
+from mmdet.evaluation import CocoMetric
+
+truth = dict(
+    images=[dict(id=1, file_name="a.jpg", width=200, height=200)], categories=[dict(id=1, name="thing")],
+    annotations=[dict(id=n, image_id=1, category_id=1, bbox=[90 * n, 0, 80, 80], area=6400, iscrowd=0)
+                 for n in range(1, 3)])
+json.dump(truth, open("truth.json", "w"))
+
+def average_precision(iou_thrs):
+    metric = CocoMetric(ann_file="truth.json", metric="bbox", iou_thrs=iou_thrs, metric_items=["mAP"])
+    metric.dataset_meta = dict(classes=("thing",))
+    # The first box is exact, the second one overlaps by 64 of 80 pixels and so has an IoU of 0.8.
+    boxes = torch.tensor([[90.0, 0, 170, 80], [180, 0, 244, 80]])
+    found = dict(bboxes=boxes, scores=torch.tensor([0.9, 0.8]), labels=torch.tensor([0, 0]))
+    metric.process({}, [dict(img_id=1, ori_shape=(200, 200), pred_instances=found)])
+    return metric.evaluate(1)["coco/bbox_mAP"]
+"""
+
+
+def test_coco_metric_takes_a_list_of_thresholds(tmp_path: Path) -> None:
+    run(
+        ONE_THRESHOLD
+        + """
+# Recall 0.5 at precision 1: 51 of the 101 points of the curve.
+assert average_precision([0.9]) == 0.505
+assert average_precision([0.7]) == 1.0
+assert average_precision([0.7, 0.9]) == 0.752
+before = average_precision(None)
+mmext.compat.undo()
+assert average_precision(None) == before
+""",
+        cwd=tmp_path,
+    )
+
+
+def test_coco_metric_refuses_a_list_without_the_repair(tmp_path: Path) -> None:
+    run(
+        ONE_THRESHOLD
+        + """
+assert mmext.compat.state()["coco_iou_thresholds"] == "applied", "this numpy needs no repair: remove it"
+mmext.compat.undo()
+try:
+    average_precision([0.9])
+except ValueError as error:
+    assert "0d" in str(error)
+else:
+    raise AssertionError("the host no longer has the trouble: remove the repair")
+""",
+        cwd=tmp_path,
+    )

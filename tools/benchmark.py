@@ -26,6 +26,12 @@ ROWS = {  # row: module of tools/benchmarks with a function of that name
     "gfl/dfl": "gfl",
     "gfl/loss_by_feat": "gfl",
     "gfl/predict": "gfl",
+    "gfl_v2/forward": "gfl_v2",
+    "iou_balanced/loss_by_feat": "iou_balanced",
+    "iou_balanced/weights": "iou_balanced",
+    "atss/one": "atss",
+    "atss/few": "atss",
+    "atss/many": "atss",
 }
 SIDES = ("ours", "upstream")
 COLUMNS = {  # key: heading, factor to the printed unit

@@ -1,11 +1,12 @@
 """Evidence: the same net and schedule, one thing changed an arm, several seeds; means and spreads.
 
-    python tools/evidence.py trees                      run what is missing, write docs/evidence/trees.json
-    python tools/evidence.py trees --table              print the table of that file
+    python tools/evidence.py trees              run what is missing, write docs/evidence/trees.json
+    python tools/evidence.py trees --table      print the table of that file
 
-Each run is tools/train.py and tools/test.py in processes of their own, with a derived config written beside
-its results, so any of them can be repeated by hand. A finished run is not repeated; a failed one stops the
-study. Runs of one seed see the same images in the same order.
+Studies: trees (one detector on tree crowns), detection (seven detectors on photographic cut-outs). Each run
+is tools/train.py and tools/test.py in processes of their own, with a derived config written beside its
+results, so any of them can be repeated by hand. A finished run is not repeated; a failed one stops the study.
+Runs of one seed see the same images in the same order.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmengine.config import Config
@@ -24,20 +25,37 @@ from report import METRICS, SPLITS, read_metrics
 from trees_demo import CONFIG, KEEP_MEMORY, VALIDATION
 
 RESULTS = Path("docs/evidence")
-Arm = Callable[[Config], None]
-
-
-@dataclass(frozen=True)
-class Study:
-    """One question: a config, and what each arm changes in it."""
-
-    config: str
-    arms: Mapping[str, Arm]
-    seeds: tuple[int, ...] = (0, 1, 2)
+Change = Callable[[Config], None]
 
 
 def unchanged(cfg: Config) -> None:
     """Leave the config as it is."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A config and what is changed in it."""
+
+    config: str
+    change: Change = unchanged
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question: arms that share net and schedule, and what is measured on which images.
+
+    Args:
+        arms: by the name that the table shows.
+        splits: heading of each test.
+        metrics: key of each number, by heading.
+        redirect: options that make ``tools/test.py`` test another split than the config's.
+    """
+
+    arms: Mapping[str, Arm]
+    splits: Mapping[str, str]
+    metrics: Mapping[str, str]
+    redirect: Mapping[str, list[str]] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0, 1, 2)
 
 
 def host_gfl_head(cfg: Config) -> None:
@@ -53,42 +71,75 @@ def without_weights(cfg: Config) -> None:
     cfg.model.backbone.init_cfg = None
 
 
+def plain_retina(cfg: Config) -> None:
+    """Take the balance away."""
+    cfg.model.bbox_head.pop("iou_balance")
+    cfg.model.bbox_head.type = "mmdet.RetinaHead"
+
+
+def without(half: str) -> Change:
+    """Turn a half of the balance off."""
+
+    def change(cfg: Config) -> None:
+        cfg.model.bbox_head.iou_balance[half] = None
+
+    return change
+
+
+def version_1(cfg: Config) -> None:
+    """Use the first version's head."""
+    cfg.model.bbox_head.type = "mmext.GFLHead"
+
+
+RETINA = "configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb4-300i_stamps.py"
+ATSS = "configs/detection/gfl/atss_mobilenet-v2_fpn_1xb4-300i_stamps.py"
+GFL_V2 = "configs/detection/gfl/gfl-v2_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 STUDIES = {
     "trees": Study(
-        CONFIG,
-        {
-            "mmext.GFLHead": unchanged,
-            "mmdet.GFLHead": host_gfl_head,
-            "mmext.GFLHead, no ImageNet weights": without_weights,
+        arms={
+            "mmext.GFLHead": Arm(CONFIG),
+            "mmdet.GFLHead": Arm(CONFIG, host_gfl_head),
+            "mmext.GFLHead, no ImageNet weights": Arm(CONFIG, without_weights),
         },
+        splits=SPLITS,
+        metrics=METRICS,
+        redirect={"val": VALIDATION},
+    ),
+    "detection": Study(
+        arms={
+            "RetinaNet, smooth L1": Arm(RETINA, plain_retina),
+            "+ IoU-balanced classification": Arm(RETINA, without("lam")),
+            "+ IoU-balanced localisation": Arm(RETINA, without("eta")),
+            "+ both": Arm(RETINA),
+            "ATSS": Arm(ATSS),
+            "GFL": Arm(GFL_V2, version_1),
+            "GFLv2": Arm(GFL_V2),
+        },
+        splits={"test": "validation"},
+        metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"], "AP90": "coco90/bbox_mAP"},
     ),
 }
 
 
-def run(study: Study, arm: str, seed: int, folder: Path) -> dict[str, dict[str, float]]:
+def run(study: Study, name: str, seed: int, folder: Path) -> dict[str, dict[str, float]]:
     """Train and test one arm with one seed, or read what an earlier call found."""
     done = folder / "result.json"
     if done.exists():
         return json.loads(done.read_text())
     folder.mkdir(parents=True, exist_ok=True)
-    cfg = Config.fromfile(study.config, import_custom_modules=False)
-    study.arms[arm](cfg)
+    arm = study.arms[name]
+    cfg = Config.fromfile(arm.config, import_custom_modules=False)
+    arm.change(cfg)
+    cfg.train_cfg.val_interval = cfg.train_cfg.max_iters + 1  # what counts is the test at the end
     config = folder / "config.py"
     cfg.dump(config)
     call(folder / "train.log", "tools/train.py", config, "--work-dir", folder, "--seed", seed)
     checkpoint = (folder / "last_checkpoint").read_text()
-    for split in SPLITS:
-        redirect = ["--cfg-options", *VALIDATION] if split == "val" else []
-        call(
-            folder / f"{split}.log",
-            "tools/test.py",
-            config,
-            checkpoint,
-            "--work-dir",
-            folder / split,
-            *redirect,
-        )
-    result: dict = {split: read_metrics(folder, split) for split in SPLITS}
+    for split in study.splits:
+        redirect = ["--cfg-options", *study.redirect[split]] if split in study.redirect else []
+        log, work_dir = folder / f"{split}.log", folder / split
+        call(log, "tools/test.py", config, checkpoint, "--work-dir", work_dir, *redirect)
+    result: dict = {split: read_metrics(folder, split, study.metrics) for split in study.splits}
     result["threads"] = os.environ.get("OMP_NUM_THREADS", "default")
     done.write_text(json.dumps(result))
     return result
@@ -119,24 +170,23 @@ def collect(name: str, seeds: tuple[int, ...], work_dir: Path) -> dict:
             runs[arm][str(seed)] = run(study, arm, seed, work_dir / name / f"arm{number}-seed{seed}")
     return dict(
         command=f"python tools/evidence.py {name}",
-        config=study.config,
+        configs={name: arm.config for name, arm in study.arms.items()},
         machine=f"{os.cpu_count()} CPU cores, {platform.machine()}, no GPU",
         torch=torch.__version__,
         runs=runs,
     )
 
 
-def table(study: dict) -> str:
+def table(name: str, runs: Mapping[str, Mapping[str, Mapping]]) -> str:
     """Mean and sample standard deviation over the seeds, as Markdown."""
-    heads = [f"{words} {metric}" for words in SPLITS.values() for metric in METRICS]
+    study = STUDIES[name]
+    cells = [(split, metric) for split in study.splits for metric in study.metrics]
+    heads = [f"{study.splits[split]} {metric}" for split, metric in cells]
     lines = ["| arm | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    for arm, seeds in study["runs"].items():
-        cells = []
-        for split in SPLITS:
-            for metric in METRICS:
-                values = [result[split][metric] for result in seeds.values()]
-                cells.append(f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}")
-        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    for arm, seeds in runs.items():
+        found = [[result[split][metric] for result in seeds.values()] for split, metric in cells]
+        means = [f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}" for values in found]
+        lines.append(f"| {arm} | " + " | ".join(means) + " |")
     return "\n".join(lines)
 
 
@@ -160,7 +210,7 @@ def main() -> None:
         found = collect(args.study, STUDIES[args.study].seeds, args.work_dir)
         RESULTS.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found, indent=1) + "\n")
-    print(table(json.loads(path.read_text())))
+    print(table(args.study, json.loads(path.read_text())["runs"]))
 
 
 if __name__ == "__main__":

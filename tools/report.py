@@ -12,6 +12,7 @@ Run ``python tools/report.py WORK_DIR``. Boxes are drawn from a score of 0.3 on 
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,16 +168,16 @@ def draw_curves(scalars: list[dict[str, float]], path: Path) -> None:
     plt.close(figure)
 
 
-def read_metrics(work_dir: Path, split: str) -> dict[str, float]:
-    """AP, AP50 and AP75 of the newest test of one split."""
+def read_metrics(work_dir: Path, split: str, metrics: Mapping[str, str] = METRICS) -> dict[str, float]:
+    """What the newest test of one split measured, by heading."""
     path = newest(work_dir / split, "*/*.json", "tools/test.py")
     measured = json.loads(path.read_text())
-    if missing := [key for key in METRICS.values() if key not in measured]:
+    if missing := [key for key in metrics.values() if key not in measured]:
         raise ReportError(
             f"{path}: expected {missing[0]}, got {sorted(measured)}; a model that finds nothing has no AP, "
             "so train it for longer first"
         )
-    return {name: measured[key] for name, key in METRICS.items()}
+    return {name: measured[key] for name, key in metrics.items()}
 
 
 def write_report(work_dir: Path, score: float, readme_picture: Path | None) -> str:

@@ -28,6 +28,11 @@ def num_classes(model: nn.Module) -> int:
     return (model.roi_head if hasattr(model, "roi_head") else model).bbox_head.num_classes
 
 
+def why_not_bf16(model: nn.Module) -> str:
+    """What keeps the host from training this model in bfloat16; empty if nothing does."""
+    return "mmcv's nms and RoIAlign know no bfloat16" if hasattr(model, "roi_head") else ""
+
+
 def two_rank_batch(model: nn.Module) -> dict | None:
     """Two images, one a rank, with which two ranks must equal one process; None if no batch can.
 

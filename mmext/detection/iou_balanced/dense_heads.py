@@ -112,6 +112,7 @@ class IoUBalancedSSDHead(SSDHead):
     def __init__(self, *, iou_balance: dict = BALANCE, **host_cfg: Any) -> None:
         super().__init__(**host_cfg)
         self.iou_balance = IoUBalance(**iou_balance)
+        self.loss_cls = None  # mmdet 3.3 asks for it when it predicts, and SSDHead has none
 
     def loss_by_feat(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As in the host; adds ``iou_pos_mean`` and ``w_loc`` for the log."""

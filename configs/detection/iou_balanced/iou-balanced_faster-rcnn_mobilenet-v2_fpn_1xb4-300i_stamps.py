@@ -1,7 +1,7 @@
 """Faster R-CNN with IoU-balanced losses on photographic cut-outs: minutes on a CPU.
 
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py &&
-          python tools/train.py configs/detection/iou_balanced/iou-balanced_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py
+          python tools/train.py configs/detection/iou_balanced/iou-balanced_faster-rcnn_mobilenet-v2_fpn_1xb4-300i_stamps.py
 Hardware  two CPU cores
 Expected  see the table in this folder's README
 """
@@ -9,7 +9,7 @@ Expected  see the table in this folder's README
 _base_ = [
     "../../_base_/models/faster_rcnn_mobilenet-v2_fpn.py",
     "../../_base_/datasets/stamps_detection.py",
-    "../../_base_/schedules/adamw_200i.py",
+    "../../_base_/schedules/adamw_300i.py",
     "../../_base_/runtime_iters.py",
 ]
 

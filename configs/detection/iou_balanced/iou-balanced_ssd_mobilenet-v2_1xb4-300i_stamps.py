@@ -1,21 +1,21 @@
-"""RetinaNet with IoU-balanced losses on photographic cut-outs: minutes on a CPU.
+"""SSD with IoU-balanced losses on photographic cut-outs: minutes on a CPU.
 
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py &&
-          python tools/train.py configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb4-200i_stamps.py
+          python tools/train.py configs/detection/iou_balanced/iou-balanced_ssd_mobilenet-v2_1xb4-300i_stamps.py
 Hardware  two CPU cores
 Expected  see the table in this folder's README
 """
 
 _base_ = [
-    "../../_base_/models/retinanet_mobilenet-v2_fpn.py",
+    "../../_base_/models/ssd_mobilenet-v2.py",
     "../../_base_/datasets/stamps_detection.py",
-    "../../_base_/schedules/adamw_200i.py",
+    "../../_base_/schedules/adamw_300i.py",
     "../../_base_/runtime_iters.py",
 ]
 
 model = dict(
     bbox_head=dict(
-        type="mmext.IoUBalancedRetinaHead",
+        type="mmext.IoUBalancedSSDHead",
         num_classes=6,
         iou_balance=dict(eta=1.5, lam=1.5, w_loc="auto", cls_scope="level"),
     )

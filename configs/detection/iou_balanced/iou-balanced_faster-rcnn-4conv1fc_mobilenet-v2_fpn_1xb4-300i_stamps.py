@@ -1,7 +1,7 @@
-"""Faster R-CNN with one branch for classes and one for boxes with IoU-balanced losses on photographic cut-outs: minutes on a CPU.
+"""Faster R-CNN with a convolutional head with IoU-balanced losses on photographic cut-outs: minutes on a CPU.
 
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py &&
-          python tools/train.py configs/detection/iou_balanced/iou-balanced_faster-rcnn-double-head_mobilenet-v2_fpn_1xb4-200i_stamps.py
+          python tools/train.py configs/detection/iou_balanced/iou-balanced_faster-rcnn-4conv1fc_mobilenet-v2_fpn_1xb4-300i_stamps.py
 Hardware  two CPU cores
 Expected  see the table in this folder's README
 """
@@ -9,17 +9,17 @@ Expected  see the table in this folder's README
 _base_ = [
     "../../_base_/models/faster_rcnn_mobilenet-v2_fpn.py",
     "../../_base_/datasets/stamps_detection.py",
-    "../../_base_/schedules/adamw_200i.py",
+    "../../_base_/schedules/adamw_300i.py",
     "../../_base_/runtime_iters.py",
 ]
 
 model = dict(
     roi_head=dict(
         bbox_head=dict(
-            type="mmext.IoUBalancedConvFCBBoxHead",
+            type="mmext.IoUBalancedShared4Conv1FCBBoxHead",
             num_classes=6,
-            num_cls_fcs=1,
-            num_reg_fcs=1,
+            conv_out_channels=96,
+            norm_cfg=dict(type="GN", num_groups=32),
             iou_balance=dict(eta=1.3, lam=1.5, w_loc="auto"),
         )
     )
