@@ -1,0 +1,103 @@
+"""Repairs of the hosts: each explicit, logged at debug level, reversible, and off where not needed.
+
+========================  ==========================================================================
+``mmaction_drn``          mmaction2's wheel lacks a folder that ``import mmaction.models`` needs
+``coco_iou_thresholds``   a config's list of IoU thresholds makes COCO's evaluation fail
+``numpy_names``           the hosts use names that numpy has removed
+``resume_weights_only``   torch >= 2.6 refuses to load the checkpoints that mmengine saves
+========================  ==========================================================================
+
+:func:`repair` runs when mmext is imported and imports nothing itself: a repair waits until the module
+that it is for is about to be imported (or acts at once if that module is already there). So the order
+of the imports does not matter, and neither does a host that is missing.
+
+Switch off   ``MMEXT_COMPAT=off`` in the environment, or a list of names: ``MMEXT_COMPAT=numpy_names``
+Undo         ``mmext.compat.undo()``
+Watch        ``logging.getLogger("mmext").setLevel("DEBUG")``, or ``mmext.compat.state()``
+Host         none; every import of a host is inside a repair
+"""
+
+import os
+import sys
+from importlib.abc import MetaPathFinder
+from typing import Any
+
+from mmext.compat.checkpoints import ResumeWeightsOnly
+from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames
+from mmext.compat.repair import Repair, logger
+
+SWITCH = "MMEXT_COMPAT"
+
+REPAIRS: tuple[Repair, ...] = (MmactionDrn(), NumpyNames(), CocoIouThresholds(), ResumeWeightsOnly())
+
+_state: dict[str, str] = {}
+
+
+class _Watcher(MetaPathFinder):
+    """Finder that finds nothing: it notices that a module is about to be imported."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
+        for one in REPAIRS:
+            if fullname in one.before and _state.get(one.name) == "waiting":
+                _settle(one)
+
+
+_watcher = _Watcher()
+
+
+def repair() -> None:
+    """Apply every repair that is needed, now or as soon as its module is imported. Idempotent."""
+    off = _switched_off()
+    for one in REPAIRS:
+        if _state.get(one.name) in ("waiting", "applied", "not needed"):
+            continue
+        if one.name in off:
+            _state[one.name] = "switched off"
+            logger.debug("repair %s is switched off by %s", one.name, SWITCH)
+        elif any(module in sys.modules for module in one.before):
+            _settle(one)
+        else:
+            _state[one.name] = "waiting"
+    if _watcher not in sys.meta_path:
+        sys.meta_path.insert(0, _watcher)
+
+
+def undo() -> None:
+    """Reverse all repairs and stop waiting for the others; :func:`repair` starts anew."""
+    for one in reversed(REPAIRS):
+        if _state.get(one.name) == "applied":
+            one.undo()
+            logger.debug("repair %s is undone", one.name)
+    _state.clear()
+    if _watcher in sys.meta_path:
+        sys.meta_path.remove(_watcher)
+
+
+def state() -> dict[str, str]:
+    """Return each repair's state: waiting, applied, not needed, switched off, or failed and why."""
+    return dict(_state)
+
+
+def _settle(one: Repair) -> None:
+    _state[one.name] = "not needed"  # set first: looking for a host's files imports, and so comes here again
+    try:
+        if one.needed():
+            one.apply()
+            _state[one.name] = "applied"
+    except Exception as error:  # a repair that fails must not make an import fail that could have worked
+        _state[one.name] = f"failed: {error!r}"
+        logger.warning(
+            "repair %s failed with %r; switch it off with %s=%s", one.name, error, SWITCH, one.name
+        )
+    logger.debug("repair %s (%s): %s", one.name, one.why, _state[one.name])
+
+
+def _switched_off() -> set[str]:
+    names = {name.strip() for name in os.environ.get(SWITCH, "").split(",")} - {"", "on"}
+    known = {one.name for one in REPAIRS}
+    if "off" in names:
+        return known
+    if names - known:
+        wrong, right = (", ".join(sorted(some)) for some in (names - known, known))
+        logger.warning("%s names %s, which is no repair; expected 'off' or some of %s", SWITCH, wrong, right)
+    return names & known
