@@ -20,10 +20,11 @@ NAME = re.compile(r"[a-z0-9-]+(_[a-z0-9-]+)+_\d+xb\d+-([a-z]+-)*\d+[xei]_[a-z0-9
 def test_it_takes_a_training_and_a_test_step(path):
     host = HOSTS[path.parts[-3]]
     model = host.build(path)
-    loss = host.loss(model, host.batch((2,), (128, 160), num_classes=host.num_classes(model)))
+    size = host.image_size(model)
+    loss = host.loss(model, host.batch((2,), size, num_classes=host.num_classes(model)))
     loss.backward()
     assert torch.isfinite(loss)
-    boxes, scores = host.predictions(model, host.batch((0,), (128, 160)))
+    boxes, scores = host.predictions(model, host.batch((0,), size))
     assert boxes.shape == (len(scores), 4)
 
 

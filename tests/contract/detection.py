@@ -28,6 +28,13 @@ def num_classes(model: nn.Module) -> int:
     return (model.roi_head if hasattr(model, "roi_head") else model).bbox_head.num_classes
 
 
+def image_size(model: nn.Module) -> tuple[int, int]:
+    """A small size that the model takes; SSD is made for one."""
+    head = getattr(model, "bbox_head", None)
+    side = getattr(getattr(head, "prior_generator", None), "input_size", None)
+    return (side, side) if side else (128, 160)
+
+
 def why_not_bf16(model: nn.Module) -> str:
     """What keeps the host from training this model in bfloat16; empty if nothing does."""
     return "mmcv's nms and RoIAlign know no bfloat16" if hasattr(model, "roi_head") else ""

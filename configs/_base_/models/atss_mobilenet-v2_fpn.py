@@ -1,4 +1,4 @@
-"""A small ATSS detector for CPUs: MobileNetV2 with ImageNet weights, FPN of 96 channels, one anchor a place."""
+"""A small ATSS for CPUs: MobileNetV2 with ImageNet weights, FPN of 96 channels, one anchor a place."""
 
 weights_command = "python tools/data/mobilenet_v2.py"  # what to run when the checkpoint below is missing
 

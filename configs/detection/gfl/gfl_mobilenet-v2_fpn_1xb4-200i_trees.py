@@ -10,7 +10,7 @@ _base_ = [
     "../../_base_/models/gfl_mobilenet-v2_fpn.py",
     "../../_base_/datasets/trees_detection.py",
     "../../_base_/schedules/adamw_200i.py",
-    "../../_base_/runtime.py",
+    "../../_base_/runtime_iters.py",
 ]
 
 model = dict(
@@ -22,10 +22,3 @@ model = dict(
         loss_dfl=dict(type="mmext.DistributionFocalLoss"),
     )
 )
-
-# The schedule counts iterations, so logs and checkpoints do too.
-default_hooks = dict(
-    logger=dict(interval=10),
-    checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=1),
-)
-log_processor = dict(by_epoch=False, window_size=10)

@@ -1,6 +1,7 @@
 """The IoU-balanced classification loss alone in RetinaNet, ResNet-50: an ablation of the paper.
 
-Run       tools/dist_train.sh configs/detection/iou_balanced/iou-balanced-cls_retinanet_r50_fpn_8xb2-1x_coco.py 8
+Run       tools/dist_train.sh
+          configs/detection/iou_balanced/iou-balanced-cls_retinanet_r50_fpn_8xb2-1x_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
 Expected  AP 35.1 on val2017, +0.7 (the paper, with images of 1000 x 600; here they are 1333 x 800)
 """

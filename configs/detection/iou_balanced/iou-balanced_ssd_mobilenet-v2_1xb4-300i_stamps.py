@@ -1,7 +1,7 @@
 """SSD with IoU-balanced losses on photographic cut-outs: minutes on a CPU.
 
-Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py &&
-          python tools/train.py configs/detection/iou_balanced/iou-balanced_ssd_mobilenet-v2_1xb4-300i_stamps.py
+Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py && python tools/train.py
+          configs/detection/iou_balanced/iou-balanced_ssd_mobilenet-v2_1xb4-300i_stamps.py
 Hardware  two CPU cores
 Expected  see the table in this folder's README
 """

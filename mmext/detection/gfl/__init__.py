@@ -1,9 +1,13 @@
-"""Generalized Focal Loss: one score says class and box quality, one histogram a side says where the box ends.
+"""Generalized Focal Loss, its second version, and the assigner and heads around them.
 
-Paper     Li et al. 2020, https://arxiv.org/abs/2006.04388
-Idea      Classification is trained towards the IoU of the predicted box, box sides as distributions.
-Host      mmdet 3.x (drop-in for mmdet.GFLHead, mmdet.QualityFocalLoss, mmdet.DistributionFocalLoss)
-Deviates  losses.py and head.py mark each difference with DEVIATION.
+Paper     GFL, Li et al. 2020, https://arxiv.org/abs/2006.04388 (losses.py, head.py, quality*.py)
+          GFL version 2, Li et al. 2020, https://arxiv.org/abs/2011.12885 (v2.py)
+          ATSS, Zhang et al. 2019, https://arxiv.org/abs/1912.02424 (assigner.py)
+Idea      One score says class and box quality, one histogram a side says where the box ends; the shape of the
+          histograms tells how good the box is; positives are chosen by the statistics of their IoUs.
+Host      mmdet 3.x (drop-in for mmdet.GFLHead, QualityFocalLoss, DistributionFocalLoss, ATSSAssigner;
+          in place of mmdet.RetinaHead, ATSSHead, FCOSHead)
+Deviates  each file marks its differences with DEVIATION; the folder README lists them.
 Letters   B images, N or A anchors (all levels), P positives, K classes, R = reg_max + 1 bins a side.
 """
 

@@ -1,0 +1,97 @@
+"""Box sides as distributions in a head that measures them from points: targets, loss and prediction.
+
+Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388
+Idea      What GFLHead does with its ``reg_max + 1`` bins a side, as functions for other heads.
+Host      mmdet: any head with the prediction flow of its BaseDenseHead
+Letters   P positives, N places of one level, K classes, R = reg_max + 1 bins a side
+"""
+
+from typing import Any
+
+import torch
+from mmdet.models.utils import filter_scores_and_topk
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from mmext.detection.gfl.losses import integral
+
+_MARGIN = 0.1  # as in mmdet's coder: targets stay this far below the last bin
+
+
+def rows(maps: Tensor, channels: int) -> Tensor:
+    """Maps (B, A * C, H, W) as rows (B, H * W * A, C) in the order of the anchors; a view for one anchor."""
+    return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, channels)
+
+
+def centers_of(anchors: Tensor) -> Tensor:
+    """Centres (P, 2) xy of boxes (P, 4) xyxy."""
+    return (anchors[:, :2] + anchors[:, 2:]) / 2
+
+
+def distances(logits: Tensor, reg_max: int) -> Tensor:
+    """Distances in strides (P, 4), the mean bins of ``logits`` (P, 4 * R); float32 or better."""
+    return integral(logits.reshape(-1, 4, reg_max + 1))
+
+
+def distribution_loss(loss_dfl: nn.Module, logits: Tensor, target: Tensor, score: Tensor) -> Tensor:
+    """Weighted sum of the Distribution Focal Loss over positives, the four sides averaged as in GFLHead.
+
+    Args:
+        loss_dfl: a DistributionFocalLoss, ours or mmdet's.
+        logits: (P, 4 * R) distributions of the positives.
+        target: (P, 4) distances in strides, cut here to what the bins can say.
+        score: (P,) weight of each positive.
+    """
+    R = logits.shape[1] // 4
+    return loss_dfl(
+        logits.reshape(-1, R),
+        target.clamp(0, R - 1 - _MARGIN).flatten(),
+        weight=score.repeat_interleave(4),
+        avg_factor=4.0,
+    )
+
+
+def predict_distributions(
+    head: Any,
+    cls_scores: list[Tensor],
+    bbox_preds: list[Tensor],
+    points: list[Tensor],
+    img_meta: dict,
+    cfg: ConfigDict | None = None,
+    rescale: bool = False,
+    with_nms: bool = True,
+) -> InstanceData:
+    """Boxes of one image; only what passes the score filter is integrated.
+
+    Args:
+        head: gives ``num_classes``, ``reg_max``, ``bbox_coder``, the strides and the post-processing.
+        cls_scores: logits (A * K, H, W) of each level.
+        bbox_preds: logits (A * 4 * R, H, W) of each level.
+        points: (N, 2) xy in pixels of each level, from where the distances count.
+        img_meta: ``img_shape`` of the image, and ``scale_factor`` for ``rescale``.
+        cfg: ``score_thr``, ``nms_pre``, ``nms``; the head's ``test_cfg`` if None.
+        rescale: give boxes in the original image's pixels.
+        with_nms: drop doubles.
+    """
+    cfg = head.test_cfg if cfg is None else cfg
+    levels = []
+    strides = [w for w, _ in head.prior_generator.strides]
+    for cls_score, bbox_pred, at, stride in zip(cls_scores, bbox_preds, points, strides, strict=True):
+        scores, labels, _, kept = filter_scores_and_topk(
+            rows(cls_score[None], head.num_classes)[0].sigmoid(),
+            cfg.get("score_thr", 0),
+            cfg.get("nms_pre", -1),
+            dict(logits=rows(bbox_pred[None], 4 * (head.reg_max + 1))[0], at=at),
+        )
+        reach = distances(kept["logits"], head.reg_max) * stride
+        boxes = head.bbox_coder.decode(kept["at"], reach, max_shape=img_meta["img_shape"])
+        levels.append((boxes, scores, labels))
+    bboxes, scores, labels = (torch.cat(parts) for parts in zip(*levels, strict=True))
+    return head._bbox_post_process(
+        results=InstanceData(bboxes=bboxes, scores=scores, labels=labels),
+        cfg=cfg,
+        rescale=rescale,
+        with_nms=with_nms,
+        img_meta=img_meta,
+    )
