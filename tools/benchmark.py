@@ -32,6 +32,12 @@ ROWS = {  # row: module of tools/benchmarks with a function of that name
     "atss/one": "atss",
     "atss/few": "atss",
     "atss/many": "atss",
+    "detecto_rs/sac_layer": "sac",
+    "detecto_rs/sac_plain_layer": "sac",
+    "detecto_rs/sac_inference": "detecto_rs",
+    "detecto_rs/sac_training": "detecto_rs",
+    "detecto_rs/step_checkpoint": "detecto_rs",
+    "detecto_rs/stem_reuse": "detecto_rs",
 }
 SIDES = ("ours", "upstream")
 COLUMNS = {  # key: heading, factor to the printed unit

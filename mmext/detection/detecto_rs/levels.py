@@ -1,0 +1,46 @@
+"""What a backbone hands to the recursive pyramid: its maps, and itself."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class Recursive(Protocol):
+    """A backbone that takes feedback in some of its stages, which are counted from 0."""
+
+    rfp_inplanes: int | None
+    out_indices: Sequence[int]
+
+    @property
+    def rfp_stages(self) -> tuple[int, ...]:
+        """Stages that take feedback, counted from 0."""
+
+    @property
+    def level_channels(self) -> list[int] | None:
+        """Channels of each map that it gives; None if only running it can tell."""
+
+    def rfp_forward(self, x: Tensor, rfp_feats: Sequence[Tensor | None], **known: Any) -> tuple[Tensor, ...]:
+        """Maps of the image with each stage's feedback."""
+
+
+class Levels(tuple[Tensor, ...]):
+    """The image and a backbone's maps, as mmdet passes them on, that remember who made them.
+
+    The pyramid needs the backbone twice: to run it again where all steps share it, and to see whether
+    another one would repeat its stem. A detector hands on the tuple but not the backbone; and a reference
+    kept in the neck would be lost, or doubled in the state dict, when the model is copied or saved.
+
+    Args:
+        tensors: the image first, then one map a level.
+        backbone: the module that made the maps; None if somebody rebuilt the tuple on the way.
+    """
+
+    backbone: Any
+
+    def __new__(cls, tensors: Iterable[Tensor], backbone: Any = None) -> "Levels":
+        """Make the tuple and attach the backbone."""
+        levels = super().__new__(cls, tensors)
+        levels.backbone = backbone
+        return levels
