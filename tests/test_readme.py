@@ -21,16 +21,26 @@ def test_the_config_in_the_readme_builds_our_head(tmp_path):
     assert type(model.bbox_head.loss_cls).__module__ == "mmext.detection.gfl.losses"
 
 
-@pytest.mark.parametrize("page", ["README.md", "configs/detection/gfl/README.md"])
-def test_the_table_is_that_of_the_evidence(page):
-    command = [sys.executable, "tools/evidence.py", "trees", "--table"]
+@pytest.mark.parametrize(
+    ("study", "page"),
+    [
+        ("trees", "README.md"),
+        ("trees", "configs/detection/gfl/README.md"),
+        ("detection", "README.md"),
+        ("detection", "configs/detection/gfl/README.md"),
+        ("detection", "configs/detection/iou_balanced/README.md"),
+    ],
+)
+def test_the_table_is_that_of_the_evidence(study, page):
+    command = [sys.executable, "tools/evidence.py", study, "--table"]
     table = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     assert table in (ROOT / page).read_text()
 
 
-def test_the_evidence_is_complete():
-    runs = json.loads((ROOT / "docs/evidence/trees.json").read_text())["runs"]
-    assert len(runs) == 3
+@pytest.mark.parametrize(("study", "arms"), [("trees", 3), ("detection", 7)])
+def test_the_evidence_is_complete(study, arms):
+    runs = json.loads((ROOT / f"docs/evidence/{study}.json").read_text())["runs"]
+    assert len(runs) == arms
     assert all(sorted(seeds) == ["0", "1", "2"] for seeds in runs.values())
 
 

@@ -3,7 +3,7 @@
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py &&
           python tools/train.py configs/detection/gfl/atss_mobilenet-v2_fpn_1xb4-300i_stamps.py
 Hardware  two CPU cores, minutes
-Expected  the numbers of mmdet.ATSSAssigner, since the assignments are the same; AP not measured yet
+Expected  AP 0.107 +- 0.006, AP90 0.012 +- 0.003: three seeds of tools/evidence.py, table in the README here
 """
 
 _base_ = [

@@ -3,7 +3,7 @@
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py && python tools/train.py
           configs/detection/iou_balanced/iou-balanced_faster-rcnn-convfc_mobilenet-v2_fpn_1xb4-300i_stamps.py
 Hardware  two CPU cores
-Expected  see the table in this folder's README
+Expected  trains; its AP has not been measured
 """
 
 _base_ = [

@@ -178,11 +178,11 @@ def test_the_expected_version_with_another_checksum_is_refused_and_nothing_is_wr
 @pytest.fixture(scope="module")
 def real():
     """The folder of the real data, and its annotations by split."""
-    missing = [
-        deb.file_name for deb in (choice.TUXPAINT, choice.MATE) if not (CACHE / deb.file_name).exists()
-    ]
-    if missing:
-        pytest.skip(f"data/packages lacks {' and '.join(missing)}: run python tools/data/stamps.py")
+    cached = all((CACHE / deb.file_name).exists() for deb in (choice.TUXPAINT, choice.MATE))
+    if not cached and shutil.which("apt-get") is None:
+        pytest.skip(
+            "this machine has no apt-get, and data/packages lacks what python tools/data/stamps.py fetches"
+        )
     result = run_script("data/stamps.py")
     assert result.returncode == 0, result.stderr
     root = REPO / "data" / "stamps"
