@@ -16,11 +16,22 @@ def build(path) -> nn.Module:
     """The model of a config with the weights it is initialised with, but no file of pretrained ones."""
     cfg = Config.fromfile(path)
     init_default_scope(cfg.default_scope)
-    cfg.model.backbone.init_cfg = None
+    forget_files(cfg.model)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
     return model.train()
+
+
+def forget_files(cfg) -> None:
+    """Take the files of pretrained weights out of a model's config."""
+    if isinstance(cfg, dict):
+        cfg.pop("pretrained", None)
+        if "checkpoint" in (cfg.get("init_cfg") or {}):
+            cfg["init_cfg"] = None
+    for value in cfg.values() if isinstance(cfg, dict) else cfg:
+        if isinstance(value, dict | list):
+            forget_files(value)
 
 
 def num_classes(model: nn.Module) -> int:
