@@ -1,7 +1,7 @@
 """Small tensor functions that several parts share. They need torch alone."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -10,6 +10,11 @@ REDUCTIONS = ("none", "mean", "sum")
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision becomes float32; float32 and float64 stay as they are."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def foreground(labels: Int[Tensor, " N"], num_classes: int) -> Int[Tensor, " P"]:
+    """Indices of the samples that bear a class: neither background (``num_classes``) nor negative."""
+    return ((labels >= 0) & (labels < num_classes)).nonzero().squeeze(1)
 
 
 def reduce_loss(

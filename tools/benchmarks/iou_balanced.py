@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmext.detection.iou_balanced.balance import balance_deltas
 from mmext.detection.iou_balanced.losses import iou_balanced_weight
-from mmext.detection.iou_balanced.positives import foreground
+from mmext.functional import foreground
 from mmext.registry import MODELS
 
 from .cases import STRIDES, Case, K, maps, meta, seven_boxes, total, train

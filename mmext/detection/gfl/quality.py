@@ -34,11 +34,6 @@ class Distributions(NamedTuple):
     targets: Tensor  # (P, 4) distances in strides
 
 
-def rows_with_objects(labels: Tensor, num_classes: int) -> Tensor:
-    """Rows (P,) of the flat ``labels`` that bear a class."""
-    return ((labels >= 0) & (labels < num_classes)).nonzero().squeeze(1)
-
-
 def quality_labels(boxes: Tensor, box_targets: Tensor, row: Tensor, num_rows: int) -> Tensor:
     """IoU of the positives' boxes with their targets at their rows, 0 at all others; no gradient."""
     quality = boxes.new_zeros(num_rows)

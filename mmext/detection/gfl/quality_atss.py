@@ -27,9 +27,8 @@ from mmext.detection.gfl.quality import (
     floor_of,
     joint_losses,
     last_bin,
-    rows_with_objects,
 )
-from mmext.functional import at_least_float32
+from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
 # Defaults carry their scope, since the head may be built without a default scope.
@@ -152,7 +151,7 @@ class QualityATSSHead(ATSSHead):
         anchors, labels, label_weights, bbox_targets = (torch.cat(level, 1) for level in targets)
         cls_score = torch.cat([rows(x, self.cls_out_channels) for x in cls_scores], 1)
         bbox_pred = torch.cat([rows(x, 4 * (self.reg_max + 1)) for x in bbox_preds], 1)
-        positive = rows_with_objects(labels.flatten(), self.num_classes)
+        positive = foreground(labels.flatten(), self.num_classes)
         pred, anchors, gt_bboxes = (x.flatten(0, 1)[positive] for x in (bbox_pred, anchors, bbox_targets))
         boxes, gt_bboxes, distributions = self._decode(
             at_least_float32(pred), anchors, gt_bboxes, self._strides(sizes, anchors, positive)

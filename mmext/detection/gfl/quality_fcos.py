@@ -28,9 +28,8 @@ from mmext.detection.gfl.quality import (
     floor_of,
     joint_losses,
     last_bin,
-    rows_with_objects,
 )
-from mmext.functional import at_least_float32
+from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
 IOU = dict(type="mmdet.IoULoss")
@@ -139,7 +138,7 @@ class QualityFCOSHead(FCOSHead):
             torch.cat([rows(x, channels).flatten(0, 1) for x in maps])
             for maps, channels in ((cls_scores, self.cls_out_channels), (bbox_preds, 4 * (self.reg_max + 1)))
         )
-        positive = rows_with_objects(labels, self.num_classes)
+        positive = foreground(labels, self.num_classes)
         pred, reach = at_least_float32(bbox_pred[positive]), reach[positive]
         # Boxes are compared around their own points, in the unit of the distances.
         origin = reach.new_zeros(len(positive), 2)

@@ -16,8 +16,8 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from mmext.detection.gfl.distribution import rows
-from mmext.detection.gfl.quality import QFL, check_quality_loss, quality_labels, rows_with_objects
-from mmext.functional import at_least_float32
+from mmext.detection.gfl.quality import QFL, check_quality_loss, quality_labels
+from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
 # Defaults carry their scope, since the head may be built without a default scope.
@@ -97,7 +97,7 @@ class QualityRetinaHead(RetinaHead):
     ) -> tuple[Tensor, Tensor]:
         """Losses of one level; as in the host, but boxes are decoded at the positives alone."""
         labels = labels.flatten()
-        row = rows_with_objects(labels, self.num_classes)
+        row = foreground(labels, self.num_classes)
         pred, targets, anchors, weights = (
             x.flatten(0, 1)[row]
             for x in (rows(bbox_pred, self.bbox_coder.encode_size), bbox_targets, anchors, bbox_weights)

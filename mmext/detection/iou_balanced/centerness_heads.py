@@ -18,7 +18,8 @@ from torch import Tensor
 
 from mmext.detection.iou_balanced.balance import BALANCE, IoUBalance
 from mmext.detection.iou_balanced.dense_heads import Unfinished, finish, rows
-from mmext.detection.iou_balanced.positives import EPS, Positives, box_iou, foreground, own_class_loss
+from mmext.detection.iou_balanced.positives import EPS, Positives, box_iou, own_class_loss
+from mmext.functional import foreground
 from mmext.registry import MODELS
 
 

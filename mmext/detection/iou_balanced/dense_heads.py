@@ -16,8 +16,8 @@ from mmdet.models.losses import smooth_l1_loss
 from torch import Tensor
 
 from mmext.detection.iou_balanced.balance import BALANCE, IoUBalance, balance_deltas
-from mmext.detection.iou_balanced.positives import EPS, Positives, foreground, own_class_loss
-from mmext.functional import at_least_float32
+from mmext.detection.iou_balanced.positives import EPS, Positives, own_class_loss
+from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
 

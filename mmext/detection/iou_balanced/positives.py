@@ -56,11 +56,6 @@ class Positives:
         )
 
 
-def foreground(labels: Tensor, num_classes: int) -> Tensor:
-    """Indices (P,) of the positives among labels (N,)."""
-    return ((labels >= 0) & (labels < num_classes)).nonzero().squeeze(1)
-
-
 @torch.no_grad()
 def box_iou(boxes: Tensor, targets: Tensor) -> Tensor:
     """IoU (P,) of boxes (P, 4) with their ground truths, in float32 or better."""

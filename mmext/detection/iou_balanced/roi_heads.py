@@ -13,7 +13,8 @@ from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
 from torch import Tensor
 
 from mmext.detection.iou_balanced.balance import BALANCE, IoUBalance, balance_deltas
-from mmext.detection.iou_balanced.positives import EPS, Positives, foreground, own_class_loss
+from mmext.detection.iou_balanced.positives import EPS, Positives, own_class_loss
+from mmext.functional import foreground
 from mmext.registry import MODELS
 
 
