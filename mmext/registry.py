@@ -16,7 +16,7 @@ import traceback
 from mmengine import registry as root
 from mmengine.registry import DefaultScope, Registry
 
-TASKS = {"detection": "mmdet"}
+TASKS = {"detection": "mmdet", "segmentation": "mmseg", "action": "mmaction"}
 """The one table: a folder of mmext, and the scope (also the import name) of its host."""
 
 _failures: dict[str, BaseException] = {}

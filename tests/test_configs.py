@@ -8,17 +8,15 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from tests.contract import detection
-from tests.contract.parts import ROOT, name_of
+from tests.contract.parts import ROOT, host_of, name_of
 
 CONFIGS = sorted(path for path in ROOT.glob("configs/**/*.py") if "_base_" not in path.parts)
-HOSTS = {"detection": detection}
 NAME = re.compile(r"[a-z0-9-]+(_[a-z0-9-]+)+_\d+xb\d+-([a-z]+-)*\d+[xei]_[a-z0-9]+")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)
 def test_it_takes_a_training_and_a_test_step(path):
-    host = HOSTS[path.parts[-3]]
+    host = host_of(path)
     model = host.build(path)
     size = host.image_size(model)
     loss = host.loss(model, host.batch((2,), size, num_classes=host.num_classes(model)))

@@ -1,18 +1,20 @@
 """What the contract suite checks: every part in the registry, and a small config that uses it.
 
 Nothing is listed here. A part is what a registry of mmext holds from a task's folder; its small config
-is the first ``configs/**/*_trees.py`` or ``*_stamps.py`` whose text names it.
+is the first ``configs/**/*_{trees,stamps,motion}.py`` whose text names it.
 """
 
 import ast
+import importlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from mmext import registry
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("trees", "stamps")
+SMALL = ("trees", "stamps", "motion")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,13 @@ class Part:
         return [path for path in found if f'"mmext.{self.name}"' in path.read_text()]
 
     @property
+    def readmes(self) -> list[Path]:
+        """README of the paper's configs; for a layer that tasks share, of each paper that configures it."""
+        if self.paper[0] == "layers":
+            return sorted({path.parent / "README.md" for path in self.configs})
+        return [ROOT.joinpath("configs", *self.paper, "README.md")]
+
+    @property
     def small_configs(self) -> list[Path]:
         return [path for path in self.configs if path.stem.endswith(SMALL)]
 
@@ -54,13 +63,18 @@ def all_parts() -> tuple[Part, ...]:
         Part(name, cls)
         for table in registry.ALL
         for name, cls in table.module_dict.items()
-        if cls.__module__.split(".")[1] in registry.TASKS
+        if cls.__module__.split(".")[1] in (*registry.TASKS, "layers")
     )
 
 
 def small_configs() -> list[Path]:
     """The small configs that together use every part, each once."""
     return sorted({part.small_configs[0] for part in all_parts() if part.small_configs})
+
+
+def host_of(path: Path) -> ModuleType:
+    """The adapter that drives a config's host: ``configs/<task>/<paper>/<name>.py``."""
+    return importlib.import_module(f"tests.contract.{path.parts[-3]}")
 
 
 def name_of(path: Path) -> str:

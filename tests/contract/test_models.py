@@ -8,10 +8,8 @@ import torch
 from torch.testing import assert_close
 from torch.utils.checkpoint import checkpoint
 
-from tests.contract import detection
-from tests.contract.parts import name_of, small_configs
+from tests.contract.parts import host_of, name_of, small_configs
 
-HOSTS = {"detection": detection}
 CASES = {
     "usual": dict(counts=(4, 3)),
     "batch-of-one": dict(counts=(4,)),
@@ -24,7 +22,7 @@ CASES = {
 
 @pytest.fixture(scope="module", params=small_configs(), ids=name_of)
 def host_and_model(request):
-    host = HOSTS[request.param.parts[-3]]
+    host = host_of(request.param)
     return host, host.build(request.param)
 
 

@@ -39,11 +39,12 @@ def test_it_has_tests(part):
 
 @PARTS
 def test_it_has_a_small_config_and_its_folder_a_readme(part):
-    assert part.small_configs, f"no configs/**/*_trees.py or *_stamps.py names mmext.{part.name}"
-    assert ROOT.joinpath("configs", *part.paper, "README.md").is_file()
+    assert part.small_configs, f"no small config (*_trees.py, *_stamps.py, *_motion.py) names mmext.{part.name}"
+    assert all(path.is_file() for path in part.readmes)
 
 
 @PARTS
 def test_its_paper_has_a_row_in_the_readme(part):
     table = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("|")]
-    assert any("configs/" + "/".join(part.paper) in row for row in table)
+    folders = [str(path.parent.relative_to(ROOT)) for path in part.readmes]
+    assert all(any(folder in row for row in table) for folder in folders)

@@ -5,10 +5,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from tests.contract import detection
-from tests.contract.parts import name_of, small_configs
-
-HOSTS = {"detection": detection}
+from tests.contract.parts import host_of, name_of, small_configs
 
 
 def step(host, model, data) -> dict:
@@ -25,7 +22,7 @@ def share(data: dict, rank: int) -> dict:
 def rank_main(rank: int, path, folder) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    host = HOSTS[path.parts[-3]]
+    host = host_of(path)
     model = host.build(path)
     torch.save(step(host, model, share(host.two_rank_batch(model), rank)), folder / f"rank{rank}.pt")
     dist.barrier()
@@ -34,7 +31,7 @@ def rank_main(rank: int, path, folder) -> None:
 
 @pytest.mark.parametrize("path", small_configs(), ids=name_of)
 def test_two_ranks_equal_one_process(path, tmp_path):
-    host = HOSTS[path.parts[-3]]
+    host = host_of(path)
     model = host.build(path)
     data = host.two_rank_batch(model)
     if data is None:

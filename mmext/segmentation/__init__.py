@@ -1,0 +1,1 @@
+"""Segmentation parts. Host: mmseg. The papers are listed in :mod:`mmext.segmentation.papers`."""
