@@ -312,3 +312,62 @@ else:
 """,
         cwd=tmp_path,
     )
+
+
+ROI_ALIGN = """
+import torch
+import mmext
+import mmdet.models
+from mmcv.ops import RoIAlign
+from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
+
+generators = [AnchorGenerator([8], ratios=[1.0], scales=[5.0]), MlvlPointGenerator([8])]
+
+def positions(dtype):
+    return [one.grid_priors([(200, 2)], dtype=dtype, device="cpu")[0] for one in generators]
+
+torch.manual_seed(0)
+maps = torch.randn(1, 2, 8, 8).bfloat16().requires_grad_()
+rois = torch.tensor([[0, 1, 1, 6, 5], [0, 0, 2, 7, 7]]).bfloat16()
+align = RoIAlign(output_size=3, sampling_ratio=2)
+"""
+
+
+def test_roi_align_takes_bfloat16_and_anchors_stay_exact(tmp_path: Path) -> None:
+    run(
+        ROI_ALIGN
+        + """
+out = align(maps, rois)
+assert out.dtype == torch.bfloat16
+plain = align(maps.detach().float(), rois.float())
+assert plain.dtype == torch.float32 and torch.equal(out, plain.bfloat16())
+out.sum().backward()
+assert maps.grad.dtype == torch.bfloat16 and maps.grad.abs().sum() > 0
+exact = positions(torch.float32)
+for one, expected in zip(positions(torch.bfloat16), exact):
+    assert one.dtype == torch.float32 and torch.equal(one, expected)
+mmext.compat.undo()
+assert torch.equal(align(maps.detach().float(), rois.float()), plain)
+for one, expected in zip(positions(torch.bfloat16), exact):
+    assert one.dtype == torch.bfloat16
+    assert (one.float() - expected).abs().max() == 4, "off by up to half of bfloat16's step of 8 there"
+""",
+        cwd=tmp_path,
+    )
+
+
+def test_roi_align_refuses_bfloat16_without_the_repair(tmp_path: Path) -> None:
+    run(
+        ROI_ALIGN
+        + """
+assert mmext.compat.state()["two_stage_bfloat16"] == "applied", "this mmcv needs no repair: remove it"
+mmext.compat.undo()
+try:
+    align(maps, rois)
+except (RuntimeError, NotImplementedError) as error:
+    assert "BFloat16" in str(error), error
+else:
+    raise AssertionError("the host no longer has the trouble: remove the repair")
+""",
+        cwd=tmp_path,
+    )

@@ -3,7 +3,8 @@
     python tools/evidence.py trees              run what is missing, write docs/evidence/trees.json
     python tools/evidence.py trees --table      print the table of that file
 
-Studies: trees (one detector on tree crowns), detection (seven detectors on photographic cut-outs). Each run
+Studies: trees (one detector on tree crowns), detection (seven detectors on photographic cut-outs), detectors
+(DetectoRS and its halves in a Faster R-CNN, there too). Each run
 is tools/train.py and tools/test.py in processes of their own, with a derived config written beside its
 results, so any of them can be repeated by hand. A finished run is not repeated; a failed one stops the study.
 Runs of one seed see the same images in the same order.
@@ -91,9 +92,15 @@ def version_1(cfg: Config) -> None:
     cfg.model.bbox_head.type = "mmext.GFLHead"
 
 
+def plain_backbone(cfg: Config) -> None:
+    """Take the switchable convolutions away."""
+    cfg.model.backbone = cfg.model.backbone.backbone
+
+
 RETINA = "configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 ATSS = "configs/detection/gfl/atss_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 GFL_V2 = "configs/detection/gfl/gfl-v2_mobilenet-v2_fpn_1xb4-300i_stamps.py"
+DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
 STUDIES = {
     "trees": Study(
         arms={
@@ -117,6 +124,16 @@ STUDIES = {
         },
         splits={"test": "validation"},
         metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"], "AP90": "coco90/bbox_mAP"},
+    ),
+    "detectors": Study(
+        arms={
+            "Faster R-CNN": Arm(DETECTORS.format("sac"), plain_backbone),
+            "+ RFP": Arm(DETECTORS.format("rfp")),
+            "+ SAC": Arm(DETECTORS.format("sac")),
+            "+ both": Arm(DETECTORS.format("detectors")),
+        },
+        splits={"test": "validation"},
+        metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"], "recall of hidden": "hidden/bbox_AR@100"},
     ),
 }
 

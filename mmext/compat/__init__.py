@@ -2,6 +2,7 @@
 
 ========================  ==========================================================================
 ``mmaction_drn``          mmaction2's wheel lacks a folder that ``import mmaction.models`` needs
+``two_stage_bfloat16``    two-stage detectors cannot train in bfloat16
 ``coco_iou_thresholds``   a config's list of IoU thresholds makes COCO's evaluation fail
 ``numpy_names``           the hosts use names that numpy has removed
 ``resume_weights_only``   torch >= 2.6 refuses to load the checkpoints that mmengine saves
@@ -22,13 +23,20 @@ import sys
 from importlib.abc import MetaPathFinder
 from typing import Any
 
+from mmext.compat.bfloat16 import TwoStageBfloat16
 from mmext.compat.checkpoints import ResumeWeightsOnly
 from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames
 from mmext.compat.repair import Repair, logger
 
 SWITCH = "MMEXT_COMPAT"
 
-REPAIRS: tuple[Repair, ...] = (MmactionDrn(), NumpyNames(), CocoIouThresholds(), ResumeWeightsOnly())
+REPAIRS: tuple[Repair, ...] = (
+    MmactionDrn(),
+    NumpyNames(),
+    TwoStageBfloat16(),
+    CocoIouThresholds(),
+    ResumeWeightsOnly(),
+)
 
 _state: dict[str, str] = {}
 

@@ -48,7 +48,7 @@ def image_size(model: nn.Module) -> tuple[int, int]:
 
 def why_not_bf16(model: nn.Module) -> str:
     """What keeps the host from training this model in bfloat16; empty if nothing does."""
-    return "mmcv's nms and RoIAlign know no bfloat16" if hasattr(model, "roi_head") else ""
+    return ""
 
 
 def two_rank_batch(model: nn.Module) -> dict | None:

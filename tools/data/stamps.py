@@ -7,7 +7,9 @@ Images    320 x 320, 1 to 5 objects each, 1500 for train and 300 for val; stamps
           made. No cut-out and no background photograph is in both splits
 Files     train/*.jpg  val/*.jpg  annotations/{train,val}.json  semantic/{train,val}/*.png  LICENSE
           annotations: COCO's, of the visible pixels; masks as compressed run lengths. Each also names its
-          stamp, and each image its background
+          stamp and says which share of it is hidden, and each image names its background
+          annotations/val_hidden.json: the same objects, but those of which less than 20 % is hidden are
+          marked as crowds, which COCO's evaluation neither asks for nor counts as wrong
           semantic: grey PNG under the image's name, 0 background, 1 to 6 the classes; with BaseSegDataset 7
           classes, or 6 with reduce_zero_label=True, which ignores the background
 Seed      the same seed gives the same bytes; another one gives other scenes of the same pictures, and no
@@ -50,6 +52,8 @@ from stamps_pictures import (
 
 ROOT = Path("data/stamps")
 NUM_IMAGES = {"train": 1500, "val": 300}
+MIN_HIDDEN = 0.2
+"""From this share on an object counts as hidden; the most that is ever hidden is 0.6."""
 SCRIPTS = ("stamps.py", "stamps_compose.py", "stamps_pictures.py")
 RECIPE = hashlib.sha256(
     b"".join((Path(__file__).parent / name).read_bytes() for name in SCRIPTS)
@@ -69,6 +73,7 @@ def annotation(number: int, image_id: int, instance: Instance) -> dict[str, Any]
         "segmentation": {"size": encoded["size"], "counts": encoded["counts"].decode()},
         "iscrowd": 0,
         "stamp": instance.stamp.name,
+        "hidden": round(instance.hidden, 3),
     }
 
 
@@ -103,6 +108,14 @@ def write_split(folder: Path, split: str, pictures: Pictures, info: dict[str, An
             coco["annotations"].append(annotation(len(coco["annotations"]) + 1, image_id, instance))
     (folder / "annotations").mkdir(exist_ok=True)
     (folder / "annotations" / f"{split}.json").write_text(json.dumps(coco))
+    if split == "val":
+        (folder / "annotations" / "val_hidden.json").write_text(json.dumps(hidden_only(coco)))
+
+
+def hidden_only(coco: dict[str, Any]) -> dict[str, Any]:
+    """The same annotations, with all but the objects that are hidden in good part marked as crowds."""
+    annotations = [one | {"iscrowd": int(one["hidden"] < MIN_HIDDEN)} for one in coco["annotations"]]
+    return coco | {"annotations": annotations}
 
 
 def licence(copyrights: dict[str, bytes]) -> bytes:
@@ -158,7 +171,7 @@ def is_complete(root: Path, seed: int) -> bool:
         splits = {split: read_split(root, split) for split in NUM_IMAGES}
     except (OSError, json.JSONDecodeError):
         return False
-    return all(
+    return (root / "annotations" / "val_hidden.json").is_file() and all(
         (coco["info"]["recipe"], coco["info"]["seed"]) == (RECIPE, seed)
         and all((root / split / image["file_name"]).is_file() for image in coco["images"])
         and all((root / "semantic" / split / f"{image['id']:04d}.png").is_file() for image in coco["images"])

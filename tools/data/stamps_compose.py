@@ -39,6 +39,11 @@ class Instance:
     mask: Bool[np.ndarray, "H W"]  # its visible pixels
 
     @property
+    def hidden(self) -> float:
+        """Share of it that other cut-outs cover or the image's border cuts off."""
+        return 1 - int(self.mask.sum()) / self.whole
+
+    @property
     def box(self) -> tuple[int, int, int, int]:
         """Left, top, width, height of the smallest box around the mask."""
         columns, rows = (np.flatnonzero(self.mask.any(axis)) for axis in (0, 1))

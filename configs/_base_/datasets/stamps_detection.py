@@ -1,8 +1,8 @@
 """Photographic cut-outs on photographs, six classes; tools/data/stamps.py says how they are made.
 
 1500 training images and 300 validation images of 320 x 320 that share no cut-out and no background. There is
-no third split, so testing means validation. AP at IoU 0.9 is reported beside the usual numbers, as
-``coco90/bbox_mAP``.
+no third split, so testing means validation. Beside the usual numbers come AP at IoU 0.9 (``coco90/bbox_mAP``) and
+which share of the objects that are hidden in part is found at IoU 0.5 (``hidden/bbox_AR@100``).
 """
 
 data_command = "python tools/data/stamps.py"  # what to run when the files below are missing
@@ -82,6 +82,15 @@ val_evaluator = [
         metric="bbox",
         iou_thrs=[0.9],  # the mean over one threshold is the AP at that threshold
         metric_items=["mAP"],
+        backend_args=backend_args,
+    ),
+    dict(
+        type="CocoMetric",
+        prefix="hidden",
+        ann_file=data_root + "annotations/val_hidden.json",
+        metric="bbox",
+        iou_thrs=[0.5],
+        metric_items=["AR@100"],
         backend_args=backend_args,
     ),
 ]

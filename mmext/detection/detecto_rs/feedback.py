@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmext.detection.detecto_rs.levels import Levels
+from mmext.detection.detecto_rs.levels import Levels, below_backbone
 from mmext.registry import MODELS
 
 LAYOUTS = ("NCHW", "NHWC", "NLC")
@@ -191,11 +191,3 @@ def find(backbone: nn.Module, name: str) -> nn.Module:
                 "is gone; set with_cp=False and step_cp=True in mmext.RFP"
             )
     return modules[name]
-
-
-def below_backbone(self: RFPFeedback, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Before loading: put a bare backbone's keys where they belong here."""
-    for key in [k for k in state_dict if k.startswith(prefix)]:
-        name = key.removeprefix(prefix)
-        if not name.startswith(("backbone.", "rfp_convs.")):
-            state_dict[f"{prefix}backbone.{name}"] = state_dict.pop(key)

@@ -1,9 +1,9 @@
-"""What a backbone hands to the recursive pyramid: its maps, and itself."""
+"""What a backbone hands to the recursive pyramid: its maps, and itself; and what one around another loads."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @runtime_checkable
@@ -44,3 +44,12 @@ class Levels(tuple[Tensor, ...]):
         levels = super().__new__(cls, tensors)
         levels.backbone = backbone
         return levels
+
+
+def below_backbone(self: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Hook before loading, for a module with a child ``backbone``: bare keys of that belong below it."""
+    own = tuple(f"{name}." for name, _ in self.named_children())
+    for key in [k for k in state_dict if k.startswith(prefix)]:
+        name = key.removeprefix(prefix)
+        if not name.startswith(own):
+            state_dict[f"{prefix}backbone.{name}"] = state_dict.pop(key)

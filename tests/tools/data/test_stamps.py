@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(mad
     for name, root in roots.items():
         script.prepare(root, made_up, seed=5 if name == "other" else 0)
     first, again, other = map(contents, roots.values())
-    assert len(first) == 2 * 12 + 2 + 1
+    assert len(first) == 2 * 12 + 3 + 1
     assert first == again
     same = {name for name in first if first[name] == other[name]}
     assert same == {"LICENSE"}
@@ -96,7 +96,12 @@ def test_what_is_damaged_older_or_of_another_seed_is_made_anew_and_the_rest_is_l
     first = contents(root)
     with_no_packages = tmp_path / "empty"
     script.prepare(root, with_no_packages)  # complete, so nothing is fetched
-    for damage in ("train/0001.jpg", "semantic/val/0002.png", "annotations/val.json"):
+    for damage in (
+        "train/0001.jpg",
+        "semantic/val/0002.png",
+        "annotations/val.json",
+        "annotations/val_hidden.json",
+    ):
         (root / damage).unlink()
         script.prepare(root, made_up)
         assert contents(root) == first
@@ -225,6 +230,16 @@ def test_the_real_boxes_masks_and_maps_agree(real):
                 expected[mask] = one["category_id"]
             with Image.open(root / "semantic" / split / f"{image['id']:04d}.png") as classes:
                 np.testing.assert_array_equal(classes, expected)
+
+
+def test_the_hidden_objects_are_those_that_show_too_little_of_themselves(real):
+    root, splits = real
+    hidden = script.read_split(root, "val_hidden")
+    assert hidden["images"] == splits["val"]["images"]
+    for one, usual in zip(hidden["annotations"], splits["val"]["annotations"], strict=True):
+        assert one == usual | {"iscrowd": int(one["hidden"] < 0.2)}
+    assert all(0 <= one["hidden"] <= 0.6 for one in hidden["annotations"])
+    assert 0.15 < np.mean([one["iscrowd"] == 0 for one in hidden["annotations"]]) < 0.5
 
 
 @needs_dpkg

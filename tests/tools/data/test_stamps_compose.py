@@ -38,6 +38,7 @@ def test_a_mask_is_what_remains_visible_under_other_cut_outs():
     assert below.box == (50, 60, 50, 80)
     assert above.box == (100, 60, 100, 80)
     assert (below.whole, int(below.mask.sum())) == (8000, 4000)
+    assert below.hidden == 0.5
     np.testing.assert_array_equal(scene.semantic(), 1 * below.mask + 4 * above.mask)
 
 
@@ -55,6 +56,7 @@ def test_a_cut_out_beyond_the_border_is_cut_there():
     (only,) = scene.instances
     assert only.box == (0, 260, 70, 60)
     assert (only.whole, int(only.mask.sum())) == (10000, 4200)
+    assert only.hidden == pytest.approx(0.58)
 
 
 @pytest.mark.parametrize(("opacity", "seen"), [(127, False), (128, True)])

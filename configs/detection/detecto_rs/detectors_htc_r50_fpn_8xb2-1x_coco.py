@@ -1,0 +1,38 @@
+"""DetectoRS with Hybrid Task Cascade, ResNet-50.
+
+Run       tools/dist_train.sh
+          configs/detection/detecto_rs/detectors_htc_r50_fpn_8xb2-1x_coco.py 8
+Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
+Expected  box AP 49.1, mask AP 42.6 (mmdet's model zoo, val2017)
+"""
+
+_base_ = [
+    "../../_base_/models/htc_r50_fpn.py",
+    "../../_base_/datasets/coco_instance.py",
+    "../../_base_/schedules/sgd_1x.py",
+    "../../_base_/runtime.py",
+]
+
+net = dict(
+    type="mmext.DetectoRS_ResNet",
+    depth=50,
+    num_stages=4,
+    out_indices=(0, 1, 2, 3),
+    frozen_stages=1,
+    norm_cfg=dict(type="BN", requires_grad=True),
+    norm_eval=True,
+    style="pytorch",
+    init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet50"),
+    conv_cfg=dict(type="mmext.ConvAWS"),
+    sac=dict(type="mmext.SAC", use_deform=True),
+    stage_with_sac=(False, True, True, True),
+)
+model = dict(
+    backbone=dict(_delete_=True, output_img=True, **net),
+    neck=dict(type="mmext.RFP", rfp_backbone=dict(rfp_inplanes=256, **net)),
+)
+
+train_dataloader = dict(
+    dataset=dict(data_prefix={{_base_.seg_prefix}}, pipeline={{_base_.seg_train_pipeline}})
+)
+optim_wrapper = dict(optimizer=dict(lr=0.02))

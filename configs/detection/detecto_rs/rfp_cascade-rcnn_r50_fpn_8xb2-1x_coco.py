@@ -1,0 +1,32 @@
+"""Recursive feature pyramid in Cascade R-CNN, ResNet-50.
+
+Run       tools/dist_train.sh
+          configs/detection/detecto_rs/rfp_cascade-rcnn_r50_fpn_8xb2-1x_coco.py 8
+Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
+Expected  box AP 44.8 (mmdet's model zoo, val2017)
+"""
+
+_base_ = [
+    "../../_base_/models/cascade_rcnn_r50_fpn.py",
+    "../../_base_/datasets/coco_detection.py",
+    "../../_base_/schedules/sgd_1x.py",
+    "../../_base_/runtime.py",
+]
+
+net = dict(
+    type="mmext.DetectoRS_ResNet",
+    depth=50,
+    num_stages=4,
+    out_indices=(0, 1, 2, 3),
+    frozen_stages=1,
+    norm_cfg=dict(type="BN", requires_grad=True),
+    norm_eval=True,
+    style="pytorch",
+    init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet50"),
+)
+model = dict(
+    backbone=dict(_delete_=True, output_img=True, **net),
+    neck=dict(type="mmext.RFP", rfp_backbone=dict(rfp_inplanes=256, **net)),
+)
+
+optim_wrapper = dict(optimizer=dict(lr=0.02))

@@ -1,0 +1,83 @@
+"""Two-stage detectors in bfloat16, which mmcv's RoIAlign refuses and mmdet's anchors are too coarse in."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from mmext.compat.repair import Repair
+
+
+class TwoStageBfloat16(Repair):
+    """Under autocast, RoIAlign takes bfloat16 maps, and anchors stay float32.
+
+    RoIAlign is compiled for float and half only; it works in float32 here and gives back bfloat16. mmdet makes
+    the anchors and points that predictions are decoded with in the dtype of the scores. In bfloat16 a position
+    beyond 256 pixels is a multiple of 2, beyond 1024 of 8, and so would be the proposals; NMS refuses them.
+    """
+
+    name = "two_stage_bfloat16"
+    why = "RoIAlign refuses bfloat16 and anchors are rounded to it, so two-stage detectors cannot train in it"
+    before = ("mmdet.models",)
+
+    def needed(self) -> bool:
+        """Try RoIAlign on one pixel."""
+        try:
+            import torch
+            from mmcv.ops import roi_align
+        except ImportError:
+            return False
+        one = torch.ones(1, 1, 1, 1, dtype=torch.bfloat16)
+        try:
+            roi_align(one, torch.zeros(1, 5, dtype=torch.bfloat16), 1)
+        except (RuntimeError, NotImplementedError):
+            return True
+        return False
+
+    def apply(self) -> None:
+        """Wrap RoIAlign and the generators of priors."""
+        from mmcv.ops import RoIAlign
+        from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
+
+        self.wrapped: list[tuple[Any, str, Callable, Callable]] = []
+        self._wrap(RoIAlign, "forward", align_in_float32)
+        for generator in (AnchorGenerator, MlvlPointGenerator):
+            self._wrap(generator, "grid_priors", priors_in_float32)
+
+    def _wrap(self, cls: Any, name: str, wrapper: Callable[[Callable], Callable]) -> None:
+        plain = getattr(cls, name)
+        ours = wrapper(plain)
+        setattr(cls, name, ours)
+        self.wrapped.append((cls, name, plain, ours))
+
+    def undo(self) -> None:
+        """Take the wrappers off again."""
+        for cls, name, plain, ours in self.wrapped:
+            if getattr(cls, name) is ours:
+                setattr(cls, name, plain)
+
+
+def align_in_float32(plain: Callable) -> Callable:
+    """RoIAlign's forward that takes bfloat16."""
+    import torch
+
+    @functools.wraps(plain)
+    def forward(layer: Any, input: Any, rois: Any) -> Any:  # noqa: A002  the host's name
+        if input.dtype != torch.bfloat16:
+            return plain(layer, input, rois)
+        return plain(layer, input.float(), rois.float()).to(input.dtype)
+
+    return forward
+
+
+def priors_in_float32(plain: Callable) -> Callable:
+    """A generator's ``grid_priors`` that is never asked for bfloat16."""
+    import torch
+
+    @functools.wraps(plain)
+    def grid_priors(
+        generator: Any, featmap_sizes: Any, dtype: Any = torch.float32, *args: Any, **kwargs: Any
+    ) -> Any:
+        dtype = torch.float32 if dtype == torch.bfloat16 else dtype
+        return plain(generator, featmap_sizes, dtype, *args, **kwargs)
+
+    return grid_priors
