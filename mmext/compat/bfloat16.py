@@ -10,9 +10,10 @@ from mmext.compat.repair import Repair
 class TwoStageBfloat16(Repair):
     """Under autocast, RoIAlign takes bfloat16 maps, and anchors stay float32.
 
-    RoIAlign is compiled for float and half only; it works in float32 here and gives back bfloat16. mmdet makes
-    the anchors and points that predictions are decoded with in the dtype of the scores. In bfloat16 a position
-    beyond 256 pixels is a multiple of 2, beyond 1024 of 8, and so would be the proposals; NMS refuses them.
+    RoIAlign is compiled for float and half only; it works in float32 here and gives back bfloat16. mmdet
+    makes the anchors and points that predictions are decoded with in the dtype of the scores. In bfloat16 a
+    position beyond 256 pixels is a multiple of 2, beyond 1024 of 8, and so would be the proposals; NMS
+    refuses them.
     """
 
     name = "two_stage_bfloat16"
@@ -61,7 +62,7 @@ def align_in_float32(plain: Callable) -> Callable:
     import torch
 
     @functools.wraps(plain)
-    def forward(layer: Any, input: Any, rois: Any) -> Any:  # noqa: A002  the host's name
+    def forward(layer: Any, input: Any, rois: Any) -> Any:
         if input.dtype != torch.bfloat16:
             return plain(layer, input, rois)
         return plain(layer, input.float(), rois.float()).to(input.dtype)

@@ -3,7 +3,7 @@
 Tests assert these numbers and ``tools/benchmark.py`` prints them; time is only ever printed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -12,8 +12,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 
-def bytes_kept_for_backward(forward: Callable[[], Any]) -> int:
-    """Bytes of all storages that autograd keeps alive after ``forward``, each storage once."""
+def bytes_kept_for_backward(forward: Callable[[], Any], *, besides: Iterable[Tensor] = ()) -> int:
+    """Bytes of all storages that autograd keeps alive after ``forward``, each storage once.
+
+    Args:
+        forward: what is run.
+        besides: tensors that do not count since they are there anyway, such as a model's parameters.
+    """
     kept: dict[int, int] = {}
     alive = []  # else a freed storage's address could be counted for another one
 
@@ -21,11 +26,13 @@ def bytes_kept_for_backward(forward: Callable[[], Any]) -> int:
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
         alive.append(storage)
-        return tensor
+        return tensor.detach()  # an output that its own node keeps would be a circle, and never be freed
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         result = forward()
     del result
+    for tensor in besides:
+        kept.pop(tensor.untyped_storage().data_ptr(), None)
     return sum(kept.values())
 
 

@@ -6,10 +6,13 @@ import torch
 from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
+
+NUM_STUFF = 183  # COCO's things and stuff, as in HTC's semantic branch
 
 
 def build(path) -> nn.Module:
@@ -17,6 +20,7 @@ def build(path) -> nn.Module:
     cfg = Config.fromfile(path)
     init_default_scope(cfg.default_scope)
     forget_files(cfg.model)
+    lessen(cfg.model)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -34,9 +38,23 @@ def forget_files(cfg) -> None:
             forget_files(value)
 
 
+def lessen(cfg) -> None:
+    """Fewer proposals and samples: a second stage takes most of the time, and is the host's own."""
+    train, test = cfg.get("train_cfg") or {}, cfg.get("test_cfg") or {}
+    stages = train.get("rcnn") or []
+    for stage in stages if isinstance(stages, list) else [stages]:
+        stage.sampler.num = 32
+    for proposals in (train.get("rpn_proposal"), test.get("rpn")):
+        if proposals:
+            proposals.update(nms_pre=64, max_per_img=32)
+    if "rcnn" in test:
+        test.rcnn.max_per_img = 8
+
+
 def num_classes(model: nn.Module) -> int:
     """Classes that the model tells apart."""
-    return (model.roi_head if hasattr(model, "roi_head") else model).bbox_head.num_classes
+    head = (model.roi_head if hasattr(model, "roi_head") else model).bbox_head
+    return (head[0] if isinstance(head, nn.ModuleList) else head).num_classes
 
 
 def image_size(model: nn.Module) -> tuple[int, int]:
@@ -67,7 +85,11 @@ def two_rank_batch(model: nn.Module) -> dict | None:
 
 
 def batch(counts, size=(96, 128), *, ignored=False, num_classes=1, seed=0) -> dict:
-    """Random images with that many random boxes each, as a data loader gives them."""
+    """Random images with that many random boxes each, as a data loader gives them.
+
+    A box's mask is its whole rectangle, and the map of stuff classes is noise; models without such branches
+    do not look at them.
+    """
     g = torch.Generator().manual_seed(seed)
     height, width = size
     samples = []
@@ -78,14 +100,28 @@ def batch(counts, size=(96, 128), *, ignored=False, num_classes=1, seed=0) -> di
             bboxes=torch.cat([corner, corner + extent], 1),
             labels=torch.randint(0, num_classes, (count,), generator=g),
         )
+        boxes.masks = rectangles(boxes.bboxes, size)
         none = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+        none.masks = rectangles(none.bboxes, size)
         sample = DetDataSample(
             metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=len(samples))
         )
+        stuff = torch.randint(0, NUM_STUFF, (1, *size), generator=g)
+        sample.gt_sem_seg = PixelData(sem_seg=stuff)
         sample.gt_instances, sample.ignored_instances = (none, boxes) if ignored else (boxes, none)
         samples.append(sample)
     images = [torch.randint(0, 256, (3, *size), generator=g, dtype=torch.uint8) for _ in counts]
     return dict(inputs=images, data_samples=samples)
+
+
+def rectangles(boxes: Tensor, size: tuple[int, int]) -> BitmapMasks:
+    """A mask for each box: all of it."""
+    rows, columns = (torch.arange(length) + 0.5 for length in size)
+    left, top, right, bottom = boxes[:, :, None].unbind(1)
+    inside_rows = (rows > top) & (rows < bottom)
+    inside_columns = (columns > left) & (columns < right)
+    masks = inside_rows[:, :, None] & inside_columns[:, None]
+    return BitmapMasks(masks.numpy().astype("uint8"), *size)
 
 
 def loss(model: nn.Module, data: dict) -> Tensor:

@@ -12,7 +12,8 @@ train_pipeline = [
     dict(type="PackDetInputs"),
 ]
 # For a semantic branch, with COCO's stuffthingmaps beside the images:
-# train_dataloader = dict(dataset=dict(data_prefix={{_base_.seg_prefix}}, pipeline={{_base_.seg_train_pipeline}}))
+# train_dataloader = dict(
+#     dataset=dict(data_prefix={{_base_.seg_prefix}}, pipeline={{_base_.seg_train_pipeline}}))
 seg_prefix = dict(img="train2017/", seg="stuffthingmaps/train2017/")
 seg_train_pipeline = [
     train_pipeline[0],

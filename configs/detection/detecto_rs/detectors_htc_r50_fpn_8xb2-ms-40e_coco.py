@@ -1,4 +1,4 @@
-"""DetectoRS with Hybrid Task Cascade, ResNet-50, as the authors train it: 40 epochs, short sides of 400 to 1200.
+"""DetectoRS with Hybrid Task Cascade, ResNet-50, as the authors train it: 40 epochs at many scales.
 
 Run       tools/dist_train.sh
           configs/detection/detecto_rs/detectors_htc_r50_fpn_8xb2-ms-40e_coco.py 8

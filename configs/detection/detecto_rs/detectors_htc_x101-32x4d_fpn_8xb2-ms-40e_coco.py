@@ -32,6 +32,7 @@ net = dict(
 model = dict(
     backbone=dict(_delete_=True, output_img=True, **net),
     neck=dict(type="mmext.RFP", rfp_backbone=dict(rfp_inplanes=256, **net)),
+    test_cfg=dict(rcnn=dict(nms=dict(type="soft_nms"))),
 )
 
 train_dataloader = dict(

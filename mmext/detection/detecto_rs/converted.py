@@ -22,8 +22,8 @@ class SACBackbone(BaseModule):
 
     Args:
         backbone: config of the backbone.
-        select: patterns of the convolutions' names, such as ``"layer[5-7].*"``; by default all 3 x 3 ones that
-            can be replaced. See :func:`convert_to_sac`.
+        select: patterns of the convolutions' names, such as ``"layer[5-7].*"``; by default all 3 x 3 ones
+            that can be replaced. See :func:`convert_to_sac`.
         use_deform: see :class:`SAC`.
         backend: see :class:`SAC`.
         init_cfg: of mmengine; the backbone has its own.
