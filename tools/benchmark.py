@@ -34,6 +34,8 @@ ROWS = {  # row: module of tools/benchmarks with a function of that name
     "atss/many": "atss",
     "detecto_rs/sac_layer": "sac",
     "detecto_rs/sac_plain_layer": "sac",
+    "detecto_rs/sac_plain_strided": "sac",
+    "detecto_rs/sac_plain_deep": "sac",
     "detecto_rs/sac_inference": "detecto_rs",
     "detecto_rs/sac_training": "detecto_rs",
     "detecto_rs/step_checkpoint": "detecto_rs",

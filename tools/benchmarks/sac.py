@@ -1,4 +1,4 @@
-"""Rows of one switchable atrous convolution, forward and backward: 256 channels, ResNet-50's third stage.
+"""Rows of one switchable atrous convolution, forward and backward, at sizes of a ResNet-50.
 
 Weights and inputs are the same for both sides, and no part is at its start. The counter of FLOPs sees
 upstream's convolutions, but not its compiled kernel.
@@ -11,25 +11,34 @@ from mmext.detection.detecto_rs.sac import SAC
 
 from .cases import Case, train
 
-CHANNELS = 256
 
-
-def _layer(side: str, width: int, *, use_deform: bool) -> Case:
+def _layer(side: str, channels: int, height: int, width: int, *, stride: int = 1, deform: bool) -> Case:
     cls = {"ours": SAC, "upstream": SAConv2d}[side]
-    layer = cls(CHANNELS, CHANNELS, kernel_size=3, padding=1, bias=False, use_deform=use_deform)
+    shape = dict(kernel_size=3, stride=stride, padding=1, bias=False)
+    layer = cls(channels, channels, **shape, use_deform=deform)
     with torch.no_grad():
         for key, tensor in sorted(layer.state_dict().items()):  # by name, so that both draw the same
             noise = torch.randn(tensor.shape)
             tensor.copy_(noise.abs() + 0.1 if key == "weight_gamma" else 0.02 * noise)
-    x = torch.randn(1, CHANNELS, 50, width, requires_grad=True)
+    x = torch.randn(1, channels, height, width, requires_grad=True)
     return train(lambda: layer(x).square().mean(), [x, *layer.parameters()])
 
 
 def sac_layer(side: str) -> Case:
     """With deformable looks, as in the paper's models; on half of COCO's map, for upstream takes seconds."""
-    return _layer(side, 42, use_deform=True)
+    return _layer(side, 256, 50, 42, deform=True)
 
 
 def sac_plain_layer(side: str) -> Case:
-    """Without deformation, the fast variant; the targets are 0.6 of the bytes and 0.8 of the time."""
-    return _layer(side, 84, use_deform=False)
+    """Without deformation, the fast variant, in the second stage on half of COCO's map."""
+    return _layer(side, 128, 50, 84, deform=False)
+
+
+def sac_plain_strided(side: str) -> Case:
+    """The same where the third stage begins."""
+    return _layer(side, 256, 50, 84, stride=2, deform=False)
+
+
+def sac_plain_deep(side: str) -> Case:
+    """The same further on in the third stage, where the convolutions themselves take nearly all time."""
+    return _layer(side, 256, 25, 42, deform=False)

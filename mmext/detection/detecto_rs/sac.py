@@ -37,7 +37,11 @@ def pad_mirrored(x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H4 W4"]:
 
 def local_mean(x: Float[Tensor, "N C H W"], stride: Pair = (1, 1)) -> Float[Tensor, "N C h w"]:
     """Mean of the 5 x 5 pixels around each place."""
-    return F.avg_pool2d(pad_mirrored(x), 2 * REACH + 1, stride)
+    padded, side = pad_mirrored(x), 2 * REACH + 1
+    if padded.requires_grad:
+        return F.avg_pool2d(padded, side, stride)  # one pass keeps one map for backward
+    down, right = stride
+    return F.avg_pool2d(F.avg_pool2d(padded, (side, 1), (down, 1)), (1, side), (1, right))
 
 
 def mix(

@@ -38,6 +38,12 @@ class TestFormula:
             assert pad_mirrored(x).shape[2:] == (size[0] + 4, size[1] + 4)
             assert_close(local_mean(x)[0], oracle.mean_5x5(x[0]))
 
+    @pytest.mark.parametrize("stride", [(1, 1), (2, 1), (2, 2)])
+    def test_the_mean_is_the_same_with_and_without_gradients(self, stride):
+        x = image((9, 12), dtype=torch.float64)
+        with_gradients = local_mean(x.clone().requires_grad_(), stride)
+        assert_close(local_mean(x, stride), with_gradients.detach(), rtol=0, atol=1e-14)
+
     def test_mixing_keeps_the_look_that_the_switch_names(self):
         small, large = image(seed=1), image(seed=2)
         ones = torch.ones(2, 1, 11, 13)
