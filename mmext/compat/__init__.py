@@ -4,6 +4,7 @@
 ``mmaction_drn``          mmaction2's wheel lacks a folder that ``import mmaction.models`` needs
 ``coco_iou_thresholds``   a config's list of IoU thresholds makes COCO's evaluation fail
 ``numpy_names``           the hosts use names that numpy has removed
+``sync_bn_on_cpu``        SyncBN among several ranks fails on CPUs
 ``resume_weights_only``   torch >= 2.6 refuses to load the checkpoints that mmengine saves
 ========================  ==========================================================================
 
@@ -23,12 +24,18 @@ from importlib.abc import MetaPathFinder
 from typing import Any
 
 from mmext.compat.checkpoints import ResumeWeightsOnly
-from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames
+from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncBatchNormOnCpu
 from mmext.compat.repair import Repair, logger
 
 SWITCH = "MMEXT_COMPAT"
 
-REPAIRS: tuple[Repair, ...] = (MmactionDrn(), NumpyNames(), CocoIouThresholds(), ResumeWeightsOnly())
+REPAIRS: tuple[Repair, ...] = (
+    MmactionDrn(),
+    NumpyNames(),
+    CocoIouThresholds(),
+    SyncBatchNormOnCpu(),
+    ResumeWeightsOnly(),
+)
 
 _state: dict[str, str] = {}
 

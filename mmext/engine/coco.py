@@ -34,18 +34,24 @@ KEYS = {
 
 @dataclass
 class Report:
-    """What was found in one annotation file."""
+    """What was found in one annotation file, or in one folder of label maps."""
 
     split: str
     file: str
     images: int = 0
     decoded: int = 0
     boxes: int = 0
+    maps: bool = False
     dropped: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
+        if self.maps:
+            return (
+                f"{self.split}: {self.file}: {self.images} images, {self.decoded} of them decoded with their "
+                f"label maps; {len(self.errors)} errors"
+            )
         dropped = ", ".join(f"{count} {why}" for why, count in sorted(self.dropped.items())) or "none"
         return (
             f"{self.split}: {self.file}: {self.images} images, {self.decoded} of them decoded; "
