@@ -371,3 +371,54 @@ else:
 """,
         cwd=tmp_path,
     )
+
+
+SYNC_BN = """
+import sys
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import mmext
+import mmengine.model
+
+def outputs(rank, world, repaired):
+    dist.init_process_group("gloo", init_method="file://store", rank=rank, world_size=world)
+    if not repaired:
+        mmext.compat.undo()
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 4, 4) + rank
+    sync, plain = torch.nn.SyncBatchNorm(3), torch.nn.BatchNorm2d(3)
+    try:
+        for _ in range(2):
+            torch.testing.assert_close(sync(x), plain(x))
+        torch.testing.assert_close(sync.state_dict(), plain.state_dict())
+    except ValueError as error:
+        print("REFUSED" if "GPU" in str(error) else error)
+    dist.destroy_process_group()
+"""
+TWO_RANKS = """
+from sync import *
+if __name__ == "__main__":
+    mp.spawn(outputs, args=({world}, {repaired}), nprocs={world})
+"""
+
+
+def run_sync_bn(folder: Path, *, world: int = 2, repaired: bool = True, **env: str) -> str:
+    (folder / "sync.py").write_text(SYNC_BN)
+    (folder / "ranks.py").write_text(TWO_RANKS.format(world=world, repaired=repaired))
+    code = "import runpy; runpy.run_path('ranks.py', run_name='__main__')"
+    return run(code, cwd=folder, **env)
+
+
+def test_sync_bn_on_cpus_takes_each_ranks_own_statistics_and_says_so_once(tmp_path: Path) -> None:
+    out = run_sync_bn(tmp_path)
+    assert out.count("SyncBN on a CPU") == 2, "once a process"
+    assert "REFUSED" not in out
+
+
+def test_sync_bn_is_refused_on_cpus_without_the_repair(tmp_path: Path) -> None:
+    assert "REFUSED" in run_sync_bn(tmp_path, repaired=False), "torch takes CPUs now: remove the repair"
+
+
+def test_the_repair_of_sync_bn_can_be_switched_off(tmp_path: Path) -> None:
+    assert "REFUSED" in run_sync_bn(tmp_path, MMEXT_COMPAT="sync_bn_on_cpu")

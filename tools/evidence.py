@@ -3,11 +3,11 @@
     python tools/evidence.py trees              run what is missing, write docs/evidence/trees.json
     python tools/evidence.py trees --table      print the table of that file
 
-Studies: trees (one detector on tree crowns), detection (seven detectors on photographic cut-outs), detectors
-(DetectoRS and its halves in a Faster R-CNN, there too). Each run
-is tools/train.py and tools/test.py in processes of their own, with a derived config written beside its
-results, so any of them can be repeated by hand. A finished run is not repeated; a failed one stops the study.
-Runs of one seed see the same images in the same order.
+Studies: trees (one detector on tree crowns); on photographic cut-outs, detection (seven detectors), detectors
+(DetectoRS and its halves in a Faster R-CNN) and segmentation (five heads). Each run is tools/train.py and
+tools/test.py in processes of their own, with a derived config written beside its results, so any of them can
+be repeated by hand. A finished run is not repeated; a failed one stops the study. Runs of one seed see the
+same images in the same order.
 """
 
 import argparse
@@ -97,10 +97,34 @@ def plain_backbone(cfg: Config) -> None:
     cfg.model.backbone = cfg.model.backbone.backbone
 
 
+OURS = ("bases_update", "renorm_bases", "temperature", "variant", "attn_impl")
+"""Arguments of our segmentation heads that mmseg's do not have."""
+
+
+def host_head(kind: str) -> Change:
+    """Put one of mmseg's own heads in place of ours."""
+
+    def change(cfg: Config) -> None:
+        head = cfg.model.decode_head
+        head.type = kind
+        for name in OURS:
+            head.pop(name, None)
+
+    return change
+
+
+def plain_fcn(cfg: Config) -> None:
+    """Leave attention out: the same two convolutions and nothing between them."""
+    host_head("mmseg.FCNHead")(cfg)
+    cfg.model.decode_head.num_convs = 2
+
+
 RETINA = "configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 ATSS = "configs/detection/gfl/atss_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 GFL_V2 = "configs/detection/gfl/gfl-v2_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
+EMA = "configs/segmentation/emanet/emanet_mobilenet-v2_1xb4-300i_stamps.py"
+DNL = "configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-300i_stamps.py"
 STUDIES = {
     "trees": Study(
         arms={
@@ -134,6 +158,17 @@ STUDIES = {
         },
         splits={"test": "validation"},
         metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"], "recall of hidden": "hidden/bbox_AR@100"},
+    ),
+    "segmentation": Study(
+        arms={
+            "FCN head": Arm(DNL, plain_fcn),
+            "mmseg.EMAHead": Arm(EMA, host_head("mmseg.EMAHead")),
+            "mmext.EMAHead": Arm(EMA),
+            "mmseg.DNLHead": Arm(DNL, host_head("mmseg.DNLHead")),
+            "mmext.DNLHead": Arm(DNL),
+        },
+        splits={"test": "validation"},
+        metrics={"mIoU": "mIoU"},
     ),
 }
 

@@ -5,6 +5,7 @@
 ``two_stage_bfloat16``    two-stage detectors cannot train in bfloat16
 ``coco_iou_thresholds``   a config's list of IoU thresholds makes COCO's evaluation fail
 ``numpy_names``           the hosts use names that numpy has removed
+``sync_bn_on_cpu``        SyncBN among several ranks fails on CPUs
 ``resume_weights_only``   torch >= 2.6 refuses to load the checkpoints that mmengine saves
 ========================  ==========================================================================
 
@@ -25,7 +26,7 @@ from typing import Any
 
 from mmext.compat.bfloat16 import TwoStageBfloat16
 from mmext.compat.checkpoints import ResumeWeightsOnly
-from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames
+from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncBatchNormOnCpu
 from mmext.compat.repair import Repair, logger
 
 SWITCH = "MMEXT_COMPAT"
@@ -35,6 +36,7 @@ REPAIRS: tuple[Repair, ...] = (
     NumpyNames(),
     TwoStageBfloat16(),
     CocoIouThresholds(),
+    SyncBatchNormOnCpu(),
     ResumeWeightsOnly(),
 )
 

@@ -160,3 +160,47 @@ class CocoIouThresholds(Repair):
 
         if vars(Params).get("iouThrs") is self.added:
             del Params.iouThrs
+
+
+class SyncBatchNormOnCpu(Repair):
+    """SyncBN among several ranks on CPUs takes each rank's own statistics, and says so once.
+
+    torch itself does so in a single process, and mmengine puts plain BN in its place there.
+    """
+
+    name = "sync_bn_on_cpu"
+    why = "torch's SyncBatchNorm refuses tensors on a CPU when there are several ranks"
+    before = ("mmengine.model",)
+
+    def needed(self) -> bool:
+        """True if torch is there and can run ranks at all."""
+        try:
+            import torch.distributed
+        except ImportError:
+            return False
+        return torch.distributed.is_available()
+
+    def apply(self) -> None:
+        """Give tensors on a CPU to plain BN; all others take torch's way."""
+        from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
+
+        self.original = original = SyncBatchNorm.forward
+        told: list[bool] = []
+
+        def forward(module: Any, x: Any) -> Any:
+            if x.device.type != "cpu":
+                return original(module, x)
+            if module.training and not told:
+                told.append(True)
+                logger.warning("SyncBN on a CPU: each process takes the statistics of its own batch")
+            return _BatchNorm.forward(module, x)
+
+        self.added = forward
+        SyncBatchNorm.forward = forward  # type: ignore[method-assign]
+
+    def undo(self) -> None:
+        """Restore torch's way."""
+        from torch.nn.modules.batchnorm import SyncBatchNorm
+
+        if SyncBatchNorm.forward is self.added:
+            SyncBatchNorm.forward = self.original  # type: ignore[method-assign]

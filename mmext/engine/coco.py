@@ -34,7 +34,7 @@ KEYS = {
 
 @dataclass
 class Report:
-    """What was found in one annotation file."""
+    """What was found in one annotation file or folder of label maps; ``what`` names its samples."""
 
     split: str
     file: str

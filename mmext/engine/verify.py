@@ -1,7 +1,8 @@
 """Look at the data and weights that a config names before a run spends hours on them.
 
 Host     none for the checks; only a dataset's default classes come from its host, through the registry
-Checks   annotation files, image folders and weights are there; COCO files and their images in full (``coco``)
+Checks   annotation files, image folders and weights are there; in full, COCO files and their images
+         (``coco``), label maps and their images (``masks``)
 Config   data_command, weights_command: what to run when data or weights are missing
          verify = dict(allow_odd_boxes=True): count boxes outside the image or without size instead
 """
@@ -13,6 +14,7 @@ from typing import Any
 
 from mmext.engine.coco import Report, check_boxes, check_classes, check_images, read_coco
 from mmext.engine.errors import BadInputError
+from mmext.engine.masks import check_masks
 from mmext.engine.videos import check_videos
 
 SPLITS = ("train", "val", "test")
@@ -87,6 +89,8 @@ def check_dataset(
     for what, path in {"annotations": report.file, **folders}.items():
         if path and not Path(path).exists():
             report.errors.append(f"{path}: not found, expected the {split} split's {what} there; {cure}")
+    if not report.errors and "seg_map_path" in folders:
+        return check_segmentation(dataset, folders, report, cfg=cfg, decode=decode)
     if report.errors or not report.file:
         return report
     if str(dataset.get("type")).rpartition(".")[2] == "VideoDataset":
@@ -107,6 +111,32 @@ def check_dataset(
     return report
 
 
+def check_segmentation(
+    dataset: Mapping[str, Any],
+    folders: Mapping[str, str],
+    report: Report,
+    *,
+    cfg: Mapping[str, Any],
+    decode: bool | None,
+) -> Report:
+    """Check the label maps of a dataset, and that the heads tell as many classes apart as it has."""
+    report.file, report.what = report.file or folders["seg_map_path"], "label maps"
+    cure = _cure(cfg, "data_command", "fetch the data or correct the path in the config")
+    classes = len(wanted_classes(dataset))
+    for path, part in parts(cfg.get("model") or {}, "model"):
+        if classes and part.get("num_classes", classes) != classes:
+            report.errors.append(
+                f"{path}.num_classes: expected {classes}, the number of classes of the {report.split} split, "
+                f"got {part['num_classes']}; set it to {classes}"
+            )
+    try:
+        kind = dataset_class(dataset)
+        check_masks(dataset, kind, folders, report, classes=classes, cure=cure, decode=decode)
+    except BadInputError as error:
+        report.errors.append(str(error))
+    return report
+
+
 def wanted_classes(dataset: Mapping[str, Any]) -> Any:
     """Return the classes that the config wants: its metainfo's, else the default of the dataset's class."""
     classes = (dataset.get("metainfo") or {}).get("classes")
@@ -114,13 +144,18 @@ def wanted_classes(dataset: Mapping[str, Any]) -> Any:
         return Path(classes).read_text().splitlines()
     if classes is not None:
         return classes
-    kind = dataset.get("type")
-    if isinstance(kind, str):
-        from mmengine.registry import DATASETS
+    return getattr(dataset_class(dataset), "METAINFO", {}).get("classes", ())
 
-        with DATASETS.switch_scope_and_registry(None) as registry:
-            kind = registry.get(kind)
-    return getattr(kind, "METAINFO", {}).get("classes", ())
+
+def dataset_class(dataset: Mapping[str, Any]) -> Any:
+    """Return the class of a dataset, or None if nobody knows it."""
+    kind = dataset.get("type")
+    if not isinstance(kind, str):
+        return kind
+    from mmengine.registry import DATASETS
+
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        return registry.get(kind)
 
 
 def check_evaluator(cfg: Mapping[str, Any], split: str, known: set[str]) -> Report:
