@@ -107,7 +107,7 @@ def _check_gated(variant: str, mode: str, asked: dict[str, Any]) -> None:
         )
 
 
-def inner_channels(in_channels: int, reduction: int) -> int:
+def inner_channels(in_channels: int, reduction: int | float) -> int:
     """Channels of queries and keys.
 
     Raises:
