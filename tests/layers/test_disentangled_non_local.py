@@ -39,10 +39,10 @@ def test_gradients(variant):
     assert torch.autograd.gradcheck(lambda x, *_: block(x), (x, *parameters))
 
 
-def pair_of_blocks(channels, impl):
+def pair_of_blocks(channels, impl, temperature=0.05):
     """Upstream's block and ours with the same random weights."""
-    theirs = drawn(Upstream(channels, temperature=0.05, norm_cfg=BN), std=0.05)
-    ours = DisentangledNonLocal2d(channels, norm_cfg=BN, attn_impl=impl)
+    theirs = drawn(Upstream(channels, temperature=temperature, norm_cfg=BN), std=0.05)
+    ours = DisentangledNonLocal2d(channels, temperature=temperature, norm_cfg=BN, attn_impl=impl)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     return ours, theirs
 
@@ -67,8 +67,8 @@ def test_parity_with_mmseg(size, impl):
 
 @pytest.mark.parametrize("impl", IMPLS)
 def test_parity_with_mmseg_in_training(impl):
-    ours, theirs = (block.double() for block in pair_of_blocks(32, impl))
-    theirs.temperature = 0.05  # upstream rounds it to float32
+    # Upstream rounds its temperature to float32, where 1/16 is exact.
+    ours, theirs = (block.double() for block in pair_of_blocks(32, impl, temperature=1 / 16))
     x = some_map(channels=32).double()
     results = [outputs_and_gradients(block, x) for block in (ours, theirs)]
     assert_close(*results, rtol=1e-7, atol=1e-9)
