@@ -1,0 +1,40 @@
+"""A small FCN for CPUs: MobileNetV2 with ImageNet weights at stride 16, one 3x3 convolution, a classifier."""
+
+weights_command = "python tools/data/mobilenet_v2.py"  # what to run when the checkpoint below is missing
+
+model = dict(
+    type="EncoderDecoder",
+    data_preprocessor=dict(
+        type="SegDataPreProcessor",
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size_divisor=32,
+    ),
+    backbone=dict(
+        type="MobileNetV2",
+        strides=(1, 2, 2, 2, 1, 1, 1),
+        dilations=(1, 1, 1, 1, 1, 2, 2),
+        out_indices=(6,),
+        norm_eval=True,  # four images a batch are too few for statistics
+        # The file has the final convolution too, which mmseg's MobileNetV2 lacks and so leaves out.
+        init_cfg=dict(type="Pretrained", checkpoint="data/weights/mobilenet_v2.pth"),
+    ),
+    decode_head=dict(
+        type="FCNHead",
+        in_channels=320,
+        in_index=0,
+        channels=64,
+        num_convs=1,
+        concat_input=False,
+        dropout_ratio=0.1,
+        num_classes=19,
+        norm_cfg=dict(type="GN", num_groups=16, requires_grad=True),
+        align_corners=False,
+        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode="whole"),
+)
