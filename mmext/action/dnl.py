@@ -16,6 +16,7 @@ from torch import nn
 from mmext.layers.disentangled_non_local import DisentangledNonLocal3d
 from mmext.registry import MODELS
 
+BLOCK = dict(type="mmext.DisentangledNonLocal3d")
 HOSTS_CFG = dict(zeros_init=True)
 """For the host's own blocks, which only show the places; with an empty one it makes none."""
 
@@ -24,7 +25,7 @@ def disentangle(backbone: nn.Module, cfg: Mapping[str, Any]) -> None:
     """Put a disentangled block of equal width in the place of each of mmcv's non-local blocks."""
     for module in list(backbone.modules()):
         if isinstance(block := getattr(module, "non_local_block", None), NonLocal3d):
-            module.non_local_block = DisentangledNonLocal3d(block.in_channels, **cfg)
+            module.non_local_block = MODELS.build(BLOCK | dict(cfg) | dict(in_channels=block.in_channels))
 
 
 @MODELS.register_module()

@@ -114,7 +114,8 @@ ONNX = """
     torch.manual_seed(0)
     size = torch.export.Dim("height", min=2, max=512), torch.export.Dim("width", min=2, max=512)
     for variant in ("paper", "segmentation"):
-        head = DNLHead(variant=variant, in_channels=16, channels=8, num_classes=5, norm_cfg=dict(type="BN")).eval()
+        sizes = dict(in_channels=16, channels=8, num_classes=5)
+        head = DNLHead(variant=variant, norm_cfg=dict(type="BN"), **sizes).eval()
         for parameter in head.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
         maps = [torch.randn(2, 16, height, width) for height, width in ((9, 7), (12, 20))]
