@@ -58,8 +58,8 @@ def attention_training(side: str) -> Case:
 def head_large(side: str) -> Case:
     """Whole head on an image of 1024 x 2048 (N = 32,768), inference; ours must take less than 4 GiB.
 
-    Upstream's needs two maps of N x N there, 8.6 GB: its side is the head with the block left out, so that the
-    ratio tells what ours costs, unless MMEXT_BENCH_LARGE=1 is set. Take ``--repeats 1``: a call is minutes long.
+    Upstream's needs two maps of N x N there, 8.6 GB. So its side is the head with the block left out, and the
+    ratio tells what ours costs, unless MMEXT_BENCH_LARGE=1 is set. Take ``--repeats 1``: a call takes long.
     """
     sizes = dict(in_channels=2048, channels=512, num_classes=19, norm_cfg=dict(type="BN"))
     head = {"ours": DNLHead, "upstream": MMSegDNLHead}[side](**sizes).eval()
