@@ -28,6 +28,17 @@ def disentangle(backbone: nn.Module, cfg: Mapping[str, Any]) -> None:
             module.non_local_block = MODELS.build(BLOCK | dict(cfg) | dict(in_channels=block.in_channels))
 
 
+def restart(backbone: nn.Module) -> None:
+    """Give the blocks their own start again, unless a file may have held them.
+
+    The host draws all convolutions anew, and opens all norms, where it starts from random weights.
+    """
+    if backbone.pretrained is None or backbone.pretrained2d:
+        for module in backbone.modules():
+            if isinstance(module, DisentangledNonLocal3d):
+                module.init_weights()
+
+
 @MODELS.register_module()
 class ResNet3dSlowOnlyDNL(ResNet3dSlowOnly):
     """SlowOnly ResNet with disentangled non-local blocks.
@@ -54,11 +65,7 @@ class ResNet3dSlowOnlyDNL(ResNet3dSlowOnly):
     def init_weights(self, pretrained: str | None = None) -> None:
         """Initialise as the host does; what a file does not hold is left at the block's own start."""
         super().init_weights(pretrained)
-        if self.pretrained is None or self.pretrained2d:
-            # The host draws all convolutions anew, and opens all norms.
-            for module in self.modules():
-                if isinstance(module, DisentangledNonLocal3d):
-                    module.init_weights()
+        restart(self)
 
 
 @MODELS.register_module()
@@ -84,3 +91,10 @@ class ResNetTSMDNL(ResNetTSM):
     ) -> None:
         super().__init__(depth, non_local=non_local, non_local_cfg=HOSTS_CFG, **host_cfg)
         disentangle(self, non_local_cfg or {})
+        if self.pretrained is None:
+            self.pretrained2d = False  # else the host looks for a file without a name
+
+    def init_weights(self) -> None:
+        """Initialise as the host does; what a file does not hold is left at the block's own start."""
+        super().init_weights()
+        restart(self)

@@ -69,6 +69,14 @@ def test_random_initialisation_keeps_the_blocks_start(variant):
         assert_close(net(clips), plain(clips))
 
 
+def test_tsm_starts_from_random_weights():
+    net = tsm()
+    net.init_weights()  # the host's stops here, for want of a file
+    (block,) = blocks(net).values()
+    x = torch.randn(1, 1024, 4, 2, 2)
+    assert torch.equal(block(x), x)
+
+
 def test_every_parameter_of_slow_only_gets_a_gradient():
     net = slow_only()
     net(torch.randn(2, 3, 4, 32, 32)).sum().backward()

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from mmcv.cnn import NonLocal2d
+from mmcv.cnn import NonLocal2d, build_plugin_layer
 from mmseg.models.decode_heads.dnl_head import DisentangledNonLocal2d as Upstream
 from torch.testing import assert_close
 
 from mmext.layers.attention import softmax_attention
 from mmext.layers.disentangled_non_local import (
+    DisentangledNonLocal1d,
     DisentangledNonLocal2d,
     DisentangledNonLocal3d,
     as_map,
@@ -16,6 +17,7 @@ from mmext.layers.disentangled_non_local import (
     tokens,
     unary_term,
 )
+from mmext.registry import MODELS
 from tests.layers import dnl_oracle
 from tests.layers.dnl_oracle import BLOCKS, BN, IMPLS, MMCV_BLOCKS, VARIANTS, drawn, some_map
 
@@ -204,3 +206,15 @@ def test_clips_do_not_see_each_other():
 )
 def test_counts(kwargs, expected):
     assert sum(p.numel() for p in DisentangledNonLocal2d(**kwargs).parameters()) == expected
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [DisentangledNonLocal1d, DisentangledNonLocal2d, DisentangledNonLocal3d],
+    ids=lambda cls: cls.__name__,
+)
+def test_it_is_built_from_the_registry_and_named_as_a_plug_in(cls):
+    assert type(MODELS.build(dict(type=cls.__name__, in_channels=8))) is cls
+    name, layer = build_plugin_layer(dict(type=f"mmext.{cls.__name__}"), postfix="1", in_channels=8)
+    assert name == "dnl_block1"
+    assert type(layer) is cls

@@ -4,16 +4,13 @@ import copy
 
 import pytest
 import torch
-from mmcv.cnn import build_plugin_layer
 
 from mmext.engine.measure import bytes_kept_for_backward
 from mmext.layers.disentangled_non_local import (
-    DisentangledNonLocal1d,
     DisentangledNonLocal2d,
     pairwise_term,
 )
 from mmext.layers.disentangled_variants import inner_channels
-from mmext.registry import MODELS
 from tests.fresh_process import run
 from tests.layers.dnl_oracle import BN, IMPLS, VARIANTS, drawn, some_map
 
@@ -95,13 +92,6 @@ def test_initialisation_is_restored():
     paper = drawn(DisentangledNonLocal2d(16, norm_cfg=BN))
     paper.init_weights()
     assert torch.equal(paper(some_map()), some_map())
-
-
-def test_it_is_built_from_the_registry_and_named_as_a_plug_in():
-    name, layer = build_plugin_layer(dict(type="mmext.DisentangledNonLocal2d"), postfix="1", in_channels=8)
-    assert name == "dnl_block1"
-    assert type(layer) is DisentangledNonLocal2d
-    assert type(MODELS.build(dict(type="DisentangledNonLocal1d", in_channels=8))) is DisentangledNonLocal1d
 
 
 @pytest.mark.parametrize(
