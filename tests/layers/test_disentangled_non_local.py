@@ -214,7 +214,7 @@ def test_counts(kwargs, expected):
     ids=lambda cls: cls.__name__,
 )
 def test_it_is_built_from_the_registry_and_named_as_a_plug_in(cls):
-    assert type(MODELS.build(dict(type=cls.__name__, in_channels=8))) is cls
+    assert type(MODELS.build(dict(type=f"mmext.{cls.__name__}", in_channels=8))) is cls
     name, layer = build_plugin_layer(dict(type=f"mmext.{cls.__name__}"), postfix="1", in_channels=8)
     assert name == "dnl_block1"
     assert type(layer) is cls
