@@ -40,6 +40,9 @@ ROWS = {  # row: module of tools/benchmarks with a function of that name
     "detecto_rs/sac_training": "detecto_rs",
     "detecto_rs/step_checkpoint": "detecto_rs",
     "detecto_rs/stem_reuse": "detecto_rs",
+    "dnl/attention_inference": "dnl",
+    "dnl/attention_training": "dnl",
+    "dnl/head_large": "dnl",
 }
 SIDES = ("ours", "upstream")
 COLUMNS = {  # key: heading, factor to the printed unit

@@ -50,4 +50,5 @@ def test_two_ranks_equal_one_process(path, tmp_path):
     for name, expected in joined.items():
         # Of the whole tensor: single elements may be differences of large numbers that nearly cancel.
         error = (mean[name] - expected).norm()
-        assert error <= 1e-4 * expected.norm(), f"{name}: off by {error:.2g} of {expected.norm():.2g}"
+        # Some gradients are nothing but rounding: a constant on all logits of a softmax changes nothing.
+        assert error <= 1e-4 * expected.norm() + 1e-8, f"{name}: off by {error:.2g} of {expected.norm():.2g}"

@@ -8,6 +8,8 @@ from mmdet.models.backbones import resnet, resnext
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmext.detection.residual import basic_sum, bottleneck_sum
+
 
 class TakesFeedback:
     """``relu(residual + identity + rfp_conv(feedback))``; without feedback it is the host's block.
@@ -65,12 +67,7 @@ class BasicBlock(TakesFeedback, resnet.BasicBlock):
 
     SAC_CONVS = ("conv1", "conv2")
     LAST_NORM = "norm2"
-
-    def before_relu(self, x: Tensor) -> Tensor:
-        """Residual branch plus shortcut."""
-        out = self.relu(self.norm1(self.conv1(x)))
-        out = self.norm2(self.conv2(out))
-        return out + (x if self.downsample is None else self.downsample(x))
+    before_relu = basic_sum
 
 
 class Bottleneck(TakesFeedback, resnet.Bottleneck):
@@ -78,16 +75,7 @@ class Bottleneck(TakesFeedback, resnet.Bottleneck):
 
     SAC_CONVS = ("conv2",)
     LAST_NORM = "norm3"
-
-    def before_relu(self, x: Tensor) -> Tensor:
-        """Residual branch plus shortcut."""
-        out = x
-        for i in (1, 2, 3):
-            out = getattr(self, f"norm{i}")(getattr(self, f"conv{i}")(out))
-            out = self.relu(out) if i < 3 else out
-            if self.with_plugins:
-                out = self.forward_plugin(out, getattr(self, f"after_conv{i}_plugin_names"))
-        return out + (x if self.downsample is None else self.downsample(x))
+    before_relu = bottleneck_sum
 
 
 class ResNeXtBottleneck(TakesFeedback, resnext.Bottleneck):

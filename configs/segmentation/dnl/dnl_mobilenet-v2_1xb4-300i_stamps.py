@@ -1,0 +1,30 @@
+"""DNL in a small segmentation model: minutes on a CPU.
+
+Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py && python tools/train.py
+          configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-300i_stamps.py
+Hardware  two CPU cores
+Expected  equal to mmseg's head within the spread of seeds; see the README for what was measured
+"""
+
+_base_ = [
+    "../../_base_/models/fcn_mobilenet-v2.py",
+    "../../_base_/datasets/stamps_segmentation.py",
+    "../../_base_/schedules/adamw_300i.py",
+    "../../_base_/runtime_segmentation_small.py",
+]
+
+model = dict(
+    decode_head=dict(
+        _delete_=True,
+        type="mmext.DNLHead",
+        in_channels=320,
+        in_index={{_base_.model.decode_head.in_index}},
+        channels=64,
+        concat_input=False,
+        dropout_ratio=0.1,
+        num_classes=7,
+        norm_cfg=dict(type="GN", num_groups=16, requires_grad=True),
+        align_corners=False,
+        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
+    )
+)

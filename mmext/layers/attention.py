@@ -1,0 +1,114 @@
+"""Attention that never holds the N x M matrix of all pairs, with and without a softmax.
+
+Host      none: torch alone
+Letters   B images, N queries, M keys, C their channels, D channels of the values
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from mmext.functional import at_least_float32
+
+IMPLEMENTATIONS = ("auto", "sdpa", "chunk", "matmul")
+"""How attention is worked out; the result is the same.
+
+``sdpa`` is torch's fused kernel, ``chunk`` takes some queries at a time and does them again in backward,
+``matmul`` holds the whole matrix. ``auto`` takes ``matmul`` for an export, ``chunk`` on a CPU if the values
+are wider than the queries (the fused kernel then compares all pairs once for every C channels of the
+values, which costs more), and ``sdpa`` else.
+"""
+
+CHUNK = {"cpu": 2**20, "other": 2**24}
+"""Pairs at a time: as many as stay near a CPU's caches, and enough to keep a GPU busy."""
+
+
+def softmax_attention(
+    q: Float[Tensor, "B N C"], k: Float[Tensor, "B M C"], v: Float[Tensor, "B M D"], *, impl: str = "auto"
+) -> Float[Tensor, "B N D"]:
+    """``sum_j softmax_j(q_i . k_j) v_j``. A scale belongs into ``q``: there it also keeps float16 finite.
+
+    Args:
+        q: queries.
+        k: keys.
+        v: values.
+        impl: one of :data:`IMPLEMENTATIONS`.
+
+    Raises:
+        ValueError: an unknown ``impl``.
+    """
+    impl = chosen(impl, q, v)
+    if impl == "sdpa":
+        return fused(q, k, v)
+
+    def attend(q: Tensor) -> Tensor:
+        return at_least_float32(q @ k.mT).softmax(-1).to(v.dtype) @ v
+
+    return attend(q) if impl == "matmul" else in_chunks(attend, q, k.shape[1])
+
+
+def product_attention(
+    q: Float[Tensor, "B N C"], k: Float[Tensor, "B M C"], v: Float[Tensor, "B M D"]
+) -> Float[Tensor, "B N D"]:
+    """``sum_j (q_i . k_j) v_j / M``, no softmax: keys meet values first, in a C x D matrix."""
+    return q @ (k.mT @ (v / v.shape[1]))
+
+
+def additive_attention(
+    a: Float[Tensor, "B N"], b: Float[Tensor, "B M"], v: Float[Tensor, "B M D"], *, impl: str = "auto"
+) -> Float[Tensor, "B N D"]:
+    """``sum_j relu(a_i + b_j) v_j / M``: the concatenation of non-local networks, split into its halves.
+
+    Raises:
+        ValueError: an unknown ``impl``, or the fused kernel, which has a softmax.
+    """
+    if impl == "sdpa":
+        raise ValueError("attn_impl='sdpa' has a softmax and concatenation has none; use 'chunk' or 'auto'")
+    impl = chosen(impl, a[..., None], v)
+
+    def attend(a: Tensor) -> Tensor:
+        return F.relu(a[..., None] + b[:, None]) @ (v / v.shape[1])
+
+    return attend(a) if impl == "matmul" else in_chunks(attend, a, b.shape[1])
+
+
+def chosen(impl: str, q: Float[Tensor, "B N C"], v: Float[Tensor, "B M D"]) -> str:
+    """What ``auto`` means for these tensors.
+
+    Raises:
+        ValueError: an unknown ``impl``.
+    """
+    if impl not in IMPLEMENTATIONS:
+        raise ValueError(f"attn_impl must be one of {IMPLEMENTATIONS}, got {impl!r}")
+    if impl != "auto":
+        return impl
+    if torch.onnx.is_in_onnx_export():
+        return "matmul"
+    return "chunk" if v.shape[2] > q.shape[2] and v.device.type == "cpu" else "sdpa"
+
+
+def fused(
+    q: Float[Tensor, "B N C"], k: Float[Tensor, "B M C"], v: Float[Tensor, "B M D"]
+) -> Float[Tensor, "B N D"]:
+    """Torch's fused attention, for which values must be as wide as queries: cut them, fill up the rest."""
+    width, channels = q.shape[2], v.shape[2]
+    q, k = q[:, None].contiguous(), k[:, None].contiguous()  # strided ones fall back to the matrix
+    v = F.pad(v, (0, -channels % width))
+    parts = [
+        F.scaled_dot_product_attention(q, k, part[:, None].contiguous(), scale=1.0)[:, 0]
+        for part in v.split(width, 2)
+    ]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts, 2))[..., :channels]
+
+
+def in_chunks(attend: Callable[[Tensor], Tensor], q: Float[Tensor, "B N *C"], keys: int) -> Tensor:
+    """``attend`` on some queries at a time; backward does each chunk's forward again."""
+    pairs = CHUNK["cpu" if q.device.type == "cpu" else "other"]
+    chunks = q.split(max(1, pairs // (len(q) * keys)), 1)
+    if torch.is_grad_enabled():
+        return torch.cat([checkpoint(attend, chunk, use_reentrant=False) for chunk in chunks], 1)
+    return torch.cat([attend(chunk) for chunk in chunks], 1)

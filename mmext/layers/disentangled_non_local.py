@@ -1,0 +1,264 @@
+"""Disentangled non-local block: what is like me, and what matters to everybody, each with its own softmax.
+
+Paper     DNL, Yin et al. 2020, https://arxiv.org/abs/2006.06668
+Idea      y_i = sum_j (softmax_j((q_i - mean q) . (k_j - mean k)) + softmax_j(m_j)) v_j, added to x_i.
+Host      mmcv's building blocks: a plug-in layer for the ResNets of mmdet and mmseg, a part of heads
+Deviates  Keys keep their mean where the softmax over the keys takes it away again; sub-sampling pools first.
+Letters   B images, C channels, *S the map (L, H W or T H W), N = its places, M = those of the keys,
+          E = C / reduction channels of queries and keys, D channels of the values
+
+Three blocks bear the paper's name; ``variant`` chooses. See mmext/layers/disentangled_variants.py.
+"""
+
+from typing import Any
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from mmcv.cnn import ConvModule, build_conv_layer
+from mmengine.model import constant_init, normal_init
+from torch import Tensor, nn
+
+from mmext.functional import at_least_float32
+from mmext.layers.attention import additive_attention, product_attention, softmax_attention
+from mmext.layers.disentangled_variants import WHITEN, adjusted, inner_channels
+from mmext.registry import MODELS
+
+
+def tokens(x: Float[Tensor, "B C *S"]) -> Float[Tensor, "B N C"]:
+    """A map as a sequence of places."""
+    return x.flatten(2).mT
+
+
+def as_map(y: Float[Tensor, "B N D"], size: tuple[int, ...]) -> Float[Tensor, "B D *S"]:
+    """A sequence of places as a map of that size."""
+    return y.mT.reshape(len(y), -1, *size)
+
+
+def centred(x: Float[Tensor, "B N C"], whiten: str = "channel") -> Float[Tensor, "B N C"]:
+    """Take an image's mean away.
+
+    Args:
+        x: queries or keys.
+        whiten: ``channel`` takes each channel's mean over the places, as in the paper; ``scalar`` one mean
+            over channels and places, as in the authors' segmentation code.
+    """
+    return x - x.mean(WHITEN[whiten], keepdim=True)
+
+
+def pairwise_term(
+    q: Float[Tensor, "B N E"],
+    k: Float[Tensor, "B M E"],
+    v: Float[Tensor, "B M D"],
+    *,
+    whiten: str = "channel",
+    scale: float = 1.0,
+    impl: str = "auto",
+) -> Float[Tensor, "B N D"]:
+    """``sum_j softmax_j(scale (q_i - mean q) . (k_j - mean k)) v_j``.
+
+    The mean of the keys adds the same to all logits of a query, whichever mean it is, and the softmax takes
+    that away. So it is not subtracted, and the bias of the keys never learns.
+
+    Args:
+        q: queries.
+        k: keys.
+        v: values.
+        whiten: which mean, see :func:`centred`.
+        scale: of the logits; it goes into the queries, so that no product is larger than need be.
+        impl: how, see :data:`mmext.layers.attention.IMPLEMENTATIONS`.
+    """
+    return softmax_attention(centred(q, whiten) * scale, k, v, impl=impl)
+
+
+def unary_term(m: Float[Tensor, "B M"], v: Float[Tensor, "B M D"]) -> Float[Tensor, "B 1 D"]:
+    """``sum_j softmax_j(m_j) v_j``: the same for all queries, so worked out once."""
+    return at_least_float32(m).softmax(-1).to(v.dtype)[:, None] @ v
+
+
+class Gate(nn.Linear):
+    """A learnt factor that starts at zero.
+
+    A leaf of a known kind on purpose: mmaction's TSMOptimWrapperConstructor looks only at leaves and refuses
+    kinds that it does not know, so a bare parameter of the block would never be trained.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1, 1, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Start closed."""
+        nn.init.zeros_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale ``x``."""
+        return x * self.weight.reshape(()).to(x.dtype)
+
+
+class DisentangledNonLocal(nn.Module):
+    """What the blocks for sequences, images and videos share; see :class:`DisentangledNonLocal2d`."""
+
+    DIMS: int
+    POOL: tuple[int, ...]
+    _abbr_ = "dnl_block"
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        variant: str = "paper",
+        reduction: int | None = None,
+        whiten: str | None = None,
+        use_scale: bool | None = None,
+        temperature: float | None = None,
+        mode: str = "embedded_gaussian",
+        sub_sample: bool = False,
+        attn_impl: str = "auto",
+        conv_cfg: dict[str, Any] | None = None,
+        norm_cfg: dict[str, Any] | None = None,
+        zeros_init: bool = True,
+    ) -> None:
+        super().__init__()
+        self.variant = adjusted(
+            variant,
+            mode=mode,
+            attn_impl=attn_impl,
+            norm_cfg=norm_cfg,
+            reduction=reduction,
+            whiten=whiten,
+            use_scale=use_scale,
+            temperature=temperature,
+        )
+        self.inter_channels = inner_channels(in_channels, self.variant.reduction)
+        self.in_channels = in_channels
+        self.mode = mode
+        self.sub_sample = sub_sample
+        self.attn_impl = attn_impl
+        self.zeros_init = zeros_init
+        self._add_layers(conv_cfg or dict(type=f"Conv{self.DIMS}d"), norm_cfg)
+        self.init_weights()
+
+    def _add_layers(self, conv_cfg: dict[str, Any], norm_cfg: dict[str, Any] | None) -> None:
+        C, E = self.in_channels, self.inter_channels
+
+        def conv(out: int, **kwargs: Any) -> ConvModule:
+            return ConvModule(C, out, 1, conv_cfg=conv_cfg, act_cfg=None, **kwargs)
+
+        g = conv(C, bias=False) if self.variant.gated else conv(E)
+        # Keys as in mmcv, where a subsampled g and phi are a Sequential with the pooling behind.
+        self.g = nn.Sequential(g) if self.sub_sample else g
+        if self.mode != "gaussian":
+            self.theta = conv(E)
+            self.phi = nn.Sequential(conv(E)) if self.sub_sample else conv(E)
+        if self.mode == "concatenation":
+            self.concat_project = ConvModule(2 * E, 1, 1, conv_cfg=conv_cfg, bias=False, act_cfg=None)
+        if self.variant.gated:
+            self.gate = Gate()
+        else:
+            self.conv_out = ConvModule(E, C, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
+        self.conv_mask = build_conv_layer(conv_cfg, C, 1, 1)
+
+    def init_weights(self) -> None:
+        """Draw small weights. The paper's block starts as an identity; a gated one adds its unary term."""
+        for name in ("g", "theta", "phi"):
+            if hasattr(self, name):
+                layer = getattr(self, name)
+                normal_init((layer[0] if isinstance(layer, nn.Sequential) else layer).conv, std=0.01)
+        if self.variant.gated:
+            normal_init(self.conv_mask, std=0.01)
+            self.gate.reset_parameters()
+            return
+        self.conv_mask.reset_parameters()
+        last = self.conv_out.norm if self.conv_out.with_norm else self.conv_out.conv
+        if self.zeros_init:
+            constant_init(last, 0)
+        else:
+            normal_init(last, std=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add to each place what the map holds for it, and what it holds for all."""
+        self._check(x)
+        source = self._pooled(x) if self.sub_sample else x
+        v = tokens(self.g(source))
+        pairs = as_map(self._pairwise(x, source, v), x.shape[2:])
+        unary = as_map(unary_term(self.conv_mask(source).flatten(1), v), (1,) * self.DIMS)
+        return x + (self.gate(pairs) + unary if self.variant.gated else self.conv_out(pairs + unary))
+
+    def _check(self, x: Tensor) -> None:
+        if x.dim() != self.DIMS + 2 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"{type(self).__name__} takes (B, {self.in_channels}, {'T, H, W'[-3 * self.DIMS + 2 :]}), "
+                f"got {tuple(x.shape)}"
+            )
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        """Half the places in height and width; a side of one pixel stays."""
+        # DEVIATION: mmcv pools keys and values, mmseg forgets the mask; here, as in the authors' code, all
+        # three are made of the pooled map.
+        kernel = tuple(min(k, side) for k, side in zip(self.POOL, x.shape[2:], strict=True))
+        return (F.max_pool1d, F.max_pool2d, F.max_pool3d)[self.DIMS - 1](x, kernel)
+
+    def _pairwise(self, x: Tensor, source: Tensor, v: Tensor) -> Tensor:
+        """The pairwise term in the block's mode."""
+        if self.mode == "gaussian":
+            return pairwise_term(tokens(x), tokens(source), v, impl=self.attn_impl)
+        q, k = tokens(self.theta(x)), tokens(self.phi(source))
+        if self.mode == "embedded_gaussian":
+            scale = (self.inter_channels**-0.5 if self.variant.use_scale else 1) / self.variant.temperature
+            return pairwise_term(q, k, v, whiten=self.variant.whiten, scale=scale, impl=self.attn_impl)
+        q, k = centred(q), centred(k)  # no softmax: the mean of the keys counts
+        if self.mode == "dot_product":
+            return product_attention(q, k, v)
+        of_query, of_key = self.concat_project.conv.weight.flatten().split(self.inter_channels)
+        return additive_attention(q @ of_query, k @ of_key, v, impl=self.attn_impl)
+
+
+@MODELS.register_module()
+class DisentangledNonLocal1d(DisentangledNonLocal):
+    """The block for sequences (B, C, L); arguments as in :class:`DisentangledNonLocal2d`.
+
+    in_channels, variant, reduction, whiten, use_scale, temperature, mode, sub_sample, attn_impl, conv_cfg,
+    norm_cfg, zeros_init.
+    """
+
+    DIMS = 1
+    POOL = (2,)
+
+
+@MODELS.register_module()
+class DisentangledNonLocal2d(DisentangledNonLocal):
+    """The block for images (B, C, H, W), drop-in for mmseg's and, with ``conv_mask`` more, mmcv's NonLocal2d.
+
+    Args:
+        in_channels: channels of the map; the output has as many.
+        variant: ``paper``, ``segmentation`` or ``detection``: whose block (table: disentangled_variants.py).
+        reduction: queries and keys have ``in_channels // reduction`` channels. Default: the variant's.
+        whiten: ``channel`` in ``variant="segmentation"`` for the authors' other configuration.
+        use_scale: divide logits by the root of their channels. Only in the paper's variant; default: yes.
+        temperature: divide logits by it. Only in the paper's variant; default: 0.05.
+        mode: similarity of two places: ``embedded_gaussian`` is the paper's, and mmcv's others
+            (``gaussian``, ``dot_product``, ``concatenation``), which have no scale and no temperature.
+        sub_sample: take keys and values from the map pooled by 2 in height and width.
+        attn_impl: how pairs are compared, one of :data:`mmext.layers.attention.IMPLEMENTATIONS`.
+        conv_cfg: kind of the convolutions.
+        norm_cfg: norm behind the last convolution, which only the paper's variant has.
+        zeros_init: start as an identity, in the paper's variant.
+
+    Raises:
+        ValueError: an unknown word, a combination that nobody published, a block wider than its input, or a
+            map of another shape.
+    """
+
+    DIMS = 2
+    POOL = (2, 2)
+
+
+@MODELS.register_module()
+class DisentangledNonLocal3d(DisentangledNonLocal):
+    """The block for videos (B, C, T, H, W), pairs over space and time, pooled in space only.
+
+    Arguments as in :class:`DisentangledNonLocal2d`: in_channels, variant, reduction, whiten, use_scale,
+    temperature, mode, sub_sample, attn_impl, conv_cfg, norm_cfg, zeros_init.
+    """
+
+    DIMS = 3
+    POOL = (1, 2, 2)
