@@ -17,7 +17,9 @@ model = dict(
         type="MobileNetV2",
         strides=(1, 2, 2, 2, 1, 1, 1),
         dilations=(1, 1, 1, 1, 1, 2, 2),
-        out_indices=(6,),
+        # Two maps, of which the head reads the last: mmseg's MobileNetV2 gives a single one as a bare tensor,
+        # of which a head would take the first image.
+        out_indices=(4, 6),
         norm_eval=True,  # four images a batch are too few for statistics
         # The file has the final convolution too, which mmseg's MobileNetV2 lacks and so leaves out.
         init_cfg=dict(type="Pretrained", checkpoint="data/weights/mobilenet_v2.pth"),
@@ -25,7 +27,7 @@ model = dict(
     decode_head=dict(
         type="FCNHead",
         in_channels=320,
-        in_index=0,
+        in_index=1,
         channels=64,
         num_convs=1,
         concat_input=False,
