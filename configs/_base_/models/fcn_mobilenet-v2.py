@@ -21,8 +21,7 @@ model = dict(
         # of which a head would take the first image.
         out_indices=(4, 6),
         norm_eval=True,  # four images a batch are too few for statistics
-        # The file has the final convolution too, which mmseg's MobileNetV2 lacks and so leaves out.
-        init_cfg=dict(type="Pretrained", checkpoint="data/weights/mobilenet_v2.pth"),
+        init_cfg=dict(type="Pretrained", checkpoint="data/weights/mobilenet_v2_mmseg.pth"),
     ),
     decode_head=dict(
         type="FCNHead",

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.models.backbones import MobileNetV2, ResNet
+from mmseg.models.backbones import MobileNetV2 as MMSegMobileNetV2
 from torch.testing import assert_close
 
 from tests.tools.conftest import REPO, run_script
@@ -96,6 +97,18 @@ def test_tensors_in_another_order_are_refused(source):
     names[1], names[2] = names[2], names[1]  # a norm's weight and bias: same shape, other role
     with pytest.raises(script.DataError, match=r"expected conv1\.bn\.weight of shape \(32,\)"):
         script.convert({name: source[name] for name in names}, MobileNetV2().state_dict())
+
+
+def test_mmseg_s_net_computes_what_mmdet_s_does_before_the_last_convolution(mobilenet_weights, converted):
+    ours = MMSegMobileNetV2(strides=(1, 2, 2, 2, 1, 2, 1), out_indices=(6,))
+    weights = torch.load(script.mmseg_file(mobilenet_weights), weights_only=True)
+    ours.load_state_dict(weights, strict=True)
+    theirs = MobileNetV2(out_indices=(6,))
+    theirs.load_state_dict(converted, strict=True)
+    image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    ours.eval()
+    theirs.eval()
+    assert_close(ours(image), theirs(image)[0], rtol=0, atol=0)
 
 
 def test_a_second_run_needs_no_network(mobilenet_weights, tmp_path):
