@@ -1,4 +1,4 @@
-"""A small FCN for CPUs: MobileNetV2 with ImageNet weights at stride 16, one 3x3 convolution, a classifier."""
+"""A small FCN of stamps' classes for CPUs: MobileNetV2 with ImageNet weights at stride 16, one 3x3 convolution, a classifier."""
 
 weights_command = "python tools/data/mobilenet_v2.py"  # what to run when the checkpoint below is missing
 
@@ -31,10 +31,16 @@ model = dict(
         num_convs=1,
         concat_input=False,
         dropout_ratio=0.1,
-        num_classes=19,
+        num_classes=7,
         norm_cfg=dict(type="GN", num_groups=16, requires_grad=True),
         align_corners=False,
-        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
+        # Seven of eight pixels are background: at full weight, three hundred iterations learn nothing else.
+        loss_decode=dict(
+            type="CrossEntropyLoss",
+            use_sigmoid=False,
+            loss_weight=1.0,
+            class_weight=[0.2, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        ),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode="whole"),

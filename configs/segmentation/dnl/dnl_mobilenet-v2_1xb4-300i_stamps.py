@@ -25,6 +25,6 @@ model = dict(
         num_classes=7,
         norm_cfg=dict(type="GN", num_groups=16, requires_grad=True),
         align_corners=False,
-        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
+        loss_decode={{_base_.model.decode_head.loss_decode}},
     )
 )

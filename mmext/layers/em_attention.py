@@ -1,0 +1,289 @@
+"""Expectation-maximisation attention: a map is rewritten as a mixture of a few bases, found by EM.
+
+Paper     EMANet, Li et al. 2019, https://arxiv.org/abs/1907.13426
+Idea      Each place says which of K bases it is like (E), each base becomes the mean of its places (M); the
+          map is rebuilt from the bases. A moving average over batches gives the bases to start from.
+Host      mmcv's building blocks: a plug-in layer for the ResNets of mmdet and mmseg, a part of mmseg's head
+Deviates  EM is float32 under autocast; bases move in place, between two steps and not within one.
+Letters   B images, C channels, H W map, N = H * W places, K bases
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from jaxtyping import Float
+from mmcv.cnn import build_norm_layer
+from torch import Tensor, nn
+
+from mmext.functional import at_least_float32
+from mmext.registry import MODELS
+
+UPDATES = ("mmseg", "official")
+EPS = 1e-12
+
+
+def expectation(
+    x: Float[Tensor, "B N C"], bases: Float[Tensor, "B C K"], temperature: float = 1.0
+) -> Float[Tensor, "B N K"]:
+    """How much each place belongs to each base: ``softmax_k(x_n . mu_k / temperature)`` (Eq. 8 and 9)."""
+    return (x @ bases / temperature).softmax(-1)
+
+
+def maximization(x: Float[Tensor, "B N C"], z: Float[Tensor, "B N K"]) -> Float[Tensor, "B C K"]:
+    """Each base as the mean of its places, of length 1 (Eq. 10 and the paper's section 3.3)."""
+    # The mean's divisor goes on the bases: they are far fewer numbers than the weights.
+    mean = x.mT @ z / z.sum(1, keepdim=True).clamp_min(EPS)
+    return F.normalize(mean, dim=1, eps=EPS)
+
+
+def find_bases(
+    x: Float[Tensor, "B N C"],
+    start: Float[Tensor, "1 C K"],
+    *,
+    num_stages: int = 3,
+    temperature: float = 1.0,
+) -> tuple[Float[Tensor, "B C K"], Float[Tensor, "B N K"]]:
+    """Run EM on each image from the same bases.
+
+    Returns:
+        The bases of each image, and what its places owed to the bases before the last M-step.
+    """
+    bases = start.expand(len(x), -1, -1)
+    for _ in range(num_stages):
+        z = expectation(x, bases, temperature)
+        bases = maximization(x, z)
+    return bases, z
+
+
+def reconstruct(bases: Float[Tensor, "B C K"], z: Float[Tensor, "B N K"]) -> Float[Tensor, "B C N"]:
+    """The map as a mixture of its bases (Eq. 11)."""
+    return bases @ z.mT
+
+
+def in_backward() -> bool:
+    """Whether autograd is at work, as when activation checkpointing computes a forward again."""
+    return torch._C._current_graph_task_id() != -1  # as torch.utils.checkpoint itself asks
+
+
+class EMBases(nn.Module):
+    """The bases and their moving average; the map that it gives carries no gradient, as in the paper's code.
+
+    A training forward only notes where its images' bases lie, averaged over the images of all ranks. The
+    bases move when that is settled: at the next training forward, when the mode changes, or when the state
+    dict is asked for. So a forward that is computed again in backward sees the same bases, moves nothing
+    twice, and a checkpoint holds what the run went on with. Forwards without gradients note nothing. Each
+    training forward counts as a batch, also where gradients are accumulated, as in mmseg.
+
+    With several ranks every rank must run as many training forwards as the others.
+
+    Args:
+        channels: C.
+        num_bases: K.
+        num_stages: EM steps.
+        momentum: weight of the new bases in the moving average.
+        bases_update: ``mmseg`` gives the batch's mean length 1 before it is mixed in, ``official`` does not.
+        renorm_bases: give the moving average length 1 again; else it shrinks, as in both codes.
+        temperature: divides the logits of the E-step.
+
+    Raises:
+        ValueError: a word or a number that makes no sense, or a map of other channels.
+    """
+
+    bases: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        num_bases: int = 64,
+        num_stages: int = 3,
+        momentum: float = 0.1,
+        *,
+        bases_update: str = "mmseg",
+        renorm_bases: bool = False,
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if bases_update not in UPDATES:
+            raise ValueError(f"bases_update must be one of {UPDATES}, got {bases_update!r}")
+        for name, value in dict(num_bases=num_bases, num_stages=num_stages, temperature=temperature).items():
+            if value <= 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
+        self.num_stages, self.momentum, self.temperature = num_stages, momentum, temperature
+        self.bases_update, self.renorm_bases = bases_update, renorm_bases
+        bases = torch.randn(1, channels, num_bases) * math.sqrt(2 / num_bases)
+        self.register_buffer("bases", F.normalize(bases, dim=1))
+        # Sum of the images' bases and, in a last column, their number; and whether backward made it.
+        self._noted: tuple[Tensor, bool] | None = None
+        self.register_state_dict_pre_hook(_settle_before_saving)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """Rebuild the map from its bases."""
+        if x.shape[1] != self.bases.shape[1]:
+            raise ValueError(
+                f"expected a map of {self.bases.shape[1]} channels, as many as the bases have, got "
+                f"{x.shape[1]}; set the unit's channels to those of its input"
+            )
+        learns = self.training and self._begin()
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            places = at_least_float32(x).flatten(2).mT
+            options = dict(num_stages=self.num_stages, temperature=self.temperature)
+            bases, z = find_bases(places, self.bases.to(places.dtype), **options)
+            rebuilt = reconstruct(bases, z).reshape(x.shape).to(x.dtype)
+            if learns:
+                self._note(bases)
+        return rebuilt
+
+    @torch.compiler.disable
+    def _begin(self) -> bool:
+        """Settle what the last step noted, unless this is its forward again; say whether to note anew."""
+        if not in_backward() and (torch.is_grad_enabled() or self._noted_in_backward()):
+            self.settle()
+        return torch.is_grad_enabled()
+
+    def _noted_in_backward(self) -> bool:
+        """Whether re-entrant checkpointing noted it, whose first forward runs without gradients."""
+        return self._noted is not None and self._noted[1]
+
+    @torch.compiler.disable
+    def _note(self, bases: Float[Tensor, "B C K"]) -> None:
+        """Remember where the bases of these images lie, averaged over all ranks.
+
+        Not so in backward: there the ranks may be at different points, and must not wait for each other.
+        """
+        again = in_backward()
+        if again and self._noted is not None and not self._noted[1]:
+            return  # the forward of before, which has noted the same
+        total = bases.sum(0, keepdim=True)
+        packed = torch.cat([total, torch.full_like(total[..., :1], len(bases))], 2)
+        self._noted = (packed if again else of_all_ranks(packed)), again
+
+    @torch.compiler.disable
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Move the bases to where the last training forward wants them; all ranks must call it."""
+        if self._noted is None:
+            return
+        packed, made_in_backward = self._noted
+        self._noted = None
+        if made_in_backward:
+            packed = of_all_ranks(packed)
+        mean = packed[..., :-1] / packed[..., -1:]
+        if self.bases_update == "mmseg":
+            mean = F.normalize(mean, dim=1)
+        self.bases.lerp_(mean.to(self.bases.dtype), self.momentum)
+        if self.renorm_bases:
+            self.bases.copy_(F.normalize(self.bases, dim=1))
+
+    def settle_alone(self) -> None:
+        """Settle if that needs no other rank."""
+        if world_size() == 1 or not self._noted_in_backward():
+            self.settle()
+
+    def train(self, mode: bool = True) -> "EMBases":
+        """Switch the mode; a change of it settles where the bases are."""
+        if mode != self.training:
+            self.settle_alone()
+        return super().train(mode)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        loaded = state_dict.get(f"{prefix}bases")
+        if loaded is not None:
+            if loaded.shape != self.bases.shape:
+                raise ValueError(
+                    f"{prefix}bases: expected {tuple(self.bases.shape)} (1, channels, num_bases), got "
+                    f"{tuple(loaded.shape)}; set the channels and num_bases of the checkpoint in the config"
+                )
+            self._noted = None  # of a run that this is not
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def extra_repr(self) -> str:
+        """Show arguments when printed."""
+        _, channels, num_bases = self.bases.shape
+        return f"{channels}, num_bases={num_bases}, num_stages={self.num_stages}, momentum={self.momentum}"
+
+
+def _settle_before_saving(module: EMBases, *_: Any) -> None:
+    # One rank alone may be saving. With re-entrant checkpointing and several ranks the last step's bases are
+    # each rank's own until the next forward, and so are left out of the file.
+    module.settle_alone()
+
+
+def world_size() -> int:
+    """Ranks; 1 without a process group."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def of_all_ranks(packed: Tensor) -> Tensor:
+    """The sum over the ranks."""
+    if world_size() > 1:
+        dist.all_reduce(packed)
+    return packed
+
+
+@MODELS.register_module()
+class EMAUnit2d(nn.Module):
+    """Expectation-maximisation attention as a plug-in: the map plus its reconstruction, through a norm.
+
+    DEVIATION: the paper's unit ends with a ReLU and starts active. As a plug-in it stands before the host's
+    own ReLU and starts as an identity, so that pretrained backbones start as they are.
+
+    Args:
+        in_channels: channels of the map; the output has as many.
+        num_bases: K.
+        num_stages: EM steps.
+        momentum: weight of the new bases in the moving average.
+        bases_update: see :class:`EMBases`.
+        renorm_bases: see :class:`EMBases`.
+        temperature: see :class:`EMBases`.
+        norm_cfg: norm behind the last convolution.
+    """
+
+    _abbr_ = "ema_unit"
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        num_bases: int = 64,
+        num_stages: int = 3,
+        momentum: float = 0.1,
+        bases_update: str = "mmseg",
+        renorm_bases: bool = False,
+        temperature: float = 1.0,
+        norm_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        # From positive features to any; it gets no gradient, since what EM gives carries none.
+        self.ema_mid_conv = nn.Conv2d(in_channels, in_channels, 1).requires_grad_(False)
+        self.ema_module = EMBases(
+            in_channels,
+            num_bases,
+            num_stages,
+            momentum,
+            bases_update=bases_update,
+            renorm_bases=renorm_bases,
+            temperature=temperature,
+        )
+        self.ema_out_conv = nn.Conv2d(in_channels, in_channels, 1, bias=False)
+        self.norm = build_norm_layer(norm_cfg or dict(type="BN", requires_grad=True), in_channels)[1]
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Draw the convolutions as the authors do; the norm starts closed."""
+        for conv in (self.ema_mid_conv, self.ema_out_conv):
+            nn.init.normal_(conv.weight, std=math.sqrt(2 / conv.out_channels))
+        nn.init.zeros_(self.ema_mid_conv.bias)
+        nn.init.zeros_(self.norm.weight)
+        nn.init.zeros_(self.norm.bias)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """Add the reconstruction."""
+        with torch.no_grad():  # no gradient comes back from EM
+            features = self.ema_mid_conv(x)
+        rebuilt = F.relu(self.ema_module(features))
+        return x + self.norm(self.ema_out_conv(rebuilt))
