@@ -1,4 +1,4 @@
-"""A small FCN of stamps' classes for CPUs: MobileNetV2 with ImageNet weights at stride 16, one 3x3 convolution, a classifier."""
+"""A small FCN for stamps and CPUs: MobileNetV2 with ImageNet weights at stride 16, one 3x3 convolution."""
 
 weights_command = "python tools/data/mobilenet_v2.py"  # what to run when the checkpoint below is missing
 
