@@ -43,6 +43,7 @@ ROWS = {  # row: module of tools/benchmarks with a function of that name
     "dnl/attention_inference": "dnl",
     "dnl/attention_training": "dnl",
     "dnl/head_large": "dnl",
+    "ema/unit": "ema",
 }
 SIDES = ("ours", "upstream")
 COLUMNS = {  # key: heading, factor to the printed unit

@@ -7,23 +7,16 @@ from mmaction.models import Recognizer3D
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from tests.contract.parts import forget_files
+from tests.contract.parts import built
 
 T = 8  # frames of a clip unless the size says otherwise
 
 
 def build(path) -> nn.Module:
-    """The model of a config with the weights it is initialised with, but no file of pretrained ones."""
-    cfg = Config.fromfile(path)
-    init_default_scope(cfg.default_scope)
-    forget_files(cfg.model)
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    return model.train()
+    """The model of a config, ready to train."""
+    return built(Config.fromfile(path), MODELS)
 
 
 def num_classes(model: nn.Module) -> int:

@@ -8,25 +8,19 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
-from tests.contract.parts import forget_files
+from tests.contract.parts import built
 
 NUM_STUFF = 183  # COCO's things and stuff, as in HTC's semantic branch
 
 
 def build(path) -> nn.Module:
-    """The model of a config with the weights it is initialised with, but no file of pretrained ones."""
+    """The model of a config, ready to train."""
     cfg = Config.fromfile(path)
-    init_default_scope(cfg.default_scope)
-    forget_files(cfg.model)
     lessen(cfg.model)
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    return model.train()
+    return built(cfg, MODELS)
 
 
 def lessen(cfg) -> None:

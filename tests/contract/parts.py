@@ -11,6 +11,11 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, Registry
+from torch import nn
+
 from mmext import registry
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +87,16 @@ def host_of(path: Path) -> ModuleType:
 
 def name_of(path: Path) -> str:
     return path.stem
+
+
+def built(cfg: Config, models: Registry) -> nn.Module:
+    """A config's model in training, with the weights it is initialised with but no file of pretrained ones."""
+    forget_files(cfg.model)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = models.build(cfg.model)
+        model.init_weights()
+    return model.train()
 
 
 def forget_files(cfg) -> None:

@@ -2,29 +2,23 @@
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tests.contract.parts import forget_files
+from tests.contract.parts import built
 
 IGNORED = 255
 
 
 def build(path) -> nn.Module:
-    """The model of a config with the weights it is initialised with, but no file of pretrained ones."""
+    """The model of a config, ready to train."""
     cfg = Config.fromfile(path)
-    init_default_scope(cfg.default_scope)
-    forget_files(cfg.model)
     if cfg.model.data_preprocessor.pop("size", None):  # small batches would be padded to the full crop
         cfg.model.data_preprocessor.size_divisor = 32
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    return model.train()
+    return built(cfg, MODELS)
 
 
 def num_classes(model: nn.Module) -> int:

@@ -1,9 +1,11 @@
 """EMAHead: mmseg's keys and numbers, the authors' files, counts of the paper's table, export to ONNX."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
 from mmseg.models.backbones import ResNetV1c
 from mmseg.models.decode_heads import EMAHead as MMSegEMAHead
 from torch import nn
@@ -14,6 +16,7 @@ from mmext.layers.em_attention import EMBases
 from mmext.registry import MODELS
 from mmext.segmentation.emanet import EMAHead, from_official
 from tests.fresh_process import run
+from tests.tools.conftest import REPO, run_script
 
 SMALL = dict(in_channels=16, channels=8, ema_channels=12, num_bases=6, num_stages=3, num_classes=5)
 
@@ -157,6 +160,42 @@ def test_the_authors_files_give_the_authors_outputs():
         module.eval()
     x = torch.randn(2, 3, 64, 72)
     assert_close(model["decode_head"](model["backbone"](x)[-1:]), official(x), rtol=1e-4, atol=1e-5)
+
+
+def convert(tmp_path, content):
+    source, out = tmp_path / "final.pth", tmp_path / "out.pth"
+    torch.save(content, source)
+    return run_script("convert_emanet.py", source, out, PYTHONPATH=str(REPO)), out
+
+
+def test_the_converter_writes_a_file_that_mmengine_loads_strictly(tmp_path):
+    network = Official(small_backbone())
+    done, out = convert(tmp_path, dict(net=network.state_dict(), step=3))
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stdout
+        == f"{out}: {len(network.state_dict())} tensors for an EncoderDecoder with mmext.EMAHead\n"
+    )
+    head = EMAHead(**{**SMALL, "in_channels": 128}, concat_input=False, norm_cfg=dict(type="BN"))
+    model = nn.ModuleDict(dict(backbone=small_backbone(), decode_head=head))
+    load_checkpoint(model, str(out), strict=True)
+    assert_close(model["decode_head"].ema_module.bases, network.emau.mu)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (dict(net=dict(head=1)), "expected a state dict, or one under 'net', got dict"),
+        (Path("x"), "expected a file of tensors alone"),
+        ({"head.weight": torch.zeros(1)}, "head.weight: expected a name of the authors' EMANet"),
+    ],
+)
+def test_the_converter_says_what_is_wrong_with_a_file(tmp_path, content, sentence):
+    done, out = convert(tmp_path, content)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
 
 
 def test_a_file_of_another_network_is_refused():

@@ -1,6 +1,7 @@
 """The real data and weights, made once by the project's own scripts (from their cache when it is there)."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -33,6 +34,21 @@ def mobilenet_weights() -> Path:
     result = run_script("data/mobilenet_v2.py")
     assert result.returncode == 0, result.stderr
     return REPO / "data" / "weights" / "mobilenet_v2.pth"
+
+
+@pytest.fixture(scope="session")
+def stamps() -> Path:
+    """The folder of the photographic cut-outs; skips where the packages that hold them cannot be had."""
+    from stamps_pictures import MATE, TUXPAINT
+
+    cached = all((REPO / "data" / "packages" / deb.file_name).exists() for deb in (TUXPAINT, MATE))
+    if not cached and shutil.which("apt-get") is None:
+        pytest.skip(
+            "this machine has no apt-get, and data/packages lacks what python tools/data/stamps.py fetches"
+        )
+    result = run_script("data/stamps.py")
+    assert result.returncode == 0, result.stderr
+    return REPO / "data" / "stamps"
 
 
 @pytest.fixture(scope="session")

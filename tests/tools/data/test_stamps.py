@@ -181,17 +181,9 @@ def test_the_expected_version_with_another_checksum_is_refused_and_nothing_is_wr
 
 
 @pytest.fixture(scope="module")
-def real():
+def real(stamps):
     """The folder of the real data, and its annotations by split."""
-    cached = all((CACHE / deb.file_name).exists() for deb in (choice.TUXPAINT, choice.MATE))
-    if not cached and shutil.which("apt-get") is None:
-        pytest.skip(
-            "this machine has no apt-get, and data/packages lacks what python tools/data/stamps.py fetches"
-        )
-    result = run_script("data/stamps.py")
-    assert result.returncode == 0, result.stderr
-    root = REPO / "data" / "stamps"
-    return root, {split: script.read_split(root, split) for split in script.NUM_IMAGES}
+    return stamps, {split: script.read_split(stamps, split) for split in script.NUM_IMAGES}
 
 
 def test_the_real_splits_share_no_picture_and_have_every_class(real):
