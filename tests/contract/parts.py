@@ -90,7 +90,7 @@ def name_of(path: Path) -> str:
 
 
 def built(cfg: Config, models: Registry) -> nn.Module:
-    """A config's model in training, with the weights it is initialised with but no file of pretrained ones."""
+    """A config's model in training, with the weights that it draws instead of a file of pretrained ones."""
     forget_files(cfg.model)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):

@@ -1,4 +1,4 @@
-"""mmseg's own installed tools and its inferencer, and ours, run our small configs unchanged on real images."""
+"""mmseg's own tools and its inferencer run our small configs unchanged on real images; so do ours."""
 
 import importlib.util
 import math

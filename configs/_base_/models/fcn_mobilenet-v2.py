@@ -20,7 +20,7 @@ model = dict(
         # Two maps, of which the head reads the last: mmseg's MobileNetV2 gives a single one as a bare tensor,
         # of which a head would take the first image.
         out_indices=(4, 6),
-        frozen_stages=6,  # in some hundred iterations its features would only get worse; the last stage is the seventh
+        frozen_stages=6,  # of seven: in some hundred iterations features would only get worse
         norm_eval=True,
         init_cfg=dict(type="Pretrained", checkpoint="data/weights/mobilenet_v2_mmseg.pth"),
     ),
