@@ -374,7 +374,7 @@ else:
 
 
 SYNC_BN = """
-import sys
+import os
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -382,7 +382,7 @@ import mmext
 import mmengine.model
 
 def outputs(rank, world, repaired):
-    dist.init_process_group("gloo", init_method="file://store", rank=rank, world_size=world)
+    dist.init_process_group("gloo", init_method=f"file://{os.getcwd()}/store", rank=rank, world_size=world)
     if not repaired:
         mmext.compat.undo()
     torch.manual_seed(0)
