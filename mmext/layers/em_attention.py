@@ -29,12 +29,12 @@ def expectation(
     x: Float[Tensor, "B N C"], bases: Float[Tensor, "B C K"], temperature: float = 1.0
 ) -> Float[Tensor, "B N K"]:
     """How much each place belongs to each base: ``softmax_k(x_n . mu_k / temperature)`` (Eq. 8 and 9)."""
-    return (x @ bases / temperature).softmax(-1)
+    return (x @ (bases / temperature)).softmax(-1)  # the bases are far fewer numbers than the logits
 
 
 def maximization(x: Float[Tensor, "B N C"], z: Float[Tensor, "B N K"]) -> Float[Tensor, "B C K"]:
     """Each base as the mean of its places, of length 1 (Eq. 10 and the paper's section 3.3)."""
-    # The mean's divisor goes on the bases: they are far fewer numbers than the weights.
+    # The mean's divisor goes on the bases, for the same reason.
     mean = x.mT @ z / z.sum(1, keepdim=True).clamp_min(EPS)
     return F.normalize(mean, dim=1, eps=EPS)
 
