@@ -11,7 +11,7 @@ from mmengine.config import Config
 from tests.contract.parts import ROOT, host_of, name_of
 
 CONFIGS = sorted(path for path in ROOT.glob("configs/**/*.py") if "_base_" not in path.parts)
-NAME = re.compile(r"[a-z0-9-]+(_[a-z0-9-]+)+_\d+xb\d+-([a-z]+-)*\d+[xei]_[a-z0-9]+")
+NAME = re.compile(r"[a-z0-9-]+(_[a-z0-9-]+)+_\d+xb\d+-([a-z]+-)*\d+[xeik]_[a-z0-9-]+")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)
@@ -22,8 +22,7 @@ def test_it_takes_a_training_and_a_test_step(path):
     loss = host.loss(model, host.batch((2,), size, num_classes=host.num_classes(model)))
     loss.backward()
     assert torch.isfinite(loss)
-    boxes, scores = host.predictions(model, host.batch((0,), size))
-    assert boxes.shape == (len(scores), 4)
+    host.check_predictions(model, host.predictions(model, host.batch((0,), size)), size)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)

@@ -11,6 +11,8 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from tests.contract.parts import forget_files
+
 
 def build(path) -> nn.Module:
     """The model of a config with the weights it is initialised with, but no file of pretrained ones."""
@@ -21,17 +23,6 @@ def build(path) -> nn.Module:
     model = MODELS.build(cfg.model)
     model.init_weights()
     return model.train()
-
-
-def forget_files(cfg) -> None:
-    """Take the files of pretrained weights out of a model's config."""
-    if isinstance(cfg, dict):
-        cfg.pop("pretrained", None)
-        if "checkpoint" in (cfg.get("init_cfg") or {}):
-            cfg["init_cfg"] = None
-    for value in cfg.values() if isinstance(cfg, dict) else cfg:
-        if isinstance(value, dict | list):
-            forget_files(value)
 
 
 def num_classes(model: nn.Module) -> int:
@@ -102,3 +93,9 @@ def predictions(model: nn.Module, data: dict) -> list[Tensor]:
         results = model(**model.data_preprocessor(data), mode="predict")
     model.train()
     return [x for r in results for x in (r.pred_instances.bboxes, r.pred_instances.scores)]
+
+
+def check_predictions(model: nn.Module, found: list[Tensor], size: tuple[int, int]) -> None:
+    """One box of four numbers a score."""
+    boxes, scores = found
+    assert boxes.shape == (len(scores), 4)

@@ -79,3 +79,14 @@ def host_of(path: Path) -> ModuleType:
 
 def name_of(path: Path) -> str:
     return path.stem
+
+
+def forget_files(cfg) -> None:
+    """Take the files of pretrained weights out of a model's config."""
+    if isinstance(cfg, dict):
+        cfg.pop("pretrained", None)
+        if "checkpoint" in (cfg.get("init_cfg") or {}):
+            cfg["init_cfg"] = None
+    for value in cfg.values() if isinstance(cfg, dict) else cfg:
+        if isinstance(value, dict | list):
+            forget_files(value)
