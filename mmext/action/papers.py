@@ -1,1 +1,3 @@
 """Table of contents: one import a paper. The registry loads this module and nothing else."""
+
+from mmext.action.stm import backbone, sampling  # noqa: F401  registers the parts
