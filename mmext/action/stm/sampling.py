@@ -29,7 +29,8 @@ def sample_segments(
 class SegmentRepeatSample(BaseTransform):
     """Sample frames for a test of several views, where ``mmaction.SampleFrames`` has one or two.
 
-    With ``ThreeCrop`` after it, ten repeats are the paper's 30 views. Frames of a view lie in a row. Needs ``total_frames`` and ``start_index`` (``DecordInit`` or a list of frames), and adds ``frame_inds``,
+    With ``ThreeCrop`` after it, ten repeats are the paper's 30 views. Frames of a view lie in a row. Needs
+    ``total_frames`` and ``start_index`` (``DecordInit`` or a list of frames), and adds ``frame_inds``,
     ``clip_len``, ``frame_interval`` and ``num_clips``.
 
     Args:
