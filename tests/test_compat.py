@@ -328,7 +328,7 @@ def test_mmaction_is_imported_without_importlib_metadata(tmp_path: Path) -> None
         HIDE
         + """
 import mmext
-import mmaction.utils
+import mmaction.utils.dependency
 import importlib.metadata
 assert mmext.compat.state()["mmaction_metadata"] == "applied"
 assert sys.modules["importlib_metadata"] is importlib.metadata
@@ -342,7 +342,7 @@ assert "importlib_metadata" not in sys.modules
         + """
 import mmext
 try:
-    import mmaction.utils
+    import mmaction.utils.dependency
 except ModuleNotFoundError as error:
     print("refused:", error)
 """,
@@ -381,7 +381,6 @@ assert mmcv.__version__ == "2.3.6"
 assert mmext.compat.state()["mmaction_mmcv"] == "applied"
 mmext.compat.undo()
 assert mmcv.__version__ == "2.3.6"
-import mmaction.models
 """,
         cwd=tmp_path,
     )
@@ -428,7 +427,7 @@ from mmaction.structures import ActionDataSample
 
 torch.manual_seed(0)
 model = MODELS.build(dict(
-    type="mmaction.Recognizer2D",
+    _scope_="mmaction", type="Recognizer2D",
     backbone=dict(type="mmaction.ResNet", depth=18),
     cls_head=dict(type="mmaction.TSNHead", num_classes=3, in_channels=512, average_clips="prob"),
     test_cfg=dict(max_testing_views=4))).eval()

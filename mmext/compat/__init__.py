@@ -53,7 +53,8 @@ class _Watcher(MetaPathFinder):
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         waiting = [one for one in REPAIRS if _state.get(one.name) == "waiting"]
         for one in waiting:
-            if fullname in one.before:
+            # Asked again: a repair that looks for a host's files comes here, and the rest is settled then.
+            if fullname in one.before and _state.get(one.name) == "waiting":
                 _settle(one)
         late = [one for one in waiting if fullname in one.after]
         brief = [one for one in waiting if fullname in one.before and one.for_the_moment]
