@@ -106,6 +106,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     for scope, config in made.configs.items():
         torch.manual_seed(0)
         model = MODELS.build(load_config(str(config)).model)
+        if scope == "mmseg":  # drawn so small that one class would win everywhere
+            torch.nn.init.normal_(model.decode_head.conv_seg.weight)
         torch.save(dict(state_dict=model.state_dict(), meta={}), made.checkpoints[scope])
     return made
 
@@ -133,6 +135,14 @@ def frames(path: Path) -> tuple[list[np.ndarray], float]:
     while (answer := video.read())[0]:
         found.append(answer[1][..., ::-1].astype(int))
     return found, fps
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean difference in grey levels, blind to shifts by half a pixel and to fine text."""
+    small = [
+        cv2.resize(each.astype(np.float32), (20, 15), interpolation=cv2.INTER_AREA) for each in (one, other)
+    ]
+    return float(np.abs(small[0] - small[1]).mean())
 
 
 def test_pictures_and_folders_and_videos_are_drawn_on(
@@ -164,15 +174,14 @@ def test_pictures_and_folders_and_videos_are_drawn_on(
         "maps/bikes.mp4",
     ]
     before = pixels(one)
-    np.testing.assert_array_equal(pixels(tmp_path / "no_boxes" / "0.png"), before)
-    changed = (pixels(tmp_path / "boxes" / "0.png") != before).any(-1)
-    assert 0.01 < changed.mean() < 0.9
+    boxes, no_boxes = (pixels(tmp_path / name / "0.png") for name in ("boxes", "no_boxes"))
+    yellow = [(np.abs(one - (255, 209, 0)).max(-1) < 30).mean() for one in (no_boxes, boxes)]  # the config's
+    assert yellow[0] < 0.001 < 0.01 < yellow[1]
+    # mmengine draws on a canvas of matplotlib's, which moves a picture by half a pixel.
+    assert difference(no_boxes, before) < 8
 
-    # Half picture, half colour: each pixel must be one of the three mixtures, apart from the names.
-    drawn = pixels(tmp_path / "maps" / "0.png")
-    palette = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255)])
-    mixed = (before[..., None, :] + palette) // 2
-    assert (np.abs(drawn[..., None, :] - mixed).max(-1).min(-1) <= 1).mean() > 0.8
+    assert difference(pixels(tmp_path / "maps" / "0.png"), host_colours(models, before)) < 8
+    assert difference(pixels(tmp_path / "maps" / "0.png"), before) > 30
     assert pixels(tmp_path / "maps" / "1.jpg").shape == (120, 160, 3)
 
     drawn, fps = frames(tmp_path / "maps" / "bikes.mp4")
@@ -180,8 +189,19 @@ def test_pictures_and_folders_and_videos_are_drawn_on(
     assert len(drawn) == 3
     assert fps == pytest.approx(original_fps / 100)
     for index, frame in enumerate(drawn):
-        mixed = (originals[100 * index][..., None, :] + palette) // 2
-        assert (np.abs(frame[..., None, :] - mixed).max(-1).min(-1) < 30).mean() > 0.8
+        assert difference(frame, host_colours(models, originals[100 * index])) < 10
+
+
+def host_colours(models: Models, picture: np.ndarray) -> np.ndarray:
+    """Half picture, half colours, computed from what mmseg finds in its own way."""
+    from mmengine.config import Config
+    from mmseg.apis import inference_model, init_model
+
+    cfg = Config.fromfile(models.configs["mmseg"])
+    cfg.test_pipeline = cfg.test_dataloader.dataset.pipeline
+    model = init_model(cfg, str(models.checkpoints["mmseg"]), device="cpu")
+    found = inference_model(model, picture[..., ::-1].astype(np.uint8)).pred_sem_seg.data[0].numpy()
+    return (picture + np.array(cfg.test_dataloader.dataset.metainfo.palette)[found]) / 2
 
 
 def test_a_clip_s_classes_are_written_on_its_frames_and_beside_them(
@@ -208,9 +228,9 @@ def test_a_clip_s_classes_are_written_on_its_frames_and_beside_them(
     written = sorted((tmp_path / "out" / "00003").iterdir())
     assert [path.name for path in written] == [f"img_{index:05d}.jpg" for index in range(1, 17)]
     original = cv2.resize(pixels(clip / "img_00001.jpg").astype(np.uint8), (240, 240)).astype(int)
-    difference = np.abs(pixels(written[0]) - original).mean((1, 2))
-    assert difference[:90].min() > 5  # text and bars above
-    assert difference[150:].max() < 5  # the frame itself below
+    rows = np.abs(pixels(written[0]) - original).mean((1, 2))
+    assert rows[:90].min() > 5  # text and bars above
+    assert rows[150:].max() < 5  # the frame itself below
     drawn, _ = frames(tmp_path / "out" / "bikes.mp4")
     assert [frame.shape for frame in drawn] == [(272, 640, 3)] * 2
 

@@ -1,4 +1,4 @@
-"""A real video through mmaction2's readers: decord and OpenCV see the same frames; cut off, neither is trusted."""
+"""A real video through mmaction2's readers: decord and OpenCV see the same frames, and cut off, neither."""
 
 import struct
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_cut_off_video_that_opencv_still_opens_is_refused(bikes: Path, tmp_pat
     for share in (0.99, 0.5):
         web.write_bytes(content[: int(share * len(content))])
         assert "expected the 250 frames that its header counts, got" in broken_video(web)
-        # The reason for the check: OpenCV's reader hands out other frames or loops, decord's error names no file.
+        # The reason for the check: OpenCV hands out other frames, and decord's error names no file.
         with pytest.raises(Exception, match="av_read_frame failed"):
             read(web, "Decord")
     web.write_bytes(bikes.read_bytes()[:400_000])
