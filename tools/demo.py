@@ -11,6 +11,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
 from demo_inputs import FolderClip, Picture, VideoClip, find_input, read_picture, write_video
@@ -22,7 +23,7 @@ from mmext.engine import launch
 from mmext.engine.config import check_types, load_config
 from mmext.engine.errors import BadInputError
 
-Source = list[Path] | VideoClip
+Source: TypeAlias = list[Path] | VideoClip
 
 SCOPES = ("mmdet", "mmseg", "mmaction")
 
@@ -115,9 +116,8 @@ def recognize(recognizer: Recognizer, args: argparse.Namespace, source: Source) 
 
 def save(picture: Picture, path: Path) -> None:
     """Write a picture in the format of its name."""
-    Image.fromarray(picture).save(
-        path, **({"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg") else {})
-    )
+    options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg") else {}
+    Image.fromarray(picture).save(path, **options)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ Classes  those in the checkpoint, else the config's, else numbers
 import colorsys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -18,16 +18,18 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, VISUALIZERS
-from torch import nn
 
 from mmext.engine import checkpoint, verify
 from mmext.engine.errors import BadInputError
+
+Model: TypeAlias = Any
+"""A torch module with the hosts' attributes ``cfg`` and ``dataset_meta``."""
 
 SMALLEST_SIDE = 240
 """Pixels to which smaller frames are enlarged before text is written on them."""
 
 
-def build_model(cfg: Config, file: str, *, device: str, strict: bool) -> nn.Module:
+def build_model(cfg: Config, file: str, *, device: str, strict: bool) -> Model:
     """Build the config's model and load a checkpoint.
 
     Raises:
@@ -49,7 +51,7 @@ def build_model(cfg: Config, file: str, *, device: str, strict: bool) -> nn.Modu
     return model.to(device).eval()
 
 
-def dataset_meta(cfg: Config, saved: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
+def dataset_meta(cfg: Config, saved: Mapping[str, Any], model: Model) -> dict[str, Any]:
     """Names and colours of the classes."""
     meta = (saved.get("meta") or {}).get("dataset_meta") or {}
     meta = {str(key).lower(): value for key, value in meta.items()}
@@ -79,7 +81,7 @@ def colours(number: int) -> list[tuple[int, int, int]]:
 class Detector:
     """Boxes, and masks where the model has them."""
 
-    def __init__(self, model: nn.Module, *, score_thr: float) -> None:
+    def __init__(self, model: Model, *, score_thr: float) -> None:
         self.model, self.score_thr = model, score_thr
         self.visualizer = VISUALIZERS.build({"type": "mmdet.DetLocalVisualizer", "name": "demo"})
         self.visualizer.dataset_meta = model.dataset_meta
@@ -96,7 +98,7 @@ class Detector:
 class Segmentor:
     """A colour for each pixel's class."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
         self.visualizer = VISUALIZERS.build(
             {"type": "mmseg.SegLocalVisualizer", "name": "demo", "alpha": 0.5}
@@ -115,7 +117,7 @@ class Segmentor:
 class Recognizer:
     """The most likely classes of a clip."""
 
-    def __init__(self, model: nn.Module, *, top: int) -> None:
+    def __init__(self, model: Model, *, top: int) -> None:
         self.model, self.top = model, top
         self.pipeline = Compose(in_memory(model.cfg.test_pipeline, model.cfg.filename))
 
