@@ -9,7 +9,7 @@ ARGS ?=
 
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo data test test-slow check bench evidence-trees evidence-detection clean
+.PHONY: help setup demo data test test-slow check bench evidence-trees evidence-detection evidence-action clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -49,6 +49,10 @@ evidence-detection: setup  ## seven detectors on photographic cut-outs, three se
 	$(PY) tools/data/stamps.py
 	$(PY) tools/data/mobilenet_v2.py
 	$(PY) tools/evidence.py detection $(ARGS)
+
+evidence-action: setup  ## five ways to see camera motion, three seeds each (about half an hour)
+	$(PY) tools/data/camera_motion.py
+	$(PY) tools/evidence.py action $(ARGS)
 
 clean:  ## remove what tests, checks and builds leave behind; .venv, data and work_dirs stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -39,7 +39,9 @@ def test_it_has_tests(part):
 
 @PARTS
 def test_it_has_a_small_config_and_its_folder_a_readme(part):
-    assert part.small_configs, f"no small config (*_trees.py, *_stamps.py, *_motion.py) names mmext.{part.name}"
+    assert part.small_configs, (
+        f"no small config (*_trees.py, *_stamps.py, *_motion.py) names mmext.{part.name}"
+    )
     assert all(path.is_file() for path in part.readmes)
 
 

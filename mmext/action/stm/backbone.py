@@ -83,7 +83,7 @@ class ResNetSTM(ResNet):
         cstm, cmm = dict(start=temporal_init) if use_cstm else None, motion if use_cmm else None
         for block in self._chosen(stm_stages):
             block.use_motion(num_segments, cstm=cstm, cmm=cmm, fuse=fuse)
-        self._register_load_state_dict_pre_hook(_unwrap_shift)
+        self._register_load_state_dict_pre_hook(_unwrap_shift, with_module=True)
 
     def _chosen(self, stm_stages: Where) -> Iterator[Bottleneck]:
         """Blocks that get the branches."""
@@ -175,8 +175,9 @@ def set_width(backbone: ResNet, base_channels: int) -> None:
     backbone.feat_dim = backbone.inplanes
 
 
-def _unwrap_shift(state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+def _unwrap_shift(backbone: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
     """TSM's files have the shift as a wrapper of the first convolution: ``conv1.conv.net.weight``."""
+    own = {f"{prefix}{name}" for name, _ in backbone.named_parameters()}
     wrapped = re.compile(re.escape(prefix) + r"layer\d+\.\d+\.conv1\.conv\.net\.")
-    for key in [key for key in state_dict if wrapped.match(key)]:
+    for key in [key for key in state_dict if wrapped.match(key) and key not in own]:
         state_dict[key.replace(".net.", ".")] = state_dict.pop(key)
