@@ -10,7 +10,7 @@ ARGS ?=
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help setup demo data test test-slow check bench evidence-trees evidence-detection \
-	evidence-detectors evidence-segmentation clean
+	evidence-detectors evidence-segmentation evidence-action clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
@@ -56,11 +56,14 @@ evidence-detectors: setup  ## DetectoRS, its halves and neither, three seeds eac
 	$(PY) tools/data/mobilenet_v2.py
 	$(PY) tools/evidence.py detectors $(ARGS)
 
-
 evidence-segmentation: setup  ## five segmentation heads on photographic cut-outs, three seeds each (about an hour)
 	$(PY) tools/data/stamps.py
 	$(PY) tools/data/mobilenet_v2.py
 	$(PY) tools/evidence.py segmentation $(ARGS)
+
+evidence-action: setup  ## five ways to see camera motion, three seeds each (about half an hour)
+	$(PY) tools/data/camera_motion.py
+	$(PY) tools/evidence.py action $(ARGS)
 
 clean:  ## remove what tests, checks and builds leave behind; .venv, data and work_dirs stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -422,3 +422,168 @@ def test_sync_bn_is_refused_on_cpus_without_the_repair(tmp_path: Path) -> None:
 
 def test_the_repair_of_sync_bn_can_be_switched_off(tmp_path: Path) -> None:
     assert "REFUSED" in run_sync_bn(tmp_path, MMEXT_COMPAT="sync_bn_on_cpu")
+
+
+# find_spec says None for a package that is not there; an error would be something else.
+HIDE = """
+import importlib.util, sys
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *rest: None if name == "importlib_metadata" else find(name, *rest)
+"""
+
+
+def test_mmaction_is_imported_without_importlib_metadata(tmp_path: Path) -> None:
+    run(
+        HIDE
+        + """
+import mmext
+import mmaction.utils.dependency
+import importlib.metadata
+assert mmext.compat.state()["mmaction_metadata"] == "applied"
+assert sys.modules["importlib_metadata"] is importlib.metadata
+mmext.compat.undo()
+assert "importlib_metadata" not in sys.modules
+""",
+        cwd=tmp_path,
+    )
+    out = run(
+        HIDE
+        + """
+import mmext
+try:
+    import mmaction.utils.dependency
+except ModuleNotFoundError as error:
+    print("refused:", error)
+""",
+        cwd=tmp_path,
+        MMEXT_COMPAT="mmaction_metadata",
+    )
+    assert "refused: No module named 'importlib_metadata'" in out
+
+
+def test_an_installed_importlib_metadata_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "importlib_metadata.py").write_text("mine = True")
+    run(
+        """
+        import mmext
+        from mmext.compat.mmaction import MmactionMetadata
+        import importlib_metadata
+        assert importlib_metadata.mine and not MmactionMetadata().needed()
+        """,
+        cwd=tmp_path,
+    )
+
+
+FORK = """
+import mmcv
+mmcv.__version__ = "2.3.6"  # as the maintained fork says
+import mmext
+"""
+
+
+def test_mmaction_accepts_the_forks_mmcv_and_leaves_its_version(tmp_path: Path) -> None:
+    out = run(
+        FORK
+        + """
+import mmaction
+assert mmcv.__version__ == "2.3.6"
+assert mmext.compat.state()["mmaction_mmcv"] == "applied"
+mmext.compat.undo()
+assert mmcv.__version__ == "2.3.6"
+""",
+        cwd=tmp_path,
+    )
+    assert "Error" not in out
+
+
+def test_without_the_repair_mmaction_refuses_the_forks_mmcv(tmp_path: Path) -> None:
+    out = run(
+        FORK
+        + """
+try:
+    import mmaction
+except AssertionError as error:
+    print(error)
+""",
+        cwd=tmp_path,
+        MMEXT_COMPAT="mmaction_mmcv",
+    )
+    assert "MMCV==2.3.6 is used but incompatible" in out
+
+
+def test_a_failing_import_leaves_the_version_too(tmp_path: Path) -> None:
+    (tmp_path / "mmaction").mkdir()
+    (tmp_path / "mmaction" / "__init__.py").write_text("import mmcv; print('saw', mmcv.__version__); 1 / 0")
+    out = run(
+        FORK
+        + """
+try:
+    import mmaction
+except ZeroDivisionError:
+    assert mmcv.__version__ == "2.3.6"
+""",
+        cwd=tmp_path,
+    )
+    assert "saw 2.1.0" in out
+
+
+VIEWS = """
+import torch
+import mmext
+from mmaction.models import Recognizer2D
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+
+torch.manual_seed(0)
+model = MODELS.build(dict(
+    _scope_="mmaction", type="Recognizer2D",
+    backbone=dict(type="mmaction.ResNet", depth=18),
+    cls_head=dict(type="mmaction.TSNHead", num_classes=3, in_channels=512, average_clips="prob"),
+    test_cfg=dict(max_testing_views=4))).eval()
+clip = torch.randn(1, 8, 3, 32, 32)
+predict = lambda: model(clip, [ActionDataSample()], mode="predict")[0].pred_score
+"""
+
+
+def test_max_testing_views_works_with_the_hosts_own_backbone(tmp_path: Path) -> None:
+    run(
+        VIEWS
+        + """
+assert mmext.compat.state()["mmaction_testing_views"] == "applied"
+with torch.no_grad():
+    in_goes = predict()
+    model.test_cfg = None
+    torch.testing.assert_close(in_goes, predict())
+""",
+        cwd=tmp_path,
+    )
+    out = run(
+        VIEWS.replace("import mmext", "import mmext; mmext.compat.state()")
+        + """
+try:
+    predict()
+except AttributeError as error:
+    print("refused:", error)
+""",
+        cwd=tmp_path,
+        MMEXT_COMPAT="mmaction_testing_views",
+    )
+    assert "refused: 'ResNet' object has no attribute 'get'" in out
+
+
+def test_max_testing_views_is_mended_late_and_undone(tmp_path: Path) -> None:
+    run(
+        """
+        import mmext
+        mmext.compat.undo()
+        mmext.compat.REPAIRS[0].apply()  # without the missing folder there is nothing to import
+        from mmaction.models import Recognizer2D
+        host = Recognizer2D.extract_feat
+        mmext.compat.repair()
+        assert Recognizer2D.extract_feat is not host
+        mmext.compat.undo()
+        assert Recognizer2D.extract_feat is host
+        """,
+        cwd=tmp_path,
+    )

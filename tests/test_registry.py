@@ -61,6 +61,8 @@ def test_the_order_of_imports_does_not_matter_and_nothing_of_upstream_is_overwri
         + BUILD
         + """
 import importlib, mmext.registry
+for task in mmext.registry.TASKS:
+    mmext.registry.load_task(task)
 before = {one.name: dict(one.module_dict) for one in mmext.registry.ALL}
 for task in mmext.registry.TASKS:
     mmext.registry.load_task(task)

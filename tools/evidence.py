@@ -4,7 +4,8 @@
     python tools/evidence.py trees --table      print the table of that file
 
 Studies: trees (one detector on tree crowns); on photographic cut-outs, detection (seven detectors), detectors
-(DetectoRS and its halves in a Faster R-CNN) and segmentation (five heads). Each run is tools/train.py and
+(DetectoRS and its halves in a Faster R-CNN) and segmentation (five heads); action (five ways to see camera
+motion). Each run is tools/train.py and
 tools/test.py in processes of their own, with a derived config written beside its results, so any of them can
 be repeated by hand. A finished run is not repeated; a failed one stops the study. Runs of one seed see the
 same images in the same order.
@@ -119,12 +120,33 @@ def plain_fcn(cfg: Config) -> None:
     cfg.model.decode_head.num_convs = 2
 
 
+def frames_alone(cfg: Config) -> None:
+    """Take both branches away: TSN, which sees single frames."""
+    cfg.model.backbone.update(use_cstm=False, use_cmm=False)
+
+
+def frames_shifted(cfg: Config) -> None:
+    """Use mmaction2's shift instead of both branches: TSM."""
+    cfg.model.backbone.type = "mmaction.ShiftedResNet"
+    cfg.custom_imports.imports = ["mmext", "shifted_resnet"]
+
+
+def without_branch(name: str) -> Change:
+    """Take one branch away."""
+
+    def change(cfg: Config) -> None:
+        cfg.model.backbone[name] = False
+
+    return change
+
+
 RETINA = "configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 ATSS = "configs/detection/gfl/atss_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 GFL_V2 = "configs/detection/gfl/gfl-v2_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
 EMA = "configs/segmentation/emanet/emanet_mobilenet-v2_1xb4-600i_stamps.py"
 DNL = "configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-600i_stamps.py"
+STM = "configs/action/stm/stm_r14_1xb8-800i_motion.py"
 STUDIES = {
     "trees": Study(
         arms={
@@ -169,6 +191,17 @@ STUDIES = {
         },
         splits={"test": "validation"},
         metrics={"mIoU": "mIoU"},
+    ),
+    "action": Study(
+        arms={
+            "TSN: frames alone": Arm(STM, frames_alone),
+            "TSM: fixed shift": Arm(STM, frames_shifted),
+            "STM, CSTM only": Arm(STM, without_branch("use_cmm")),
+            "STM, CMM only": Arm(STM, without_branch("use_cstm")),
+            "STM": Arm(STM),
+        },
+        splits={"test": "validation"},
+        metrics={"top-1": "acc/top1"},
     ),
 }
 

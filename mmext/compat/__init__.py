@@ -1,6 +1,5 @@
 """Repairs of the hosts: each explicit, logged at debug level, reversible, and off where not needed.
 
-========================  ==========================================================================
 ``mmaction_drn``          mmaction2's wheel lacks a folder that ``import mmaction.models`` needs
 ``two_stage_bfloat16``    two-stage detectors cannot train in bfloat16
 ``coco_iou_thresholds``   a config's list of IoU thresholds makes COCO's evaluation fail
@@ -8,10 +7,22 @@
 ``sync_bn_on_cpu``        SyncBN among several ranks fails on CPUs
 ``resume_weights_only``   torch >= 2.6 refuses to load the checkpoints that mmengine saves
 ========================  ==========================================================================
+=======
+==========================  ==========================================================================
+``mmaction_drn``            mmaction2's wheel lacks a folder that ``import mmaction.models`` needs
+``mmaction_metadata``       mmaction2 imports ``importlib_metadata``, which it does not declare
+``mmaction_mmcv``           mmaction2 refuses the mmcv of the maintained forks
+``mmaction_testing_views``  mmaction2's ``max_testing_views`` fails for every 2D backbone
+``two_stage_bfloat16``      two-stage detectors cannot train in bfloat16
+``coco_iou_thresholds``     a config's list of IoU thresholds makes COCO's evaluation fail
+``numpy_names``             the hosts use names that numpy has removed
+``sync_bn_on_cpu``          SyncBN among several ranks fails on CPUs
+``resume_weights_only``     torch >= 2.6 refuses to load the checkpoints that mmengine saves
+==========================  ==========================================================================
 
 :func:`repair` runs when mmext is imported and imports nothing itself: a repair waits until the module
-that it is for is about to be imported (or acts at once if that module is already there). So the order
-of the imports does not matter, and neither does a host that is missing.
+that it is for is about to be imported, or has just been (or acts at once if that module is already there).
+So the order of the imports does not matter, and neither does a host that is missing.
 
 Switch off   ``MMEXT_COMPAT=off`` in the environment, or a list of names: ``MMEXT_COMPAT=numpy_names``
 Undo         ``mmext.compat.undo()``
@@ -22,17 +33,23 @@ Host         none; every import of a host is inside a repair
 import os
 import sys
 from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 from mmext.compat.bfloat16 import TwoStageBfloat16
 from mmext.compat.checkpoints import ResumeWeightsOnly
 from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncBatchNormOnCpu
+from mmext.compat.mmaction import MmactionMetadata, MmactionMmcv, MmactionTestingViews
 from mmext.compat.repair import Repair, logger
 
 SWITCH = "MMEXT_COMPAT"
 
 REPAIRS: tuple[Repair, ...] = (
     MmactionDrn(),
+    MmactionMetadata(),
+    MmactionMmcv(),
+    MmactionTestingViews(),
     NumpyNames(),
     TwoStageBfloat16(),
     CocoIouThresholds(),
@@ -44,12 +61,42 @@ _state: dict[str, str] = {}
 
 
 class _Watcher(MetaPathFinder):
-    """Finder that finds nothing: it notices that a module is about to be imported."""
+    """Finder of nothing of its own: it notices that a module is about to be imported."""
 
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
-        for one in REPAIRS:
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        waiting = [one for one in REPAIRS if _state.get(one.name) == "waiting"]
+        for one in waiting:
+            # Asked again: a repair that looks for a host's files comes here, and the rest is settled then.
             if fullname in one.before and _state.get(one.name) == "waiting":
                 _settle(one)
+        late = [one for one in waiting if fullname in one.after]
+        brief = [one for one in waiting if fullname in one.before and one.for_the_moment]
+        return self._then(late, brief, fullname, path, target) if late or brief else None
+
+    def _then(
+        self, late: list[Repair], brief: list[Repair], fullname: str, path: Any, target: Any
+    ) -> ModuleSpec | None:
+        """What the other finders find, with something to be done once it has run."""
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next((one for one in found if one is not None), None)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            try:
+                execute(module)
+            finally:
+                for one in brief:
+                    if _state.get(one.name) == "applied":
+                        one.undo()
+            for one in late:
+                if _state.get(one.name) == "waiting":
+                    _settle(one)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
 
 
 _watcher = _Watcher()
@@ -64,8 +111,8 @@ def repair() -> None:
         if one.name in off:
             _state[one.name] = "switched off"
             logger.debug("repair %s is switched off by %s", one.name, SWITCH)
-        elif any(module in sys.modules for module in one.before):
-            _settle(one)
+        elif any(module in sys.modules for module in (*one.before, *one.after)) and not one.for_the_moment:
+            _settle(one)  # what is for the moment of an import has nothing to do after it
         else:
             _state[one.name] = "waiting"
     if _watcher not in sys.meta_path:

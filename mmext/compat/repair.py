@@ -7,11 +7,17 @@ logger = logging.getLogger("mmext")
 
 
 class Repair(ABC):
-    """One repair. ``before`` names the modules whose import it has to come before."""
+    """One repair.
+
+    ``before`` names the modules whose import it has to come before, ``after`` those that it changes once they
+    are there. With ``for_the_moment`` it is undone as soon as a module of ``before`` is imported.
+    """
 
     name: str
     why: str
-    before: tuple[str, ...]
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    for_the_moment = False
 
     @abstractmethod
     def needed(self) -> bool:

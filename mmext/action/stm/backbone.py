@@ -1,0 +1,183 @@
+"""ResNet with STM's branches in its residual blocks."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmaction.models.backbones import ResNet
+from mmaction.models.backbones.resnet import make_res_layer
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from mmext.action.stm.blocks import FUSES, Bottleneck
+from mmext.action.stm.motion import ChannelMotion
+from mmext.action.stm.shift import ChannelTemporalConv
+from mmext.registry import MODELS
+
+Where = Sequence[int | bool | Sequence[int | bool]]
+
+
+@MODELS.register_module()
+class ResNetSTM(ResNet):
+    """ResNet of bottlenecks that see motion and the order of frames; the head is mmaction2's ``TSMHead``.
+
+    Takes and gives frames as ``mmaction.ResNetTSM`` does, clip after clip: (B T, C, H, W). Files of
+    torchvision's ResNets, and of mmaction2's TSN and TSM, load; what they lack starts as a shift (CSTM) and
+    at random (CMM). Weights do not depend on T, so :func:`set_num_segments` may change it after training.
+
+    Args:
+        depth: 50, 101 or 152 as in the host; 14 (one block a stage) and 26 (two) are small nets.
+        num_segments: T, frames of a clip.
+        stm_stages: which stages have the branches, or one entry a block instead of a stage's.
+        use_cstm: whether they mix over time.
+        use_cmm: whether they look at motion. Without both it is the host's ResNet.
+        cmm_reduction: channels divided by those inside the motion branch.
+        fuse: ``post_act`` adds motion after the 3x3 convolution's norm and ReLU, ``pre_act`` before them.
+        cmm_downsample: ``pool`` or ``strided``, how motion gets the size of a block with a stride.
+        cmm_init: ``random``, ``delta`` (a clip that stands still has no motion) or ``zero_out`` (none has).
+        cmm_norm: whether the motion branch has a norm.
+        temporal_init: ``shift`` or ``identity``.
+        base_channels: channels of the first stage; ImageNet's nets have 64.
+        host_cfg: every other argument of ``mmaction.ResNet``.
+
+    Raises:
+        ValueError: a depth without bottlenecks, an option that does not exist, or frames that make no clips.
+    """
+
+    arch_settings = {  # noqa: RUF012  the host's name and kind
+        14: (Bottleneck, (1, 1, 1, 1)),
+        26: (Bottleneck, (2, 2, 2, 2)),
+        50: (Bottleneck, (3, 4, 6, 3)),
+        101: (Bottleneck, (3, 4, 23, 3)),
+        152: (Bottleneck, (3, 8, 36, 3)),
+    }
+
+    def __init__(
+        self,
+        depth: int,
+        *,
+        num_segments: int = 8,
+        stm_stages: Where = (1, 1, 1, 1),
+        use_cstm: bool = True,
+        use_cmm: bool = True,
+        cmm_reduction: int = 16,
+        fuse: str = "post_act",
+        cmm_downsample: str = "pool",
+        cmm_init: str = "random",
+        cmm_norm: bool = True,
+        temporal_init: str = "shift",
+        base_channels: int = 64,
+        **host_cfg: Any,
+    ) -> None:
+        if depth not in self.arch_settings:
+            known = tuple(self.arch_settings)
+            raise ValueError(f"depth of ResNetSTM must be one of {known}, got {depth}: STM needs bottlenecks")
+        if fuse not in FUSES:
+            raise ValueError(f"fuse must be one of {FUSES}, got {fuse!r}")
+        super().__init__(depth, **host_cfg)
+        if base_channels != 64:
+            set_width(self, base_channels)
+        self._num_segments = num_segments
+        norm = self.norm_cfg if cmm_norm else None
+        motion = dict(reduction=cmm_reduction, downsample=cmm_downsample, init=cmm_init, norm_cfg=norm)
+        cstm, cmm = dict(start=temporal_init) if use_cstm else None, motion if use_cmm else None
+        for block in self._chosen(stm_stages):
+            block.use_motion(num_segments, cstm=cstm, cmm=cmm, fuse=fuse)
+        self._register_load_state_dict_pre_hook(_unwrap_shift, with_module=True)
+
+    def _chosen(self, stm_stages: Where) -> Iterator[Bottleneck]:
+        """Blocks that get the branches."""
+        if len(stm_stages) < self.num_stages:
+            raise ValueError(
+                f"stm_stages must have one entry for each of the {self.num_stages} stages, got {stm_stages}"
+            )
+        for name, chosen in zip(self.res_layers, stm_stages, strict=False):
+            layer = getattr(self, name)
+            each = [chosen] * len(layer) if isinstance(chosen, int) else chosen
+            if len(each) != len(layer):
+                raise ValueError(
+                    f"stm_stages must have one entry for each of {name}'s {len(layer)} blocks, got {each}"
+                )
+            yield from (block for block, has in zip(layer, each, strict=True) if has)
+
+    @property
+    def num_segments(self) -> int:
+        """T, frames of a clip."""
+        return self._num_segments
+
+    @num_segments.setter
+    def num_segments(self, frames: int) -> None:
+        if frames < 1:
+            raise ValueError(f"num_segments must be at least 1, got {frames}")
+        self._num_segments = frames
+        for branch in self._branches():
+            branch.num_segments = frames
+
+    def _branches(self) -> Iterator[nn.Module]:
+        return (m for m in self.modules() if isinstance(m, ChannelTemporalConv | ChannelMotion))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """An attribute as if this were its config: the host asks so when it tests in several goes."""
+        return getattr(self, key, default)
+
+    def init_weights(self) -> None:
+        """Draw weights or load the pretrained file as the host does; a shift stays a shift."""
+        super().init_weights()
+        whole_file = isinstance(self.pretrained, str) and not self.torchvision_pretrain
+        given = isinstance(self.init_cfg, dict) and self.init_cfg["type"] == "Pretrained"
+        if not (whole_file or given):
+            for branch in self._branches():
+                branch.reset_parameters()
+
+    def train(self, mode: bool = True) -> "ResNetSTM":
+        """Switch the mode as the host does, and return self, which the host forgets."""
+        super().train(mode)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Map of the last stage, or maps of those in ``out_indices``, of each frame."""
+        if len(x) % self.num_segments:
+            raise ValueError(
+                f"frames of a batch must be clips of num_segments={self.num_segments}, got {len(x)} frames; "
+                "give backbone, head and the pipeline's sampling the same number of frames"
+            )
+        return super().forward(x)
+
+
+def set_num_segments(recognizer: nn.Module, frames: int) -> None:
+    """Let a trained recogniser take clips of another length: backbone and head together."""
+    recognizer.backbone.num_segments = frames
+    recognizer.cls_head.num_segments = frames
+
+
+def set_width(backbone: ResNet, base_channels: int) -> None:
+    """Build stem and stages of an ``mmaction.ResNet`` anew; the host has 64 channels written into it."""
+    cfg = dict(conv_cfg=backbone.conv_cfg, norm_cfg=backbone.norm_cfg, act_cfg=backbone.act_cfg)
+    backbone.conv1 = ConvModule(
+        backbone.in_channels, base_channels, kernel_size=7, stride=2, padding=3, bias=False, **cfg
+    )
+    backbone.inplanes = base_channels
+    for stage, name in enumerate(backbone.res_layers):
+        planes = base_channels * 2**stage
+        layer = make_res_layer(
+            backbone.block,
+            backbone.inplanes,
+            planes,
+            backbone.stage_blocks[stage],
+            stride=backbone.strides[stage],
+            dilation=backbone.dilations[stage],
+            style=backbone.style,
+            with_cp=backbone.with_cp,
+            **cfg,
+        )
+        setattr(backbone, name, layer)
+        backbone.inplanes = planes * backbone.block.expansion
+    backbone.feat_dim = backbone.inplanes
+
+
+def _unwrap_shift(backbone: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """TSM's files have the shift as a wrapper of the first convolution: ``conv1.conv.net.weight``."""
+    own = {f"{prefix}{name}" for name, _ in backbone.named_parameters()}
+    wrapped = re.compile(re.escape(prefix) + r"layer\d+\.\d+\.conv1\.conv\.net\.")
+    for key in [key for key in state_dict if wrapped.match(key) and key not in own]:
+        state_dict[key.replace(".net.", ".")] = state_dict.pop(key)

@@ -1,0 +1,101 @@
+"""Repairs of mmaction2 1.2.0: an undeclared package, a check of mmcv's version, tests of many views."""
+
+import importlib.metadata
+import importlib.util
+import sys
+from typing import Any
+
+from mmext.compat.repair import Repair
+
+MAX_MMCV = (2, 2)
+"""What mmaction2 refuses; the maintained forks of mmcv begin there."""
+
+ACCEPTED = "2.1.0"
+
+
+class MmactionMetadata(Repair):
+    """``importlib_metadata`` is what Python has as ``importlib.metadata``; mmaction2 imports the old name."""
+
+    name = "mmaction_metadata"
+    why = "mmaction2 imports importlib_metadata, which it does not declare and few environments have"
+    before = ("mmaction",)
+
+    def needed(self) -> bool:
+        """True if nobody has installed the package."""
+        return importlib.util.find_spec("importlib_metadata") is None
+
+    def apply(self) -> None:
+        """Give Python's own module the second name."""
+        sys.modules["importlib_metadata"] = importlib.metadata
+
+    def undo(self) -> None:
+        """Take the name away again."""
+        if sys.modules.get("importlib_metadata") is importlib.metadata:
+            del sys.modules["importlib_metadata"]
+
+
+class MmactionMmcv(Repair):
+    """Another version of mmcv is shown while ``import mmaction`` looks at it, and at no other time."""
+
+    name = "mmaction_mmcv"
+    why = "mmaction2 refuses mmcv >= 2.2.0, where the maintained forks begin, though it works with them"
+    before = ("mmaction",)
+    for_the_moment = True
+
+    def needed(self) -> bool:
+        """Look at mmcv, which mmaction2 imports next anyway."""
+        try:
+            import mmcv
+        except ImportError:
+            return False
+        self.version = mmcv.__version__
+        return tuple(int(part) for part in mmcv.__version__.split(".")[:2]) >= MAX_MMCV
+
+    def apply(self) -> None:
+        """Show a version that mmaction2 accepts."""
+        sys.modules["mmcv"].__version__ = ACCEPTED  # type: ignore[attr-defined]
+
+    def undo(self) -> None:
+        """Show the true version."""
+        mmcv: Any = sys.modules.get("mmcv")
+        if mmcv is not None and mmcv.__version__ == ACCEPTED:
+            mmcv.__version__ = self.version
+
+
+class MmactionTestingViews(Repair):
+    """``max_testing_views`` for every 2D backbone, which the recogniser asks as if it were a config."""
+
+    name = "mmaction_testing_views"
+    why = "Recognizer2D calls backbone.get when test_cfg has max_testing_views, and no backbone has it"
+    after = ("mmaction.models.recognizers.recognizer2d",)
+
+    def needed(self) -> bool:
+        """True once the recogniser is there; a backbone that has ``get`` keeps its own."""
+        return self.after[0] in sys.modules
+
+    def apply(self) -> None:
+        """Give a backbone without ``get`` one, just before it is asked."""
+        from mmaction.models.recognizers.recognizer2d import Recognizer2D
+
+        self.host = Recognizer2D.extract_feat
+
+        def extract_feat(model: Any, *args: Any, **kwargs: Any) -> Any:
+            if model.test_cfg and model.test_cfg.get("max_testing_views"):
+                kind = type(model.backbone)
+                if not hasattr(kind, "get"):
+                    kind.get = _attribute
+            return self.host(model, *args, **kwargs)
+
+        self.ours = Recognizer2D.extract_feat = extract_feat
+
+    def undo(self) -> None:
+        """Give the host its method back; a backbone that got ``get`` keeps it."""
+        from mmaction.models.recognizers.recognizer2d import Recognizer2D
+
+        if Recognizer2D.extract_feat is self.ours:
+            Recognizer2D.extract_feat = self.host
+
+
+def _attribute(backbone: Any, key: str, default: Any = None) -> Any:
+    """An attribute as if the backbone were its config."""
+    return getattr(backbone, key, default)
