@@ -5,10 +5,9 @@
 
 Studies: trees (one detector on tree crowns); on photographic cut-outs, detection (seven detectors), detectors
 (DetectoRS and its halves in a Faster R-CNN) and segmentation (five heads); action (five ways to see camera
-motion). Each run is tools/train.py and
-tools/test.py in processes of their own, with a derived config written beside its results, so any of them can
-be repeated by hand. A finished run is not repeated; a failed one stops the study. Runs of one seed see the
-same images in the same order.
+motion). Each run is tools/train.py and tools/test.py in processes of their own, with a derived config written
+beside its results, so any of them can be repeated by hand. A finished run is not repeated; a failed one stops
+the study. Runs of one seed see the same images in the same order.
 """
 
 import argparse

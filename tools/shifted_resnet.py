@@ -1,4 +1,4 @@
-"""TSM in the net of STM's evidence, which mmaction2's own class cannot build: it has one width and four stages.
+"""TSM in the net of STM's evidence. mmaction2's own class cannot build it: it has one width.
 
 Configs that tools/evidence.py writes name it in ``custom_imports``; tools/train.py and tools/test.py find it
 beside themselves.
