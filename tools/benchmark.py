@@ -44,6 +44,9 @@ ROWS = {  # row: module of tools/benchmarks with a function of that name
     "dnl/attention_training": "dnl",
     "dnl/head_large": "dnl",
     "ema/unit": "ema",
+    "stm/temporal_inference": "stm",
+    "stm/temporal_training": "stm",
+    "stm/backbone": "stm",
 }
 SIDES = ("ours", "upstream")
 COLUMNS = {  # key: heading, factor to the printed unit

@@ -63,14 +63,14 @@ def test_mmsegs_tools_and_inferencer_run_our_config(
     script.write_text(
         "from mmseg.apis import MMSegInferencer\n"
         f"inferencer = MMSegInferencer({str(REPO / EMA)!r}, {str(weights)!r}, device='cpu')\n"
-        f"found = inferencer({str(image)!r}, out_dir={str(tmp_path / 'found')!r}, return_datasamples=True)\n"
-        "labels = found.pred_sem_seg.data\n"
+        f"labels = inferencer({str(image)!r}, out_dir={str(tmp_path / 'found')!r})['predictions']\n"
         "print(type(inferencer.model.decode_head).__module__, *labels.shape, int(labels.max()) < 7)\n"
     )
     done = run(script)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines()[-1] == "mmext.segmentation.emanet 1 320 320 True"
-    assert len(list((tmp_path / "found").rglob("*.png"))) == 2  # a picture and a label map
+    assert done.stdout.splitlines()[-1] == "mmext.segmentation.emanet 320 320 True"
+    written = sorted(str(path.relative_to(tmp_path / "found")) for path in (tmp_path / "found").rglob("*.*"))
+    assert written == ["pred/00000000_pred.png", f"vis/{image.name}"]
 
 
 def test_our_tools_train_resume_test_and_draw_beside_the_truth(

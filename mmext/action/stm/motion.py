@@ -84,6 +84,6 @@ class ChannelMotion(nn.Module):
         """Motion of each frame to the next one of its clip."""
         clips = self.bn(self.reduce(x)).unflatten(0, (-1, self.num_segments))
         # With one frame a clip this is an empty batch, which keeps every parameter in the graph.
-        seen = self.dw(clips[:, 1:].flatten(0, 1)).unflatten(0, (len(clips), self.num_segments - 1))
+        seen = self.dw(clips[:, 1:].flatten(0, 1)).unflatten(0, (clips.shape[0], self.num_segments - 1))
         motion = change(clips[..., :: self.stride, :: self.stride], seen)
         return self.pool(self.expand(motion.flatten(0, 1)))

@@ -1,0 +1,83 @@
+"""A clip's class that no single frame tells: STM learns it, single frames cannot. And export to ONNX."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmext.action.stm.backbone import ResNetSTM
+from tests.fresh_process import run
+
+T, SIDE, STEPS = 8, 32, 60
+MOVES = ((0, 4), (0, -4), (4, 0), (-4, 0))
+
+
+def squares():
+    """Eight clips of a square that goes round a torus in one of four directions, two a direction.
+
+    To and fro have the same frames in another order, so single frames tell one half of the clips at most.
+    """
+    clips = torch.zeros(8, T, 3, SIDE, SIDE)
+    for number in range(8):
+        dy, dx = MOVES[number % 4]
+        start = 3 + 14 * (number // 4)
+        for t in range(T):
+            rows = (torch.arange(6) + start + dy * t) % SIDE
+            columns = (torch.arange(6) + start + dx * t) % SIDE
+            clips[number, t, :, rows[:, None], columns] = 1
+    return clips.flatten(0, 1), torch.arange(8) % 4
+
+
+def accuracy(**options):
+    """Train on the eight clips and say how many are told right."""
+    torch.manual_seed(0)
+    net = ResNetSTM(14, base_channels=16, num_segments=T, norm_eval=False, **options)
+    net.init_weights()
+    head = torch.nn.Linear(512, 4)
+    optimizer = torch.optim.AdamW([*net.parameters(), *head.parameters()], lr=2e-3)
+    clips, labels = squares()
+
+    def logits():
+        return head(net(clips).mean((2, 3))).unflatten(0, (-1, T)).mean(1)
+
+    net.train()
+    for _ in range(STEPS):
+        loss = F.cross_entropy(logits(), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        return (logits().argmax(1) == labels).float().mean().item()
+
+
+def test_it_learns_directions_that_single_frames_do_not_tell():
+    assert accuracy() == 1
+    assert accuracy(use_cstm=False, use_cmm=False) <= 0.5
+
+
+# In a process of its own: the checks of shapes that run in tests are no part of a graph.
+ONNX = """
+    import onnxruntime, torch
+    from torch.testing import assert_close
+    import mmext
+    from mmext.action.stm.backbone import ResNetSTM
+    torch.manual_seed(0)
+    net = ResNetSTM(14, base_channels=16, num_segments=4).eval()
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    batch = torch.export.Dim("batch", min=1, max=16)
+    side = [torch.export.Dim(name, min=1, max=16) for name in ("height", "width")]
+    shapes = ({0: 4 * batch, 2: 32 * side[0], 3: 32 * side[1]},)
+    inputs = [torch.randn(4, 3, 64, 96), torch.randn(12, 3, 96, 64)]
+    torch.onnx.export(net, (inputs[1],), "net.onnx", dynamo=True, dynamic_shapes=shapes, verbose=False)
+    session = onnxruntime.InferenceSession("net.onnx")
+    for x in inputs:
+        (out,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        assert_close(torch.from_numpy(out), net(x), rtol=1e-3, atol=1e-4)
+    print("equal on", len(inputs))
+"""
+
+
+def test_onnx_gives_the_same_on_two_batches_of_two_sizes(tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert "equal on 2" in run(ONNX, cwd=tmp_path)
