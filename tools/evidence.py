@@ -4,8 +4,8 @@
     python tools/evidence.py trees --table      print the table of that file
 
 Studies: trees (one detector on tree crowns), detection (seven detectors on photographic cut-outs), detectors
-(DetectoRS and its halves in a Faster R-CNN, there too). Each run
-is tools/train.py and tools/test.py in processes of their own, with a derived config written beside its
+(DetectoRS and its halves in a Faster R-CNN, there too), sample_weighting (ways to weight the RoIs of a Faster
+R-CNN, there too). Each run is tools/train.py and tools/test.py in processes of their own, with a derived config written beside its
 results, so any of them can be repeated by hand. A finished run is not repeated; a failed one stops the study.
 Runs of one seed see the same images in the same order.
 """
@@ -97,10 +97,27 @@ def plain_backbone(cfg: Config) -> None:
     cfg.model.backbone = cfg.model.backbone.backbone
 
 
+def weighted(**swn: object) -> Change:
+    """Weight the RoIs in another way."""
+
+    def change(cfg: Config) -> None:
+        cfg.model.roi_head.bbox_head.swn = swn
+
+    return change
+
+
+def unweighted(cfg: Config) -> None:
+    """Leave the box head's losses to mmdet."""
+    cfg.model.roi_head.bbox_head.swn = None
+
+
 RETINA = "configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 ATSS = "configs/detection/gfl/atss_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 GFL_V2 = "configs/detection/gfl/gfl-v2_mobilenet-v2_fpn_1xb4-300i_stamps.py"
 DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
+SWN = "configs/detection/sample_weighting/swn_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
+# The weights that SWN_MEANS names
+SWN_MEANS = dict(cls_pos=1.0, cls_neg=1.0, reg=1.0)
 STUDIES = {
     "trees": Study(
         arms={
@@ -134,6 +151,16 @@ STUDIES = {
         },
         splits={"test": "validation"},
         metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"], "recall of hidden": "hidden/bbox_AR@100"},
+    ),
+    "sample_weighting": Study(
+        arms={
+            "Faster R-CNN": Arm(SWN, unweighted),
+            "+ constant weights": Arm(SWN, weighted(mode="constant", weights=SWN_MEANS)),
+            "+ closed form": Arm(SWN, weighted(mode="closed_form")),
+            "+ learned": Arm(SWN),
+        },
+        splits={"test": "validation"},
+        metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"]},
     ),
 }
 
