@@ -22,13 +22,13 @@ def refuse(loss_cls: nn.Module, loss_bbox: nn.Module) -> None:
     for loss in (loss_cls, loss_bbox):
         if {kind.__name__ for kind in type(loss).__mro__} & set(REFUSED):
             raise ValueError(
-                f"sample weighting expects losses of single samples, got {type(loss).__name__}, which weights "
-                "by the statistics of the batch; use FocalLoss, CrossEntropyLoss or SmoothL1Loss"
+                f"sample weighting expects losses of single samples, got {type(loss).__name__}, which "
+                "weights by the statistics of the batch; use FocalLoss, CrossEntropyLoss or SmoothL1Loss"
             )
     if getattr(loss_cls, "custom_cls_channels", False) or getattr(loss_cls, "custom_activation", False):
         raise ValueError(
-            f"sample weighting expects one classification loss a sample, got {type(loss_cls).__name__}, which "
-            "returns several; use CrossEntropyLoss, or wrap the box loss alone in mmext.SWNLoss"
+            f"sample weighting expects one classification loss a sample, got {type(loss_cls).__name__}, "
+            "which returns several; use CrossEntropyLoss, or wrap the box loss alone in mmext.SWNLoss"
         )
 
 
@@ -59,5 +59,5 @@ def decoded_iou(coder: Any, priors: Tensor, pred: Tensor, target: Tensor, *, dec
         target = at_least_float32(get_box_tensor(target))
         if not decoded_target:
             target = get_box_tensor(coder.decode(priors, target))
-        # DEVIATION: the authors turn boxes that are no numbers into 0 in place; here such a loss stays visible.
+        # DEVIATION: the authors turn boxes that are no numbers into 0 in place; here they stay visible.
         return bbox_overlaps(boxes, target, is_aligned=True).clamp(0, 1)

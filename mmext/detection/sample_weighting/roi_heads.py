@@ -37,7 +37,7 @@ SWN: dict = {}
 class SWNBBoxHeadMixin(BBoxHead):
     """Box head whose RoIs count by what :class:`SampleWeighting` finds; goes before an mmdet box head.
 
-    In Cascade R-CNN and HTC each stage's head has a network of its own, since its boxes are of another quality.
+    In Cascade R-CNN and HTC each stage's head has a network of its own, as its boxes are of another quality.
 
     Args:
         swn: arguments of :class:`~mmext.detection.sample_weighting.weighting.SampleWeighting`; None leaves
@@ -50,7 +50,9 @@ class SWNBBoxHeadMixin(BBoxHead):
         self.swn = None
         if swn is not None:
             if not (self.with_cls and self.with_reg):
-                raise ValueError("sample weighting expects a head that classifies and regresses; set swn=None")
+                raise ValueError(
+                    "sample weighting expects a head that classifies and regresses; set swn=None"
+                )
             refuse(self.loss_cls, self.loss_bbox)
             self.swn = SampleWeighting(**swn)
 

@@ -72,7 +72,7 @@ class Samples:
     def totals(self, *, joint: bool) -> "dict[str, Total]":
         """How many samples each group has, their summed loss, and the host's divisor: means over the ranks.
 
-        DEVIATION: the authors count on each GPU by itself, so that the optimum depends on who got which image.
+        DEVIATION: the authors count on each GPU by itself, so the optimum depends on who got which image.
         """
         groups = self.groups(joint=joint)
         divisors = dict(reg=self.box_divisor, mask=max(len(self.positive), 1))

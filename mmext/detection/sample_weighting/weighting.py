@@ -1,4 +1,4 @@
-"""SampleWeighting: from what is known of the samples of a step to their weights, whichever way they are found.
+"""SampleWeighting: from what is known of the samples of a step to their weights, learned or not.
 
 Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      none: torch and mmengine
@@ -106,7 +106,9 @@ class SampleWeighting(nn.Module):
             w = {group: x * scales[group] for group, x in w.items()}
             self._warn(clipped)
             cls = torch.ones_like(samples.cls)
-            cls = cls.index_copy(0, samples.classified, torch.cat([w[group] for group in w if _is_cls(group)]))
+            cls = cls.index_copy(
+                0, samples.classified, torch.cat([w[group] for group in w if _is_cls(group)])
+            )
             return Weights(cls, w["reg"], w.get("mask"), more | self._logs(w, clipped))
 
     def _mlp(self, samples: Samples, totals: dict[str, Total]) -> dict[str, Tensor]:
@@ -114,7 +116,9 @@ class SampleWeighting(nn.Module):
         cls_pos, *others = self.predictor(samples.features()).unbind(1)
         # The negatives' log variances of boxes and masks are nobody's.
         cls_neg = self._negatives(samples.cls[samples.negative])[:, 0]
-        cls = dict(cls=torch.cat([cls_pos, cls_neg])) if self.joint else dict(cls_pos=cls_pos, cls_neg=cls_neg)
+        cls = (
+            dict(cls=torch.cat([cls_pos, cls_neg])) if self.joint else dict(cls_pos=cls_pos, cls_neg=cls_neg)
+        )
         return cls | dict(zip(("reg", "mask"), others, strict=False))
 
     def _negatives(self, cls_loss: Tensor) -> Tensor:
@@ -183,7 +187,10 @@ class SampleWeighting(nn.Module):
     ) -> dict[str, Tensor]:
         """The terms lambda * m of the objective. Without samples they are 0 and keep their graph."""
         return {
-            f"loss_swn_{group}": self.lambdas[group] * scales[group] * x.sum() / self._averaged_over(totals[group])
+            f"loss_swn_{group}": self.lambdas[group]
+            * scales[group]
+            * x.sum()
+            / self._averaged_over(totals[group])
             for group, x in m.items()
         }
 
@@ -210,7 +217,7 @@ class SampleWeighting(nn.Module):
         if many:
             self.warned = True
             print_log(
-                f"sample weighting: after {self.calls} steps the log variances of many samples sit at the clip "
+                f"sample weighting: after {self.calls} steps many log variances sit at the clip "
                 f"{self.clamp}: {many}. Widen clamp, lower lambdas, or use clamp_mode='inward', which lets "
                 "them come back.",
                 logger="current",

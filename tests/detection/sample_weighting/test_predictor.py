@@ -109,7 +109,7 @@ def test_both_starts_give_weights_of_one():
 
 def test_hosts_may_draw_the_start_again():
     net = SWNPredictor()
-    torch.nn.init.ones_(net.fuse[2].weight)
+    torch.nn.init.ones_(net.last.weight)
     net.init_weights()
     assert (net(features(5)) == 0).all()
 

@@ -70,7 +70,11 @@ def test_the_closed_form_is_where_descending_the_objective_ends(cls_mode, regula
     closed = SampleWeighting(mode="closed_form", with_mask=True, **settings)(x)
     weighting = with_free_m(x, 0.1, **settings)
     optimizer = torch.optim.LBFGS(
-        weighting.parameters(), max_iter=2000, tolerance_grad=1e-10, tolerance_change=0, history_size=50,
+        weighting.parameters(),
+        max_iter=2000,
+        tolerance_grad=1e-10,
+        tolerance_change=0,
+        history_size=50,
         line_search_fn="strong_wolfe",
     )
 
@@ -119,15 +123,13 @@ def test_normalized_weights_have_a_mean_of_one_and_the_same_optimum():
 
 def test_the_network_sees_values_only():
     x = samples()
-    leaves = {
-        name: getattr(x, name).clone().requires_grad_() for name in ("cls", "box", "iou", "prob")
-    }
+    leaves = {name: getattr(x, name).clone().requires_grad_() for name in ("cls", "box", "iou", "prob")}
     weighting = SampleWeighting()
-    torch.nn.init.normal_(weighting.predictor.fuse[2].weight)
+    torch.nn.init.normal_(weighting.predictor.last.weight)
     w = weighting(dataclasses.replace(x, **leaves))
     (w.cls.sum() + w.box.sum()).backward()
     assert all(leaf.grad is None for leaf in leaves.values())
-    assert weighting.predictor.fuse[2].weight.grad.abs().sum() > 0
+    assert weighting.predictor.last.weight.grad.abs().sum() > 0
 
 
 CORNERS = {
@@ -176,7 +178,7 @@ def test_half_precision_is_left_alone():
 def test_many_negatives_are_worked_out_in_parts(monkeypatch):
     x = samples(negatives=50)
     weighting = SampleWeighting()
-    torch.nn.init.normal_(weighting.predictor.fuse[2].weight)
+    torch.nn.init.normal_(weighting.predictor.last.weight)
 
     def step():
         weighting.zero_grad()
@@ -231,7 +233,7 @@ def test_bad_arguments_say_what_is_allowed():
 
 
 def spread_after(init, optimizer, steps):
-    """Correlation of the learned and the optimal log variances of boxes, and the spread of the learned ones."""
+    """Correlation of learned and optimal log variances of boxes, and the spread of the learned ones."""
     torch.manual_seed(0)
     weighting = SampleWeighting(init=init)
     optimizer = optimizer(weighting.parameters())
