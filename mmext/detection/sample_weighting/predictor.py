@@ -6,6 +6,7 @@ Host      none: torch alone
 Letters   N samples, P positives, M negatives, m a log variance, w = exp(-m) a weight
 """
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -91,6 +92,15 @@ def optimal_log_variance(
     return torch.log(at_least_float32(loss) * count / (lam * divisor))
 
 
+def _own_randomness() -> AbstractContextManager:
+    """Leave no trace in the random numbers: with and without the network a detector starts alike."""
+    return torch.random.fork_rng(devices=[])
+
+
+def _embedding(width: int, embed: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, embed), nn.ReLU(), nn.Linear(embed, embed), nn.ReLU())
+
+
 class SWNPredictor(nn.Module):
     """From what is known of a sample to its log variances.
 
@@ -122,21 +132,19 @@ class SWNPredictor(nn.Module):
             raise ValueError(f"init must be one of {INITS}, got {init!r}")
         self.inputs = tuple(inputs)
         self.init = init
-        self.embeddings = nn.ModuleDict(
-            {
-                name: nn.Sequential(
-                    nn.Linear(WIDTHS[name], embed), nn.ReLU(), nn.Linear(embed, embed), nn.ReLU()
-                )
-                for name in inputs
-            }
-        )
-        self.fuse = nn.Linear(len(inputs) * embed, embed)
-        self.last = nn.Linear(embed, num_outputs)
+        with _own_randomness():
+            self.embeddings = nn.ModuleDict({name: _embedding(WIDTHS[name], embed) for name in inputs})
+            self.fuse = nn.Linear(len(inputs) * embed, embed)
+            self.last = nn.Linear(embed, num_outputs)
         self.init_weights()
 
     def init_weights(self) -> None:
         """Draw the start again; hosts call it on every module that has it."""
         linears = [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
+        with _own_randomness():
+            self._draw(linears)
+
+    def _draw(self, linears: list[nn.Linear]) -> None:
         for layer in linears:
             layer.reset_parameters()
         if self.init == "official":

@@ -50,6 +50,18 @@ def test_without_swn_it_is_the_host(head):
     assert_close(gradients(ours, scene()), gradients(theirs, scene()), rtol=0, atol=0)
 
 
+def test_the_detector_starts_from_the_same_weights_with_it():
+    ours, theirs = build(swn={}), build("Shared2FCBBoxHead")
+    after = []
+    for head in (ours, theirs):
+        torch.manual_seed(1)
+        head.init_weights()
+        after.append(torch.rand(1))
+    assert after[0] == after[1]
+    state = ours.state_dict()
+    assert_close({key: state[key] for key in theirs.state_dict()}, dict(theirs.state_dict()), rtol=0, atol=0)
+
+
 def test_neutral_weights_give_the_hosts_numbers_exactly():
     swn = dict(clamp=(0, 0), lambdas=dict(cls_pos=0, cls_neg=0, reg=0))
     ours, theirs = build(swn=swn), build("Shared2FCBBoxHead")
