@@ -44,8 +44,12 @@ class Report:
     dropped: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    what: str = "images"
 
     def __str__(self) -> str:
+        if self.what != "images":
+            counts = f"{self.images} {self.what}, {self.decoded} of them opened"
+            return f"{self.split}: {self.file}: {counts}; {len(self.errors)} errors"
         dropped = ", ".join(f"{count} {why}" for why, count in sorted(self.dropped.items())) or "none"
         return (
             f"{self.split}: {self.file}: {self.images} images, {self.decoded} of them decoded; "

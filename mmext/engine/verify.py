@@ -13,6 +13,7 @@ from typing import Any
 
 from mmext.engine.coco import Report, check_boxes, check_classes, check_images, read_coco
 from mmext.engine.errors import BadInputError
+from mmext.engine.videos import check_videos
 
 SPLITS = ("train", "val", "test")
 
@@ -87,6 +88,9 @@ def check_dataset(
         if path and not Path(path).exists():
             report.errors.append(f"{path}: not found, expected the {split} split's {what} there; {cure}")
     if report.errors or not report.file:
+        return report
+    if str(dataset.get("type")).rpartition(".")[2] == "VideoDataset":
+        check_videos(dataset, folders.get("video", root), report, cure=cure, decode=decode)
         return report
     if not report.file.endswith(".json"):
         report.warnings.append(f"{report.file}: is no COCO file, so only its presence was checked")

