@@ -10,10 +10,10 @@ ARGS ?=
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help setup demo data test test-slow check bench evidence-trees evidence-detection \
-	evidence-detectors evidence-segmentation evidence-action clean
+	evidence-detectors evidence-segmentation evidence-action evidence-sample-weighting clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-26s %s\n", $$1, $$2}'
 	@echo "Variables: PYTHON=$(PYTHON) TORCH=$(TORCH) STACK=$(STACK) (or onedl) VENV=$(VENV) JOBS=$(JOBS) ARGS=$(ARGS)"
 
 setup:  ## make .venv with torch, mmcv's ops (built once, about 7 minutes), the hosts and mmext
@@ -64,6 +64,11 @@ evidence-segmentation: setup  ## five segmentation heads on photographic cut-out
 evidence-action: setup  ## five ways to see camera motion, three seeds each (about half an hour)
 	$(PY) tools/data/camera_motion.py
 	$(PY) tools/evidence.py action $(ARGS)
+
+evidence-sample-weighting: setup  ## four ways to weight the samples of a detector, three seeds each (about 40 minutes)
+	$(PY) tools/data/stamps.py
+	$(PY) tools/data/mobilenet_v2.py
+	$(PY) tools/evidence.py sample_weighting $(ARGS)
 
 clean:  ## remove what tests, checks and builds leave behind; .venv, data and work_dirs stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -4,10 +4,11 @@
     python tools/evidence.py trees --table      print the table of that file
 
 Studies: trees (one detector on tree crowns); on photographic cut-outs, detection (seven detectors), detectors
-(DetectoRS and its halves in a Faster R-CNN) and segmentation (five heads); action (five ways to see camera
-motion). Each run is tools/train.py and tools/test.py in processes of their own, with a derived config written
-beside its results, so any of them can be repeated by hand. A finished run is not repeated; a failed one stops
-the study. Runs of one seed see the same images in the same order.
+(DetectoRS and its halves in a Faster R-CNN), sample_weighting (ways to weight the RoIs of a Faster R-CNN) and
+segmentation (five heads); action (five ways to see camera motion). Each run is tools/train.py and
+tools/test.py in processes of their own, with a derived config written beside its results, so any of them can
+be repeated by hand. A finished run is not repeated; a failed one stops the study. Runs of one seed see the
+same images in the same order.
 """
 
 import argparse
@@ -97,6 +98,20 @@ def plain_backbone(cfg: Config) -> None:
     cfg.model.backbone = cfg.model.backbone.backbone
 
 
+def weighted(**swn: object) -> Change:
+    """Weight the RoIs in another way."""
+
+    def change(cfg: Config) -> None:
+        cfg.model.roi_head.bbox_head.swn = swn
+
+    return change
+
+
+def unweighted(cfg: Config) -> None:
+    """Leave the box head's losses to mmdet."""
+    cfg.model.roi_head.bbox_head.swn = None
+
+
 OURS = ("bases_update", "renorm_bases", "temperature", "variant", "attn_impl")
 """Arguments of our segmentation heads that mmseg's do not have."""
 
@@ -146,6 +161,9 @@ DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-2
 EMA = "configs/segmentation/emanet/emanet_mobilenet-v2_1xb4-600i_stamps.py"
 DNL = "configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-600i_stamps.py"
 STM = "configs/action/stm/stm_r14_1xb8-800i_motion.py"
+SWN = "configs/detection/sample_weighting/swn_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
+# Constant weights of the size that the closed form finds: its means after 20 iterations, seed 0.
+SWN_MEANS = dict(cls_pos=0.7, cls_neg=7.4, reg=4.7)
 STUDIES = {
     "trees": Study(
         arms={
@@ -179,6 +197,16 @@ STUDIES = {
         },
         splits={"test": "validation"},
         metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"], "recall of hidden": "hidden/bbox_AR@100"},
+    ),
+    "sample_weighting": Study(
+        arms={
+            "Faster R-CNN": Arm(SWN, unweighted),
+            "+ constant weights": Arm(SWN, weighted(mode="constant", weights=SWN_MEANS)),
+            "+ closed form": Arm(SWN, weighted(mode="closed_form")),
+            "+ learned": Arm(SWN),
+        },
+        splits={"test": "validation"},
+        metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"]},
     ),
     "segmentation": Study(
         arms={

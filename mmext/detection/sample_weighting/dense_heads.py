@@ -1,0 +1,141 @@
+"""RetinaHead, and any head with AnchorHead's losses, with sample weighting.
+
+Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Host      mmdet.RetinaHead: same layers, targets, predictions; with ``swn=None`` the same losses and keys
+Letters   B images, A anchors of one level, P positives, K classes
+"""
+
+from typing import Any
+
+import torch
+from mmdet.models.dense_heads import RetinaHead
+from mmdet.models.dense_heads.anchor_head import AnchorHead
+from mmdet.models.utils import images_to_levels
+from mmdet.structures.bbox import cat_boxes, get_box_tensor
+from torch import Tensor
+
+from mmext.detection.sample_weighting.features import (
+    EPS,
+    decoded_iou,
+    own_probability,
+    per_coordinate,
+    per_sample,
+    refuse,
+)
+from mmext.detection.sample_weighting.samples import Samples
+from mmext.detection.sample_weighting.weighting import SampleWeighting
+from mmext.functional import foreground
+from mmext.registry import MODELS
+
+SWN: dict = {}
+
+
+class SWNAnchorHeadMixin(AnchorHead):
+    """Anchor head whose anchors count by what :class:`SampleWeighting` finds; goes before an anchor head.
+
+    Levels are weighted together. Single losses are taken from the head's ``loss_cls`` and ``loss_bbox``, so
+    it fits heads that leave ``AnchorHead.loss_by_feat`` as it is.
+
+    Args:
+        swn: arguments of :class:`~mmext.detection.sample_weighting.weighting.SampleWeighting`, by default
+            with ``cls_mode="joint"``: all anchors share one classification weight, as in the authors'
+            RetinaNet. None leaves the host as it is.
+        official_means: count ignored anchors, whose loss is 0, into the means of log variances, as the
+            authors do.
+        host_cfg: the host's arguments.
+    """
+
+    def __init__(self, *, swn: dict | None = SWN, official_means: bool = False, **host_cfg: Any) -> None:
+        super().__init__(**host_cfg)
+        self.official_means = official_means
+        self.swn = None
+        if swn is not None:
+            refuse(self.loss_cls, self.loss_bbox)
+            self.swn = SampleWeighting(**{"cls_mode": "joint", **swn})
+
+    def loss_by_feat(
+        self,
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        batch_gt_instances: list,
+        batch_img_metas: list[dict],
+        batch_gt_instances_ignore: list | None = None,
+    ) -> dict[str, Any]:
+        """As in the host; adds the regularisers and what is logged of the weights."""
+        gts = (batch_gt_instances, batch_img_metas, batch_gt_instances_ignore)
+        if self.swn is None:
+            return super().loss_by_feat(cls_scores, bbox_preds, *gts)
+        sizes = [maps.shape[-2:] for maps in cls_scores]
+        anchors, valid = self.get_anchors(sizes, batch_img_metas, device=cls_scores[0].device)
+        counts = [len(level) for level in anchors[0]]
+        levels = images_to_levels([cat_boxes(image) for image in anchors], counts)
+        *targets, divisor = self.get_targets(
+            anchors, valid, *gts[:2], batch_gt_instances_ignore=batch_gt_instances_ignore
+        )
+        found = [self._level(*level) for level in zip(cls_scores, bbox_preds, levels, *targets, strict=True)]
+        loss_cls, labels, counted, loss_bbox, iou, prob = (torch.cat(x) for x in zip(*found, strict=True))
+        positive = foreground(labels, self.num_classes)
+        negative = labels == self.num_classes
+        if not self.official_means:
+            negative = negative & counted
+        weights = self.swn(
+            Samples(
+                positive=positive,
+                negative=negative.nonzero().squeeze(1),
+                cls=loss_cls,
+                box=loss_bbox,
+                iou=iou,
+                prob=prob,
+                cls_divisor=divisor,
+                box_divisor=divisor,
+            )
+        )
+        return dict(
+            loss_cls=(loss_cls * weights.cls).sum() / (divisor + EPS),
+            loss_bbox=(loss_bbox * weights.box[:, None]).sum() / (divisor + EPS),
+            **weights.more,
+        )
+
+    def _level(
+        self,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        anchors: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        bbox_weights: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Loss, label, whether counted of a level's anchors; box loss, IoU, probability of its positives."""
+        labels, label_weights = labels.flatten(), label_weights.flatten()
+        scores = _rows(cls_score, self.cls_out_channels)
+        # Summed over classes at once: weights then keep one loss an anchor for backward, not one a class.
+        loss_cls = per_sample(self.loss_cls(scores, labels, label_weights, reduction_override="none"))
+        at = foreground(labels, self.num_classes)
+        # The host takes the box loss of every anchor, with weight 0 for all but these.
+        prior = anchors.flatten(0, 1)[at]
+        target, weight = (x.flatten(0, 1)[at] for x in (bbox_targets, bbox_weights))
+        pred = _rows(bbox_pred, self.bbox_coder.encode_size)[at]
+        iou = decoded_iou(self.bbox_coder, prior, pred, target, decoded_target=self.reg_decoded_bbox)
+        prob = own_probability(scores[at], labels[at], sigmoid=self.use_sigmoid_cls)
+        loss_bbox = pred
+        if len(at):
+            boxes = get_box_tensor(self.bbox_coder.decode(prior, pred)) if self.reg_decoded_bbox else pred
+            loss_bbox = per_coordinate(self.loss_bbox(boxes, target, weight, reduction_override="none"))
+        return loss_cls, labels, label_weights > 0, loss_bbox, iou, prob
+
+
+@MODELS.register_module()
+class SWNRetinaHead(SWNAnchorHeadMixin, RetinaHead):
+    """RetinaHead with sample weighting.
+
+    Args:
+        swn: as in :class:`SWNAnchorHeadMixin`.
+        official_means: as in :class:`SWNAnchorHeadMixin`.
+        host_cfg: the host's arguments.
+    """
+
+
+def _rows(maps: Tensor, width: int) -> Tensor:
+    """A map (B, n * width, H, W) as rows (B * H * W * n, width), in mmdet's order."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, width)

@@ -1,0 +1,63 @@
+"""What mmdet's heads know of their samples: single losses, IoU and probability of the positives.
+
+Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Host      mmdet 3.x
+Letters   N samples, P positives, K classes
+"""
+
+from typing import Any
+
+import torch
+from mmdet.structures.bbox import bbox_overlaps, get_box_tensor
+from torch import Tensor, nn
+
+from mmext.functional import at_least_float32
+
+EPS = torch.finfo(torch.float32).eps  # mmdet adds it to every avg_factor
+REFUSED = ("GHMC", "GHMR")
+
+
+def refuse(loss_cls: nn.Module, loss_bbox: nn.Module) -> None:
+    """Raise ``ValueError`` where a loss of the head and weights of single samples do not go together."""
+    for loss in (loss_cls, loss_bbox):
+        if {kind.__name__ for kind in type(loss).__mro__} & set(REFUSED):
+            raise ValueError(
+                f"sample weighting expects losses of single samples, got {type(loss).__name__}, which "
+                "weights by the statistics of the batch; use FocalLoss, CrossEntropyLoss or SmoothL1Loss"
+            )
+    if getattr(loss_cls, "custom_cls_channels", False) or getattr(loss_cls, "custom_activation", False):
+        raise ValueError(
+            f"sample weighting expects one classification loss a sample, got {type(loss_cls).__name__}, "
+            "which returns several; use CrossEntropyLoss, or wrap the box loss alone in mmext.SWNLoss"
+        )
+
+
+def per_sample(loss: Tensor) -> Tensor:
+    """One loss a sample, (N,), from one a sample or one a sample and class."""
+    return loss if loss.dim() == 1 else loss.flatten(1).sum(1)
+
+
+def per_coordinate(loss: Tensor) -> Tensor:
+    """Box losses (P, 4); a loss of the whole box (IoU, GIoU) is shared out among its coordinates."""
+    return loss if loss.dim() == 2 else (loss / 4)[:, None].expand(-1, 4)
+
+
+@torch.no_grad()
+def own_probability(cls_score: Tensor, labels: Tensor, *, sigmoid: bool) -> Tensor:
+    """Predicted probability (P,) of each positive's class, from scores (P, K or K + 1)."""
+    scores = at_least_float32(cls_score)
+    probs = scores.sigmoid() if sigmoid else scores.softmax(1)
+    return probs.gather(1, labels[:, None]).squeeze(1)
+
+
+@torch.no_grad()
+def decoded_iou(coder: Any, priors: Tensor, pred: Tensor, target: Tensor, *, decoded_target: bool) -> Tensor:
+    """IoU (P,) of predictions (P, 4) in the coder's units with targets, deltas as well or boxes already."""
+    with torch.autocast(pred.device.type, enabled=False):
+        priors = at_least_float32(get_box_tensor(priors))
+        boxes = get_box_tensor(coder.decode(priors, at_least_float32(pred)))
+        target = at_least_float32(get_box_tensor(target))
+        if not decoded_target:
+            target = get_box_tensor(coder.decode(priors, target))
+        # DEVIATION: the authors turn boxes that are no numbers into 0 in place; here they stay visible.
+        return bbox_overlaps(boxes, target, is_aligned=True).clamp(0, 1)
