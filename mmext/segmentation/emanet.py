@@ -9,6 +9,7 @@ Deviates  See there. from_official reads the authors' files.
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmseg.models.decode_heads import EMAHead as MMSegEMAHead
 from torch import Tensor
 
@@ -64,15 +65,19 @@ class EMAHead(MMSegEMAHead):
         **host_cfg: Any,
     ) -> None:
         super().__init__(ema_channels, num_bases, num_stages, concat_input, momentum, **host_cfg)
-        self.ema_module = EMBases(
-            ema_channels,
-            num_bases,
-            num_stages,
-            momentum,
-            bases_update=bases_update,
-            renorm_bases=renorm_bases,
-            temperature=temperature,
-        )
+        hosts = self.ema_module
+        # The same seed gives the start that mmseg's head has, in all of the model.
+        with torch.random.fork_rng(devices=[]):
+            self.ema_module = EMBases(
+                ema_channels,
+                num_bases,
+                num_stages,
+                momentum,
+                bases_update=bases_update,
+                renorm_bases=renorm_bases,
+                temperature=temperature,
+            )
+        self.ema_module.bases.copy_(hosts.bases)
 
 
 def from_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

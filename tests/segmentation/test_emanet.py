@@ -60,6 +60,14 @@ class TestParity:
             assert error <= 1e-9 * found[1][name].double().norm() + 1e-15, name
 
 
+def test_a_seed_gives_the_start_of_mmsegs_head():
+    starts = []
+    for head in (EMAHead, MMSegEMAHead):
+        torch.manual_seed(5)
+        starts.append(dict(head(**SMALL, norm_cfg=dict(type="BN")).state_dict(), next=torch.rand(1)))
+    assert_close(*starts, rtol=0, atol=0)
+
+
 def test_a_zoo_s_size_loads_strictly():
     sizes = dict(in_channels=2048, channels=256, ema_channels=512, num_bases=64, num_stages=3, num_classes=19)
     with torch.device("meta"):

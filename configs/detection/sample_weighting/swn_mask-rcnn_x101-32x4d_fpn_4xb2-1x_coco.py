@@ -1,6 +1,7 @@
 """The authors' strongest setting: Mask R-CNN, ResNeXt-101-32x4d, narrower clamp, smaller lambdas.
 
-Run       tools/dist_train.sh configs/detection/sample_weighting/swn_mask-rcnn_x101-32x4d_fpn_4xb2-1x_coco.py 4
+Run       tools/dist_train.sh
+          configs/detection/sample_weighting/swn_mask-rcnn_x101-32x4d_fpn_4xb2-1x_coco.py 4
 Hardware  written for 4 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
 Expected  not known: the paper's tables could not be checked
 """
