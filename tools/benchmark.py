@@ -40,6 +40,8 @@ ROWS = {  # row: module of tools/benchmarks with a function of that name
     "detecto_rs/sac_training": "detecto_rs",
     "detecto_rs/step_checkpoint": "detecto_rs",
     "detecto_rs/stem_reuse": "detecto_rs",
+    "swn/faster_rcnn": "sample_weighting",
+    "swn/retinanet": "sample_weighting",
     "dnl/attention_inference": "dnl",
     "dnl/attention_training": "dnl",
     "dnl/head_large": "dnl",

@@ -13,8 +13,8 @@ _base_ = [
     "../../_base_/runtime.py",
 ]
 
-# Put the means that the learned arm logs here (swn_w_*_mean). These come from the closed form, lambda over the
-# summed loss of a group, with losses that are usual in mid-training: 0.11 each for the classification of
+# Put the means that the learned arm logs here (swn_w_*_mean). These come from the closed form, lambda over
+# the summed loss of a group, with losses usual in mid-training: 0.11 each for the classification of
 # positives and of negatives, 0.27 for boxes.
 model = dict(
     roi_head=dict(

@@ -13,9 +13,9 @@ from tests.contract.parts import ROOT
 from tests.detection.sample_weighting.roi_scenes import CIOU, GIOU, K, build, gradients, losses_of, scene
 
 HEADS = {
-    "Shared2FCBBoxHead": {},
-    "Shared4Conv1FCBBoxHead": {},
-    "ConvFCBBoxHead": dict(num_shared_fcs=1, num_cls_fcs=1),
+    "SWNShared2FCBBoxHead": {},
+    "SWNShared4Conv1FCBBoxHead": {},
+    "SWNConvFCBBoxHead": dict(num_shared_fcs=1, num_cls_fcs=1),
 }
 KINDS = {
     "per class": ({}, {}),
@@ -44,7 +44,7 @@ class Given(torch.nn.Module):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_without_swn_it_is_the_host(head):
-    ours, theirs = build(f"SWN{head}", **HEADS[head]), build(head, **HEADS[head])
+    ours, theirs = build(head, **HEADS[head]), build(head.removeprefix("SWN"), **HEADS[head])
     assert ours.state_dict().keys() == theirs.state_dict().keys()
     assert losses_of(ours, scene()).keys() == losses_of(theirs, scene()).keys()
     assert_close(gradients(ours, scene()), gradients(theirs, scene()), rtol=0, atol=0)
