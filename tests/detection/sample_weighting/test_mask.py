@@ -66,7 +66,9 @@ def test_neutral_weights_give_the_hosts_numbers():
     for name, value in expected.items():
         assert_close(losses[name], value, rtol=1e-6, atol=1e-7)
     for name, value in expected_grads.items():
-        assert_close(grads[name], value, rtol=1e-4, atol=1e-6)
+        # Of the whole tensor: single elements may be differences of large numbers that nearly cancel.
+        error = (torch.zeros(()) if value is None else grads[name] - value).norm()
+        assert error <= 1e-4 * (0 if value is None else value.norm()) + 1e-7, name
 
 
 def test_masks_are_weighted_one_by_one_and_the_branch_runs_once():
