@@ -196,7 +196,7 @@ class SyncBatchNormOnCpu(Repair):
             return _BatchNorm.forward(module, x)
 
         self.added = forward
-        SyncBatchNorm.forward = forward  # type: ignore[method-assign]
+        SyncBatchNorm.forward = forward  # type: ignore[method-assign, assignment]
 
     def undo(self) -> None:
         """Restore torch's way."""

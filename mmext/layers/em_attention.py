@@ -129,8 +129,8 @@ class EMBases(nn.Module):
         learns = self.training and self._begin()
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             places = at_least_float32(x).flatten(2).mT
-            options = dict(num_stages=self.num_stages, temperature=self.temperature)
-            bases, z = find_bases(places, self.bases.to(places.dtype), **options)
+            start = self.bases.to(places.dtype)
+            bases, z = find_bases(places, start, num_stages=self.num_stages, temperature=self.temperature)
             rebuilt = reconstruct(bases, z).reshape(x.shape).to(x.dtype)
             if learns:
                 self._note(bases)
@@ -277,6 +277,7 @@ class EMAUnit2d(nn.Module):
         """Draw the convolutions as the authors do; the norm starts closed."""
         for conv in (self.ema_mid_conv, self.ema_out_conv):
             nn.init.normal_(conv.weight, std=math.sqrt(2 / conv.out_channels))
+        assert self.ema_mid_conv.bias is not None  # for the type checker
         nn.init.zeros_(self.ema_mid_conv.bias)
         nn.init.zeros_(self.norm.weight)
         nn.init.zeros_(self.norm.bias)

@@ -65,7 +65,7 @@ class EMAHead(MMSegEMAHead):
         **host_cfg: Any,
     ) -> None:
         super().__init__(ema_channels, num_bases, num_stages, concat_input, momentum, **host_cfg)
-        hosts = self.ema_module
+        hosts = self.get_submodule("ema_module")
         # The same seed gives the start that mmseg's head has, in all of the model.
         with torch.random.fork_rng(devices=[]):
             self.ema_module = EMBases(
@@ -77,7 +77,7 @@ class EMAHead(MMSegEMAHead):
                 renorm_bases=renorm_bases,
                 temperature=temperature,
             )
-        self.ema_module.bases.copy_(hosts.bases)
+        self.ema_module.bases.copy_(hosts.get_buffer("bases"))
 
 
 def from_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -113,7 +113,7 @@ class ResNetSTM(ResNet):
         for branch in self._branches():
             branch.num_segments = frames
 
-    def _branches(self) -> Iterator[nn.Module]:
+    def _branches(self) -> Iterator[ChannelTemporalConv | ChannelMotion]:
         return (m for m in self.modules() if isinstance(m, ChannelTemporalConv | ChannelMotion))
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -144,7 +144,7 @@ class ResNetSTM(ResNet):
         return super().forward(x)
 
 
-def set_num_segments(recognizer: nn.Module, frames: int) -> None:
+def set_num_segments(recognizer: Any, frames: int) -> None:
     """Let a trained recogniser take clips of another length: backbone and head together."""
     recognizer.backbone.num_segments = frames
     recognizer.cls_head.num_segments = frames
