@@ -2,7 +2,7 @@
 
 Host     none for the checks; only a dataset's default classes come from its host, through the registry
 Checks   annotation files, image folders and weights are there; in full, COCO files and their images
-         (``coco``), label maps and their images (``masks``)
+         (``coco``), label maps and their images (``masks``), clips and their labels (``videos``)
 Config   data_command, weights_command: what to run when data or weights are missing
          verify = dict(allow_odd_boxes=True): count boxes outside the image or without size instead
 """
@@ -15,9 +15,11 @@ from typing import Any
 from mmext.engine.coco import Report, check_boxes, check_classes, check_images, read_coco
 from mmext.engine.errors import BadInputError
 from mmext.engine.masks import check_masks
-from mmext.engine.videos import check_videos
+from mmext.engine.videos import check_clips
 
 SPLITS = ("train", "val", "test")
+CLIPS = dict(VideoDataset="video", RawframeDataset="img")
+"""Kinds of mmaction2's datasets, and their key of ``data_prefix``."""
 
 
 def check(
@@ -93,8 +95,13 @@ def check_dataset(
         return check_segmentation(dataset, folders, report, cfg=cfg, decode=decode)
     if report.errors or not report.file:
         return report
-    if str(dataset.get("type")).rpartition(".")[2] == "VideoDataset":
-        check_videos(dataset, folders.get("video", root), report, cure=cure, decode=decode)
+    if (kind := str(dataset.get("type")).rpartition(".")[2]) in CLIPS:
+        classes = ((cfg.get("model") or {}).get("cls_head") or {}).get("num_classes", 0)
+        place = folders.get(CLIPS[kind], root)
+        try:
+            check_clips(dataset, place, report, classes=classes, cure=cure, decode=decode)
+        except BadInputError as error:
+            report.errors.append(str(error))
         return report
     if not report.file.endswith(".json"):
         report.warnings.append(f"{report.file}: is no COCO file, so only its presence was checked")

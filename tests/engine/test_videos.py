@@ -92,3 +92,55 @@ def test_very_many_videos_are_looked_for_and_opened_only_when_asked(
     (quick,), (slow,) = verify.check(cfg), verify.check(cfg, decode=True)
     assert (quick.decoded, quick.errors, len(slow.errors)) == (0, [], 2)
     assert "more than 1, they were looked for and not opened" in quick.warnings[0]
+
+
+def lists(tmp_path: Path, text: str, **dataset: object) -> list[str]:
+    """Errors of a list of folders of eight frames, with seven classes."""
+    folder = tmp_path / "clip"
+    folder.mkdir(exist_ok=True)
+    for number in range(1, 9):
+        (folder / f"img_{number:05}.jpg").touch()
+    (tmp_path / "all.txt").write_text(text)
+    dataset = dict(
+        type="RawframeDataset",
+        ann_file=str(tmp_path / "all.txt"),
+        data_prefix=dict(img=str(tmp_path)),
+        pipeline=[dict(type="SampleFrames", clip_len=1, num_clips=4)],
+        **dataset,
+    )
+    cfg = dict(val_dataloader=dict(dataset=dataset), model=dict(cls_head=dict(num_classes=7)))
+    return [error for report in verify.check(cfg) for error in report.errors]
+
+
+def test_folders_of_frames_are_fine_or_named(tmp_path: Path) -> None:
+    assert lists(tmp_path, "clip 8 6\n\n") == []
+    assert lists(tmp_path, "clip 3 5 6\n", with_offset=True) == []
+    (gone,) = lists(tmp_path, "none 8 0\n")
+    assert gone.startswith(
+        f"{tmp_path}/none: not found, expected a folder of frames since {tmp_path}/all.txt"
+    )
+    (short,) = lists(tmp_path, "clip 3 0\n")
+    assert short.startswith(f"{tmp_path}/clip: expected 4 frames or more, got 3; remove it")
+    (nothing,) = lists(tmp_path, "clip 0 0\n")
+    assert "expected 4 frames or more, got 0" in nothing
+    (cut_off,) = lists(tmp_path, "clip 9 0\n")
+    assert cut_off.startswith(f"{tmp_path}/clip: expected the 9 frames of its line, got no img_00009.jpg; ")
+    (shifted,) = lists(tmp_path, "clip 4 5 0\n", with_offset=True)
+    assert "got no img_00009.jpg" in shifted
+
+
+@pytest.mark.parametrize("label", [7, -1])
+def test_a_label_that_is_no_class_is_named_with_its_file(tmp_path: Path, label: int) -> None:
+    (error,) = lists(tmp_path, f"clip 8 {label}\n")
+    assert error == (
+        f"{tmp_path}/clip: expected labels from 0 to 6, since the head has 7 classes, got {label} in "
+        f"{tmp_path}/all.txt; correct it there, or set num_classes of the head"
+    )
+
+
+@pytest.mark.parametrize("line", ["clip", "clip eight 0", "clip 8 wave"])
+def test_a_line_that_is_none_is_named(tmp_path: Path, line: str) -> None:
+    (error,) = lists(tmp_path, f"clip 8 0\n{line}\n")
+    assert error == (
+        f"{tmp_path}/all.txt:2: expected 'folder frames label' with whole numbers, got {line!r}; mend it"
+    )
