@@ -31,6 +31,11 @@ def test_the_config_in_the_readme_builds_our_head(tmp_path):
         ("detection", "configs/detection/iou_balanced/README.md"),
         ("detectors", "README.md"),
         ("detectors", "configs/detection/detecto_rs/README.md"),
+        ("segmentation", "README.md"),
+        ("segmentation", "configs/segmentation/emanet/README.md"),
+        ("segmentation", "configs/segmentation/dnl/README.md"),
+        ("action", "README.md"),
+        ("action", "configs/action/stm/README.md"),
     ],
 )
 def test_the_table_is_that_of_the_evidence(study, page):
@@ -39,7 +44,9 @@ def test_the_table_is_that_of_the_evidence(study, page):
     assert table in (ROOT / page).read_text()
 
 
-@pytest.mark.parametrize(("study", "arms"), [("trees", 3), ("detection", 7), ("detectors", 4)])
+@pytest.mark.parametrize(
+    ("study", "arms"), [("trees", 3), ("detection", 7), ("detectors", 4), ("segmentation", 5), ("action", 5)]
+)
 def test_the_evidence_is_complete(study, arms):
     runs = json.loads((ROOT / f"docs/evidence/{study}.json").read_text())["runs"]
     assert len(runs) == arms

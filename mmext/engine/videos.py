@@ -137,7 +137,7 @@ def check_clips(
 
 
 def _broken_folder(path: Path, clip: Clip, dataset: Mapping[str, Any], least: int) -> str:
-    """Say why a folder of frames cannot be used, or return an empty string; looks for its last frame alone."""
+    """Say why a folder of frames cannot be used, or return an empty string; looks for its last frame."""
     frames = clip.frames or 0
     if frames < least:
         return f"expected {least} frames or more, got {frames}"
