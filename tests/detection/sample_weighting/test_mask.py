@@ -121,3 +121,20 @@ def test_each_stage_of_a_cascade_has_a_network_of_its_own():
     path = CONFIG.with_name("swn-adam_cascade-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py")
     heads = host.build(path).roi_head.bbox_head
     assert len({id(head.swn.predictor) for head in heads}) == 3
+
+
+def test_it_goes_into_a_hybrid_task_cascade():
+    cfg = Config.fromfile(ROOT / "configs/detection/detecto_rs/htc_r50_fpn_8xb2-1x_coco.py")
+    for head in cfg.model.roi_head.bbox_head:
+        head.update(type="mmext.SWNShared2FCBBoxHead", swn={}, fc_out_channels=64)
+    host.lessen(cfg.model)
+    model = built(cfg, MODELS)
+    data = model.data_preprocessor(host.batch(counts=(4, 3)), training=True)
+    losses = model(**data, mode="loss")
+    assert {
+        f"s{stage}.loss_swn_{group}" for stage in range(3) for group in ("cls_pos", "cls_neg", "reg")
+    } <= set(losses)
+    model.parse_losses(losses)[0].backward()
+    networks = [p for name, p in model.named_parameters() if ".swn." in name]
+    assert networks
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in networks)
