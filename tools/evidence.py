@@ -162,7 +162,7 @@ EMA = "configs/segmentation/emanet/emanet_mobilenet-v2_1xb4-600i_stamps.py"
 DNL = "configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-600i_stamps.py"
 STM = "configs/action/stm/stm_r14_1xb8-800i_motion.py"
 SWN = "configs/detection/sample_weighting/swn_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
-# Constant weights of the size that the learned arm reaches: its means over one run of a seed that is not used here, 3.
+# The means that the learned arm reaches, over one run of seed 3, which the study does not use.
 SWN_MEANS = dict(cls_pos=0.7, cls_neg=5.6, reg=2.6)
 STUDIES = {
     "trees": Study(
