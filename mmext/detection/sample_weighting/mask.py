@@ -91,6 +91,11 @@ class SWNStandardRoIHead(StandardRoIHead):
         found = self._bbox_forward(x, rois)
         masks = self.mask_loss(x, sampled, found["bbox_feats"], instances)["loss_mask"]["loss_mask"]
         positives = sum(len(result.pos_priors) for result in sampled)
+        if positives and masks.shape != (positives,):
+            raise ValueError(
+                f"sample weighting of masks expects one loss for each of {positives} positives, got "
+                f"{tuple(masks.shape)} from {type(self.mask_head).__name__}; use FCNMaskHead"
+            )
         # Without positives the host gives one 0 that keeps the graph.
         masks = masks.reshape(-1)[:positives]
         targets = self.bbox_head.get_targets(sampled, self.train_cfg)

@@ -24,7 +24,7 @@ from mmext.detection.sample_weighting.samples import Samples, Total, Weights
 MODES = ("mlp", "closed_form", "constant")
 CLS_MODES = ("group", "joint", "sample")
 REGULARISE = ("group", "loss")
-GROUPS = ("cls_pos", "cls_neg", "cls", "reg", "mask")
+NETWORK = ("inputs", "embed", "init")
 CHUNK = 16384  # negatives at once: a dense head's steps are worked out again in backward and not kept
 LOOK_EVERY = 50  # steps: a look at the clip makes a GPU wait
 
@@ -74,12 +74,22 @@ class SampleWeighting(nn.Module):
         _one_of("clamp_mode", clamp_mode, CLAMP_MODES)
         if len(clamp) != 2 or clamp[0] > clamp[1]:
             raise ValueError(f"clamp must be the least and the greatest log variance, got {clamp}")
+        if unknown := sorted(set(predictor) - set(NETWORK)):
+            raise ValueError(
+                f"sample weighting has no argument {', '.join(unknown)}; the network's are {NETWORK}"
+            )
         if mode != "mlp" and predictor:
             raise ValueError(f"only mode='mlp' has a network, got {sorted(predictor)} with mode={mode!r}")
+        if mode != "constant" and weights:
+            raise ValueError(f"weights are those of mode='constant', got them with mode={mode!r}")
+        if "mask" in predictor.get("inputs", ()) and not with_mask:
+            raise ValueError("inputs has mask, but there are no mask losses; use mmext.SWNStandardRoIHead")
         self.mode, self.cls_mode, self.regularise = mode, cls_mode, regularise
         self.clamp, self.clamp_mode, self.normalize = tuple(clamp), clamp_mode, normalize
-        self.lambdas = _by_group("lambdas", lambdas, 0.5, positive=mode == "closed_form")
-        self.weights = _by_group("weights", weights, 1.0, positive=True)
+        groups = ("cls",) if cls_mode == "joint" else ("cls_pos", "cls_neg")
+        groups = (*groups, "reg", *(("mask",) if with_mask else ()))
+        self.lambdas = _by_group("lambdas", lambdas, 0.5, groups, positive=mode == "closed_form")
+        self.weights = _by_group("weights", weights, 1.0, groups, positive=True)
         self.with_mask = with_mask
         if mode == "mlp":
             inputs = ("iou", "prob", "cls", "box") + ("mask",) * with_mask
@@ -125,7 +135,12 @@ class SampleWeighting(nn.Module):
         if len(cls_loss) <= CHUNK:
             return self.predictor.negatives(cls_loss)
         parts = cls_loss.split(CHUNK)
-        return torch.cat([checkpoint(self.predictor.negatives, part, use_reentrant=False) for part in parts])
+        return torch.cat(
+            [
+                checkpoint(self.predictor.negatives, part, use_reentrant=False, preserve_rng_state=False)
+                for part in parts
+            ]
+        )
 
     def _closed_form(self, samples: Samples, totals: dict[str, Total]) -> dict[str, Tensor]:
         """The log variances that minimise the objective, by group."""
@@ -210,7 +225,8 @@ class SampleWeighting(nn.Module):
     def _warn(self, clipped: dict[str, Tensor]) -> None:
         """Say once that half of a group's weights are what the clamp makes them."""
         self.calls += self.training
-        if self.warned or self.calls == 0 or self.calls % LOOK_EVERY:
+        low, high = self.clamp
+        if self.warned or self.calls == 0 or self.calls % LOOK_EVERY or low == high:
             return
         shares = {group: float(held.mean()) for group, held in clipped.items() if len(held)}
         many = ", ".join(f"{share:.0%} of {group}" for group, share in shares.items() if share >= 0.5)
@@ -218,8 +234,8 @@ class SampleWeighting(nn.Module):
             self.warned = True
             print_log(
                 f"sample weighting: after {self.calls} steps many log variances sit at the clip "
-                f"{self.clamp}: {many}. Widen clamp, lower lambdas, or use clamp_mode='inward', which lets "
-                "them come back.",
+                f"{self.clamp}: {many}. Widen clamp, or lower lambdas"
+                + (", or use clamp_mode='inward', which lets them come back." if self.mode == "mlp" else "."),
                 logger="current",
                 level=logging.WARNING,
             )
@@ -239,11 +255,13 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {choices}, got {value!r}")
 
 
-def _by_group(name: str, given: dict | None, default: float, *, positive: bool) -> dict:
+def _by_group(
+    name: str, given: dict | None, default: float, groups: tuple[str, ...], *, positive: bool
+) -> dict:
     """Numbers for all groups."""
-    if not set(given or {}) <= set(GROUPS):
-        raise ValueError(f"{name} go by {GROUPS}, got {sorted(given or {})}")
-    found = dict.fromkeys(GROUPS, default) | dict(given or {})
+    if not set(given or {}) <= set(groups):
+        raise ValueError(f"{name} go by the groups {groups}, got {sorted(given or {})}")
+    found = dict.fromkeys(groups, default) | dict(given or {})
     if min(found.values()) < 0 or (positive and min(found.values()) == 0):
         raise ValueError(f"{name} must be {'above' if positive else 'at least'} 0, got {found}")
     return found

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from mmext.detection.sample_weighting.loss import SWNLoss, inverse_loss_weight
 from tests.contract import detection as host
-from tests.contract.parts import ROOT
+from tests.contract.parts import ROOT, forget_files
 
 INNER = [
     dict(type="SmoothL1Loss", beta=0.11),
@@ -99,7 +99,7 @@ def test_what_it_does_not_fit_is_refused():
 @pytest.mark.parametrize("positives", [(3,), (0,)])
 def test_it_fits_the_heads_of(base, positives):
     model = Config.fromfile(ROOT / f"configs/_base_/models/{base}_mobilenet-v2_fpn.py").model
-    host.forget_files(model)
+    forget_files(model)
     inner = model.bbox_head.get("loss_bbox", dict(type="GIoULoss", loss_weight=1.0))
     model.bbox_head.loss_bbox = dict(type="mmext.SWNLoss", loss=inner)
     torch.manual_seed(0)

@@ -123,6 +123,17 @@ def test_each_stage_of_a_cascade_has_a_network_of_its_own():
     assert len({id(head.swn.predictor) for head in heads}) == 3
 
 
+def test_a_mask_head_with_other_losses_is_refused():
+    class Mean(torch.nn.Module):
+        def forward(self, pred, *_):
+            return pred.mean()
+
+    model = detector({})
+    model.roi_head.mask_head.loss_mask = Mean()
+    with pytest.raises(ValueError, match=r"one loss for each of \d+ positives, got \(\) from FCNMaskHead"):
+        step(model)
+
+
 def test_it_goes_into_a_hybrid_task_cascade():
     cfg = Config.fromfile(ROOT / "configs/detection/detecto_rs/htc_r50_fpn_8xb2-1x_coco.py")
     for head in cfg.model.roi_head.bbox_head:

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from mmext.detection.sample_weighting.samples import Weights
 from tests.contract import detection as host
-from tests.contract.parts import ROOT
+from tests.contract.parts import ROOT, forget_files
 from tests.detection.sample_weighting.roi_scenes import CIOU, GIOU, K, build, gradients, losses_of, scene
 
 HEADS = {
@@ -193,7 +193,7 @@ def small_model(bbox_head):
     init_default_scope("mmdet")
     model = Config.fromfile(ROOT / "configs/_base_/models/faster_rcnn_mobilenet-v2_fpn.py").model
     model.roi_head.bbox_head.update(num_classes=K, **bbox_head)
-    host.forget_files(model)
+    forget_files(model)
     host.lessen(model)
     torch.manual_seed(0)
     built = MODELS.build(model)

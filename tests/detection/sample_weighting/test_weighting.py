@@ -223,7 +223,15 @@ def test_bad_arguments_say_what_is_allowed():
     for settings, words in (
         (dict(mode="net"), "mode must be one of"),
         (dict(clamp=(2, -2)), "clamp must be the least and the greatest"),
-        (dict(lambdas=dict(box=1)), "lambdas go by"),
+        (
+            dict(lambdas=dict(box=1)),
+            r"lambdas go by the groups \('cls_pos', 'cls_neg', 'reg'\), got \['box'\]",
+        ),
+        (dict(lambdas=dict(mask=1)), "lambdas go by"),
+        (dict(cls_mode="joint", lambdas=dict(cls_pos=1)), r"lambdas go by the groups \('cls', 'reg'\)"),
+        (dict(weights=dict(reg=2)), "weights are those of mode='constant'"),
+        (dict(inputs=("cls", "mask")), "inputs has mask, but there are no mask losses"),
+        (dict(lamdas={}), "sample weighting has no argument lamdas"),
         (dict(mode="closed_form", lambdas=dict(reg=0)), "lambdas must be above 0"),
         (dict(mode="constant", weights=dict(reg=0)), "weights must be above 0"),
         (dict(mode="closed_form", embed=8), "only mode='mlp' has a network"),
