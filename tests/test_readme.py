@@ -31,6 +31,8 @@ def test_the_config_in_the_readme_builds_our_head(tmp_path):
         ("detection", "configs/detection/iou_balanced/README.md"),
         ("detectors", "README.md"),
         ("detectors", "configs/detection/detecto_rs/README.md"),
+        ("sample_weighting", "README.md"),
+        ("sample_weighting", "configs/detection/sample_weighting/README.md"),
         ("segmentation", "README.md"),
         ("segmentation", "configs/segmentation/emanet/README.md"),
         ("segmentation", "configs/segmentation/dnl/README.md"),
@@ -45,7 +47,7 @@ def test_the_table_is_that_of_the_evidence(study, page):
 
 
 @pytest.mark.parametrize(
-    ("study", "arms"), [("trees", 3), ("detection", 7), ("detectors", 4), ("segmentation", 5), ("action", 5)]
+    ("study", "arms"), [("trees", 3), ("detection", 7), ("detectors", 4), ("sample_weighting", 4), ("segmentation", 5), ("action", 5)]
 )
 def test_the_evidence_is_complete(study, arms):
     runs = json.loads((ROOT / f"docs/evidence/{study}.json").read_text())["runs"]

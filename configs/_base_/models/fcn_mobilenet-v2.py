@@ -2,6 +2,9 @@
 
 weights_command = "python tools/data/mobilenet_v2.py"  # what to run when the checkpoint below is missing
 
+# The backbone freezes its stages only when training starts, after the distributed wrapper has counted them.
+find_unused_parameters = True
+
 model = dict(
     type="EncoderDecoder",
     data_preprocessor=dict(
