@@ -47,7 +47,15 @@ def test_the_table_is_that_of_the_evidence(study, page):
 
 
 @pytest.mark.parametrize(
-    ("study", "arms"), [("trees", 3), ("detection", 7), ("detectors", 4), ("sample_weighting", 4), ("segmentation", 5), ("action", 5)]
+    ("study", "arms"),
+    [
+        ("trees", 3),
+        ("detection", 7),
+        ("detectors", 4),
+        ("sample_weighting", 4),
+        ("segmentation", 5),
+        ("action", 5),
+    ],
 )
 def test_the_evidence_is_complete(study, arms):
     runs = json.loads((ROOT / f"docs/evidence/{study}.json").read_text())["runs"]
