@@ -231,7 +231,7 @@ def test_bad_arguments_say_what_is_allowed():
         (dict(cls_mode="joint", lambdas=dict(cls_pos=1)), r"lambdas go by the groups \('cls', 'reg'\)"),
         (dict(weights=dict(reg=2)), "weights are those of mode='constant'"),
         (dict(inputs=("cls", "mask")), "inputs has mask, but there are no mask losses"),
-        (dict(lamdas={}), "sample weighting has no argument lamdas"),
+        (dict(weight={}), "sample weighting has no argument weight"),
         (dict(mode="closed_form", lambdas=dict(reg=0)), "lambdas must be above 0"),
         (dict(mode="constant", weights=dict(reg=0)), "weights must be above 0"),
         (dict(mode="closed_form", embed=8), "only mode='mlp' has a network"),
