@@ -4,12 +4,14 @@ import copy
 
 import pytest
 import torch
+from mmdet.models.dense_heads import RetinaSepBNHead
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch.testing import assert_close
 
+from mmext.detection.sample_weighting.dense_heads import SWNAnchorHeadMixin
 from mmext.detection.sample_weighting.samples import Weights
 from tests.contract.parts import ROOT
 
@@ -89,6 +91,17 @@ def test_a_fresh_network_changes_no_number(changes, shape):
     x = scene(shape=shape)
     assert_close(gradients(ours, x), gradients(host, x), rtol=1e-5, atol=1e-7)
     assert all(value == 0 for key, value in ours.loss_by_feat(*x).items() if "loss_swn" in key)
+
+
+def test_the_mix_in_fits_another_anchor_head():
+    class SWNRetinaSepBNHead(SWNAnchorHeadMixin, RetinaSepBNHead):
+        pass
+
+    ours, x = build({}, SWNRetinaSepBNHead, num_ins=3), scene()
+    assert_close(gradients(ours, x), gradients(theirs(), x), rtol=1e-5, atol=1e-7)
+    ours.swn = Given()
+    (_, found), (_, plain) = gradients(ours, x), gradients(theirs(), x)
+    assert_close(found[3:], [2 * slope for slope in plain[3:]], rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("changes", [{}, GIOU], ids=["deltas", "GIoU"])
