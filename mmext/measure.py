@@ -1,6 +1,6 @@
 """What can be counted exactly about a piece of code: bytes kept for backward, operators, FLOPs.
 
-Tests assert these numbers and ``tools/benchmark.py`` prints them; time is only ever printed.
+Tests assert these numbers and ``make bench`` prints them; time is only ever printed.
 """
 
 from collections.abc import Callable, Iterable

@@ -5,7 +5,7 @@ import weakref
 
 import torch
 
-from mmext.engine.measure import bytes_kept_for_backward
+from mmext.measure import bytes_kept_for_backward
 
 
 def test_a_storage_counts_once_and_what_is_there_anyway_does_not():

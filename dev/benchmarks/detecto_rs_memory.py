@@ -1,6 +1,6 @@
 """What DetectoRS keeps for the backward pass, and what checkpointing and bfloat16 save: a table of bytes.
 
-    python tools/benchmarks/detecto_rs_memory.py
+    python -m dev.benchmarks.detecto_rs_memory
 
 Backbone and neck of Cascade R-CNN with ResNet-50 in training, one image of 800 x 1344, random weights. The
 bytes are those that autograd keeps, so they are the same on every machine; a GPU needs as many, and what it
@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from prettytable import PrettyTable, TableStyle
 
-from mmext.engine.measure import bytes_kept_for_backward
+from mmext.measure import bytes_kept_for_backward
 from mmext.registry import MODELS
 
 FOLDER = Path(__file__).parents[2] / "configs" / "detection" / "detecto_rs"
@@ -73,11 +74,12 @@ def main() -> None:
     """Print the table."""
     register_all_modules(init_default_scope=True)
     columns = [(name, bf16) for bf16 in (False, True) for name in RECIPES]
-    print("| | " + " | ".join(f"{name}{', bf16' if bf16 else ''}" for name, bf16 in columns) + " |")
-    print("|---" * (len(columns) + 1) + "|")
+    table = PrettyTable(["", *(f"{name}{', bf16' if bf16 else ''}" for name, bf16 in columns)])
+    table.set_style(TableStyle.MARKDOWN)
     for row, config in ROWS.items():
         cells = [megabytes(config, RECIPES[name], bf16=bf16) for name, bf16 in columns]
-        print(f"| {row} | " + " | ".join(f"{cell:,.0f}" for cell in cells) + " |", flush=True)
+        table.add_row([row, *(f"{cell:,.0f}" for cell in cells)])
+    print(table)
 
 
 if __name__ == "__main__":

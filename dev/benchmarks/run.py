@@ -1,12 +1,12 @@
 """Ours against upstream's on the same weights and inputs: time, bytes, operators, FLOPs, peak memory.
 
-    python tools/benchmark.py                 every row
-    python tools/benchmark.py gfl/qfl         one row
-    python tools/benchmark.py --json out.json
+    python -m dev.benchmarks.run                 every row
+    python -m dev.benchmarks.run gfl/qfl         one row
+    python -m dev.benchmarks.run --json out.json
 
 Each measurement is a process of its own with one thread; the two sides take turns, and what is printed
 is the ratio of medians. Times on a shared machine lie: run nothing beside it and trust ratios only.
-Bytes, operators and FLOPs are exact; the tests assert them. Rows live in ``tools/benchmarks/``.
+Bytes, operators and FLOPs are exact; the tests assert them. Rows live beside this file.
 """
 
 import argparse
@@ -18,10 +18,11 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-ROWS = {  # row: module of tools/benchmarks with a function of that name
+from prettytable import PrettyTable, TableStyle
+
+ROWS = {  # row: module of this folder with a function of that name
     "gfl/qfl": "gfl",
     "gfl/dfl": "gfl",
     "gfl/loss_by_feat": "gfl",
@@ -50,6 +51,7 @@ ROWS = {  # row: module of tools/benchmarks with a function of that name
     "stm/temporal_training": "stm",
     "stm/backbone": "stm",
 }
+ROOT = Path(__file__).parents[2]
 SIDES = ("ours", "upstream")
 COLUMNS = {  # key: heading, factor to the printed unit
     "seconds": ("ms", 1e3),
@@ -67,29 +69,30 @@ def main() -> None:
     )
     parser.add_argument("rows", nargs="*", metavar="row", help=f"any of {', '.join(ROWS)}; default: all")
     parser.add_argument("--turns", type=int, default=3, help="processes a side (default 3)")
-    parser.add_argument("--repeats", type=int, default=15, help="timed calls a process (default 15)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="timed a process at least (default 2)")
     parser.add_argument("--json", type=Path, help="write the numbers here as well")
     parser.add_argument("--measure", choices=SIDES, help=argparse.SUPPRESS)  # the inner process
     args = parser.parse_args()
     if unknown := set(args.rows) - set(ROWS):
         parser.error(f"unknown row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     if args.measure:
-        print(json.dumps(measure(args.rows[0], args.measure, args.repeats)))
+        print(json.dumps(measure(args.rows[0], args.measure, args.seconds)))
         return
-    results = {row: take_turns(row, args.turns, args.repeats) for row in args.rows or ROWS}
+    results = {row: take_turns(row, args.turns, args.seconds) for row in args.rows or ROWS}
     print(table(results))
     if args.json:
         args.json.write_text(json.dumps(dict(machine=machine(), rows=results), indent=1) + "\n")
 
 
-def take_turns(row: str, turns: int, repeats: int) -> dict[str, dict[str, float]]:
+def take_turns(row: str, turns: int, seconds: float) -> dict[str, dict[str, float]]:
     """Median of each number over alternating processes."""
     found: dict[str, list[dict]] = {side: [] for side in SIDES}
     for _ in range(turns):
         for side in SIDES:
-            command = [sys.executable, __file__, row, "--measure", side, "--repeats", str(repeats)]
+            command = [sys.executable, "-m", "dev.benchmarks.run", row, "--measure", side]
+            command += ["--seconds", str(seconds)]
             env = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-            done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
+            done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True)
             found[side].append(json.loads(done.stdout.splitlines()[-1]))
     return {
         side: {key: statistics.median(r[key] for r in runs) for key in COLUMNS}
@@ -97,26 +100,22 @@ def take_turns(row: str, turns: int, repeats: int) -> dict[str, dict[str, float]
     }
 
 
-def measure(row: str, side: str, repeats: int) -> dict[str, float]:
+def measure(row: str, side: str, seconds: float) -> dict[str, float]:
     """One side of one row, in this process."""
-    sys.path.insert(0, str(Path(__file__).parent))
     import torch
+    from torch.utils.benchmark import Timer
 
-    from mmext.engine.measure import bytes_kept_for_backward, flops, num_operators
+    from mmext.measure import bytes_kept_for_backward, flops, num_operators
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    case = getattr(importlib.import_module(f"benchmarks.{ROWS[row]}"), row.split("/")[1])(side)
+    case = getattr(importlib.import_module(f"dev.benchmarks.{ROWS[row]}"), row.split("/")[1])(side)
     baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     case.run()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - baseline
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        case.run()
-        seconds.append(time.perf_counter() - start)
+    timed = Timer("run()", globals=dict(run=case.run)).blocked_autorange(min_run_time=seconds)
     return dict(
-        seconds=statistics.median(seconds),
+        seconds=timed.median,
         kept_bytes=bytes_kept_for_backward(case.forward),
         operators=num_operators(case.run),
         flops=flops(case.run),
@@ -126,12 +125,13 @@ def measure(row: str, side: str, repeats: int) -> dict[str, float]:
 
 def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     """A Markdown table: ours, upstream and their ratio, row by row."""
-    heads = [f"{name} ours / upstream = ratio" for name, _ in COLUMNS.values()]
-    lines = ["| row | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    found = PrettyTable(["row", *(f"{name} ours / upstream = ratio" for name, _ in COLUMNS.values())])
+    found.set_style(TableStyle.MARKDOWN)
+    found.align = "l"
     for row, sides in results.items():
         cells = [cell(sides["ours"][key], sides["upstream"][key], unit) for key, (_, unit) in COLUMNS.items()]
-        lines.append(f"| {row} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found.add_row([row, *cells])
+    return found.get_string()
 
 
 def cell(ours: float, upstream: float, unit: float) -> str:

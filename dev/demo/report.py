@@ -6,7 +6,7 @@ Reads    WORK_DIR/<run>/vis_data/scalars.json   losses and AP while training (th
          WORK_DIR/<split>/<run>/<run>.json      AP as measured by that test (the newest one)
 Writes   WORK_DIR/report/predictions.png, curves.png, summary.json
 
-Run ``python tools/report.py WORK_DIR``. Boxes are drawn from a score of 0.3 on (``--score``).
+Run ``python dev/demo/report.py WORK_DIR``. Boxes are drawn from a score of 0.3 on (``--score``).
 """
 
 import argparse
@@ -213,7 +213,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         print(write_report(args.work_dir, args.score, args.readme_picture))
     except ReportError as error:
-        sys.exit(f"report.py: {error}.")
+        sys.exit(f"error: {error}.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The demo: fetch real photographs, train a small GFL detector on a CPU, test it, draw what it finds.
 
-Run ``python tools/trees_demo.py`` in the repository's folder. Each step is a command of its own that can also
+Run ``python -m dev.demo.run`` in the repository's folder. Each step is a command of its own that can also
 be run by hand; its full output goes to WORK_DIR/logs. A step that fails ends the demo with its exit code.
 """
 
@@ -54,7 +54,7 @@ def steps(work_dir: Path, cfg_options: list[str]) -> Iterator[Step]:
         yield Step(
             f"test-{split}", heading, [*test, *(["--cfg-options", *both] if both else [])], show="Iter("
         )
-    yield Step("report", "Draw", ["tools/report.py", str(work_dir)])
+    yield Step("report", "Draw", ["dev/demo/report.py", str(work_dir)])
 
 
 def run(step: Step, logs: Path) -> int:
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
         if code != 0:
             log = logs / f"{step.name}.log"
             print(log.read_text()[-3000:], file=sys.stderr)
-            print(f"trees_demo.py: step {number} ({step.heading}) failed; see {log}.", file=sys.stderr)
+            print(f"demo: step {number} ({step.heading}) failed; see {log}.", file=sys.stderr)
             sys.exit(code if code > 0 else 1)  # below 0: ended by a signal
         print(f"== {time.monotonic() - start:.0f} s", flush=True)
     print(f"all steps: {time.monotonic() - begin:.0f} s")

@@ -1,13 +1,13 @@
-"""Rename the weights of the authors' EMANet for mmseg with mmext.EMAHead.
+"""Rename the weights of an author's code for ours: mmext convert emanet final.pth emanet_mmseg.pth.
 
-python tools/convert_emanet.py final.pth emanet_mmseg.pth
-
-The config then needs what README.md in configs/segmentation/emanet calls the official variant.
+emanet   the authors' EMANet for mmseg with mmext.EMAHead; the config then needs what README.md in
+         configs/segmentation/emanet calls the official variant
 """
 
 import argparse
 import pickle
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ import torch
 from mmext.segmentation.emanet import from_official
 
 
-def convert(source: Path, out: Path) -> int:
+def convert_emanet(source: Path, out: Path) -> int:
     """Write the renamed weights.
 
     Returns:
@@ -42,18 +42,16 @@ def convert(source: Path, out: Path) -> int:
     return len(renamed)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("source", type=Path, help="the authors' file")
-    parser.add_argument("out", type=Path, help="file to write")
-    args = parser.parse_args()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
+    nets = parser.add_subparsers(dest="net", required=True, metavar="NET")
+    emanet = nets.add_parser("emanet", help="EMANet, for mmseg with mmext.EMAHead")
+    emanet.add_argument("source", type=Path, help="the authors' file")
+    emanet.add_argument("out", type=Path, help="file to write")
+    args = parser.parse_args(argv)
     try:
-        number = convert(args.source, args.out)
+        number = convert_emanet(args.source, args.out)
     except (OSError, ValueError) as error:
-        sys.exit(f"convert_emanet.py: {error}")
+        sys.exit(f"error: {error}")
     print(f"{args.out}: {number} tensors for an EncoderDecoder with mmext.EMAHead")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Show what a model makes of pictures or videos: python tools/demo.py CONFIG CHECKPOINT INPUT [flags].
+"""Show what a model makes of pictures or videos: mmext demo CONFIG CHECKPOINT INPUT [flags].
 
 Detection      a picture, a folder of pictures or a video: boxes are drawn
 Segmentation   the same: classes are laid over as colours
@@ -9,26 +9,27 @@ Needs          no GPU and no screen
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from demo_inputs import FolderClip, Picture, VideoClip, find_input, read_picture, write_video
-from demo_tasks import Detector, Recognizer, Segmentor, build_model, write_scores
 from mmengine.config import Config, DictAction
 from PIL import Image
 
 from mmext.engine import launch
 from mmext.engine.config import check_types, load_config
-from mmext.engine.errors import BadInputError
+from mmext.errors import BadInputError
+from mmext.inference.drawing import write_scores
+from mmext.inference.inputs import FolderClip, Picture, VideoClip, find_input, read_picture, write_video
+from mmext.inference.tasks import Detector, Recognizer, Segmentor, build_model
 
 Source: TypeAlias = list[Path] | VideoClip
 
 SCOPES = ("mmdet", "mmseg", "mmaction")
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the flags."""
     parser = argparse.ArgumentParser(description="Show what a model makes of pictures or videos")
     parser.add_argument("config", help="config file of a detector, segmentor or recognizer")
@@ -46,8 +47,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--no-strict", action="store_true", help="load what fits of another model's checkpoint"
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="as in tools/train.py")
-    return parser.parse_args()
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="as in mmext train")
+    return parser.parse_args(argv)
 
 
 def check_args(cfg: Config, args: argparse.Namespace, source: Source) -> None:
@@ -120,9 +121,8 @@ def save(picture: Picture, path: Path) -> None:
     Image.fromarray(picture).save(path, **options)
 
 
-def main() -> None:
+def demo(args: argparse.Namespace) -> None:
     """Check the inputs, build the model, write what it finds."""
-    args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     source = find_input(args.input)
     check_args(cfg, args, source)
@@ -139,5 +139,6 @@ def main() -> None:
         print(path)
 
 
-if __name__ == "__main__":
-    launch.run(main)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    launch.run(demo, parse_args(argv))

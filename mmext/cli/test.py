@@ -1,13 +1,14 @@
-"""Test a model: python tools/test.py CONFIG CHECKPOINT [flags]. Ranks: dist_test.sh, slurm_test.sh."""
+"""Test a model: mmext test CONFIG CHECKPOINT [flags]."""
 
 import argparse
+from collections.abc import Sequence
 
 from mmext.engine import launch
 from mmext.engine.checkpoint import check_fits
 from mmext.engine.config import load_config
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the union of the three hosts' flags."""
     parser = launch.parser("Test a model")
     parser.add_argument("checkpoint", help="checkpoint file")
@@ -20,12 +21,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--no-strict", action="store_true", help="load what fits of another model's checkpoint"
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def test(args: argparse.Namespace) -> None:
     """Check the inputs and that the checkpoint fits the model, then test."""
-    args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     launch.configure_testing(cfg, args)
     if not args.no_verify:
@@ -36,5 +36,6 @@ def main() -> None:
     runner.test()
 
 
-if __name__ == "__main__":
-    launch.run(main)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    launch.run(test, parse_args(argv))

@@ -1,12 +1,13 @@
-"""Train a model: python tools/train.py CONFIG [flags]. Ranks: dist_train.sh, slurm_train.sh."""
+"""Train a model: mmext train CONFIG [flags]."""
 
 import argparse
+from collections.abc import Sequence
 
 from mmext.engine import launch
 from mmext.engine.config import load_config
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the union of the three hosts' flags."""
     parser = launch.parser("Train a model")
     parser.add_argument(
@@ -18,12 +19,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="random seed")
     parser.add_argument("--diff-rank-seed", action="store_true", help="add the rank to the seed")
     parser.add_argument("--deterministic", action="store_true", help="deterministic algorithms only")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def train(args: argparse.Namespace) -> None:
     """Check the inputs, then train."""
-    args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     launch.configure_training(cfg, args)
     if not args.no_verify:
@@ -31,5 +31,6 @@ def main() -> None:
     launch.build_runner(cfg).train()
 
 
-if __name__ == "__main__":
-    launch.run(main)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    launch.run(train, parse_args(argv))

@@ -1,14 +1,16 @@
-"""Check a config, its data and its weights: python tools/verify.py CONFIG [--decode]."""
+"""Check a config, its data and its weights: mmext verify CONFIG [--decode]."""
 
 import argparse
+from collections.abc import Sequence
 
 from mmengine.config import DictAction
 
-from mmext.engine import launch, verify
+from mmext.data_checks import verify
+from mmext.engine import launch
 from mmext.engine.config import check_types, load_config
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the flags."""
     parser = argparse.ArgumentParser(description="Check a config, its data and its weights")
     parser.add_argument("config", help="config file")
@@ -16,13 +18,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--splits", nargs="+", choices=verify.SPLITS, default=verify.SPLITS, help="what to check"
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="as in tools/train.py")
-    return parser.parse_args()
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="as in mmext train")
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def run(args: argparse.Namespace) -> None:
     """Print what each split holds, then every finding; the first error sets the exit status."""
-    args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     reports = verify.check(cfg.to_dict(), args.splits, decode=args.decode or None)
     for report in reports:
@@ -36,5 +37,6 @@ def main() -> None:
     print(f"{args.config}: no errors")
 
 
-if __name__ == "__main__":
-    launch.run(main)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    launch.run(run, parse_args(argv))

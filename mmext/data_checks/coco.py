@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from mmext.engine.errors import BadInputError
+from mmext.errors import BadInputError, some
 
 DECODE_UP_TO = 2000
 """Images of a split that are decoded without being asked to: about ten seconds' worth."""
@@ -187,7 +187,7 @@ def check_images(
     if decode is None and report.images > DECODE_UP_TO:
         report.warnings.append(
             f"{report.file}: with {report.images} images, more than {DECODE_UP_TO}, they were looked for and "
-            "not decoded; python tools/verify.py CONFIG --decode decodes them all"
+            "not decoded; mmext verify CONFIG --decode decodes them all"
         )
     decode = report.images <= DECODE_UP_TO if decode is None else decode
     for image in coco["images"]:
@@ -219,14 +219,3 @@ def broken_image(path: Path, size: tuple[int, int]) -> str:
         if fits
         else f"expected {size[0]} x {size[1]} pixels as its annotations say, got {got[0]} x {got[1]}"
     )
-
-
-def some(names: Iterable[str], most: int = 5) -> str:
-    """Join the first few names.
-
-    Example:
-        >>> some("abcdefgh")
-        'a, b, c, d, e and 3 more'
-    """
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mmext.engine.coco import DECODE_UP_TO, Report, broken_image, some
-from mmext.engine.errors import BadInputError
+from mmext.data_checks.coco import DECODE_UP_TO, Report, broken_image
+from mmext.errors import BadInputError, some
 
 LISTED_BY = "BaseSegDataset.load_data_list"
 
@@ -38,7 +38,7 @@ def check_masks(
         report: takes the findings.
         classes: how many classes a map may tell apart; 0 if that is unknown.
         cure: what the errors tell people to do.
-        decode: whether to decode; None decodes up to :data:`~mmext.engine.coco.DECODE_UP_TO` images.
+        decode: whether to decode; None decodes up to :data:`~mmext.data_checks.coco.DECODE_UP_TO` images.
     """
     if getattr(getattr(kind, "load_data_list", None), "__qualname__", LISTED_BY) != LISTED_BY:
         report.warnings.append(f"{kind.__name__} lists its files in its own way, so they were not checked")
@@ -50,7 +50,7 @@ def check_masks(
     if decode is None and len(pairs) > DECODE_UP_TO:
         report.warnings.append(
             f"{report.file}: with {len(pairs)} images, more than {DECODE_UP_TO}, they and their maps were "
-            "looked for and not decoded; python tools/verify.py CONFIG --decode decodes them all"
+            "looked for and not decoded; mmext verify CONFIG --decode decodes them all"
         )
     decode = len(pairs) <= DECODE_UP_TO if decode is None else decode
     allowed = allowed_values(dataset, kind, classes)

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmext.engine.coco import Report, check_boxes, check_classes, check_images, read_coco
-from mmext.engine.errors import BadInputError
-from mmext.engine.masks import check_masks
-from mmext.engine.videos import check_clips
+from mmext.data_checks.coco import Report, check_boxes, check_classes, check_images, read_coco
+from mmext.data_checks.masks import check_masks
+from mmext.data_checks.videos import check_clips
+from mmext.errors import BadInputError
 
 SPLITS = ("train", "val", "test")
 CLIPS = dict(VideoDataset="video", RawframeDataset="img")
@@ -56,7 +56,7 @@ def refuse_errors(reports: Sequence[Report]) -> None:
     """
     errors = [error for report in reports for error in report.errors]
     if errors:
-        more = f" ({len(errors) - 1} more: python tools/verify.py lists them)" if len(errors) > 1 else ""
+        more = f" ({len(errors) - 1} more: mmext verify lists them)" if len(errors) > 1 else ""
         raise BadInputError(errors[0] + more)
 
 

@@ -1,8 +1,8 @@
 """What videos, folders of frames and their lists must be so that clips can be read from them.
 
-Host     none: OpenCV, whose headers count frames that a cut-off file no longer has
-Opens    a file, and jumps to its end: milliseconds a file, whatever its length
-Not      decoded in full: damage in the middle stays unseen
+Host     none: PyAV
+Reads    a file's packets from end to end, and decodes its first frame alone: milliseconds for a short clip
+Not      decoded in full: damage inside a packet stays unseen
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
+import av
+from av.container import InputContainer
 
-from mmext.engine.coco import DECODE_UP_TO, Report
-from mmext.engine.errors import BadInputError
+from mmext.data_checks.coco import DECODE_UP_TO, Report
+from mmext.errors import BadInputError
 
 SLACK = 2
 """Frames at the end that may be missing: headers of some formats count one too many."""
@@ -28,27 +29,35 @@ def broken_video(path: str | Path, least: int = 1) -> str:
     """
     if Path(path).stat().st_size == 0:
         return "expected a video, got an empty file"
-    video = cv2.VideoCapture(str(path))
     try:
-        if not video.isOpened():
-            return (
-                "expected a video, got a file that cannot be opened, as when it is cut off or something else"
-            )
-        frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        if frames < 1 or not video.grab():
-            return "expected a video, got one of 0 frames"
-        end = max(0, frames - SLACK)
-        video.set(cv2.CAP_PROP_POS_FRAMES, end)
-        # A cut-off file may answer with its last whole frame, so the position that it got to counts.
-        whole = video.grab()
-        reached = int(video.get(cv2.CAP_PROP_POS_FRAMES))
-        if not whole or reached < end:
-            return f"expected the {frames} frames that its header counts, got {reached}: it is cut off"
-        if frames < least:
-            return f"expected {least} frames or more, got {frames}"
-    finally:
-        video.release()
+        with av.open(str(path)) as video:
+            promised, found = promised_frames(video), count_frames(video)
+            if not found:
+                return "expected a video, got one of 0 frames"
+            video.seek(0)
+            next(video.decode(video=0))
+    except (av.FFmpegError, StopIteration, IndexError):  # IndexError: sound alone
+        return "expected a video, got a file that cannot be opened, as when it is cut off or something else"
+    if found < promised - SLACK:
+        return f"expected the {promised} frames that its header counts, got {found}: it is cut off"
+    if found < least:
+        return f"expected {least} frames or more, got {found}"
     return ""
+
+
+def promised_frames(video: InputContainer) -> int:
+    """How many frames an opened video has by its header; 0 where that does not say."""
+    stream = video.streams.video[0]
+    if stream.frames or not stream.average_rate:
+        return stream.frames
+    if stream.duration and stream.time_base:
+        return round(stream.duration * stream.time_base * stream.average_rate)
+    return round((video.duration or 0) / av.time_base * stream.average_rate)
+
+
+def count_frames(video: InputContainer) -> int:
+    """How many frames an opened video holds, by its packets: none is decoded."""
+    return sum(packet.size > 0 and not packet.is_corrupt for packet in video.demux(video=0))
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,7 @@ def check_clips(
     if decode is None and len(clips) > DECODE_UP_TO:
         report.warnings.append(
             f"{report.file}: with {len(clips)} {report.what}, more than {DECODE_UP_TO}, they were looked for "
-            "and not opened; python tools/verify.py CONFIG --decode opens them all"
+            "and not opened; mmext verify CONFIG --decode opens them all"
         )
     decode = len(clips) <= DECODE_UP_TO if decode is None else decode
     least = _segments(dataset)

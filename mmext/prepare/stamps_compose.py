@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
-from stamps_pictures import Pictures, Stamp
+
+from mmext.prepare.stamps_pictures import Pictures, Stamp
 
 SIDE = 320
 LONGEST = (50, 170)

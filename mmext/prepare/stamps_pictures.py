@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 
 import numpy as np
-from debian import Deb
 from jaxtyping import UInt8
-from packages import DataError
 from PIL import Image, ImageFilter
+
+from mmext.prepare.debian import Deb
+from mmext.prepare.packages import DataError
 
 TUXPAINT = Deb(
     "tuxpaint-stamps-default",

@@ -13,7 +13,7 @@ Cut      A crown that a tile's border cuts is clipped to the tile. In a training
          nor punishes what is found there.
 Numbers  ground truths / pieces marked iscrowd: train 1004 / 217, val 279 / 50, test 98 / 0
 
-Run ``python tools/data/trees.py``; a second run finds the result and needs no network.
+Run ``mmext data trees``; a second run finds the result and needs no network.
 """
 
 import argparse
@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from packages import CACHE, DataError, Wheel, fetch, one_at_a_time, replace_folder
 from PIL import Image
+
+from mmext.prepare.packages import CACHE, DataError, Wheel, fetch, one_at_a_time, replace_folder
 
 DEEPFOREST = Wheel("deepforest", "2.1.0", "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54")
 LICENCE = "deepforest-2.1.0.dist-info/licenses/LICENSE"
@@ -244,9 +245,5 @@ def main(argv: list[str] | None = None) -> None:
     try:
         prepare(args.root, args.cache)
     except DataError as error:
-        sys.exit(f"trees.py: {error}.")
+        sys.exit(f"error: {error}.")
     print(f"{args.root}\n{summary(args.root)}")
-
-
-if __name__ == "__main__":
-    main()

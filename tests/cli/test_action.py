@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.conftest import REPO, run_script
-from tests.tools.test_stock_tools import run
-from tests.tools.test_train_and_test import ENV, scalars
+from tests.checkout import REPO, run_script
+from tests.cli.test_stock_tools import run
+from tests.cli.test_train_and_test import ENV, scalars
 
 spec = importlib.util.find_spec("mmaction")
 STOCK = Path(spec.origin if spec and spec.origin else ".").parent / ".mim" / "tools"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tools.conftest import REPO, run_script
+from tests.checkout import REPO, run_script
 
 DEMO = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 ENV = {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}

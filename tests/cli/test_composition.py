@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.tools.conftest import REPO, run_script
-from tests.tools.test_train_and_test import ENV, SMALL, scalars
-from tests.tools.test_two_ranks import free_port
+from tests.checkout import REPO, run_script
+from tests.cli.test_train_and_test import ENV, SMALL, scalars
+from tests.cli.test_two_ranks import free_port
 
 CONFIG = "configs/detection/sample_weighting/swn-detectors_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
 FEW = [option for option in SMALL if "score_thr" not in option] + ["model.test_cfg.rcnn.score_thr=0.0"]

@@ -1,4 +1,4 @@
-"""tools/demo.py: each task, each kind of input, and bad input, on real photographs and a real video."""
+"""The demo: each task, each kind of input, and bad input, on real photographs and a real video."""
 
 import json
 import os
@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tools.conftest import REPO, run_script
-from tests.tools.test_bad_input import DRIVER, sentence
+from tests.checkout import REPO, run_script
+from tests.cli.test_bad_input import DRIVER, sentence
 
 DETECTOR = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 SEGMENTOR = """
@@ -61,7 +61,7 @@ model = dict(
     ),
 )
 """
-ENV = {"PYTHONPATH": f"{REPO}{os.pathsep}{REPO / 'tools'}", "OMP_NUM_THREADS": "1"}
+ENV = {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
 
 
 def run_demo(*commands: list, cwd: Path) -> list[tuple]:

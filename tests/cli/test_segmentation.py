@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.tools.conftest import REPO, run_script
-from tests.tools.test_composition import two_ranks
-from tests.tools.test_stock_tools import run
-from tests.tools.test_train_and_test import ENV, scalars
+from tests.checkout import REPO, run_script
+from tests.cli.test_composition import two_ranks
+from tests.cli.test_stock_tools import run
+from tests.cli.test_train_and_test import ENV, scalars
 
 spec = importlib.util.find_spec("mmseg")
 STOCK = Path(spec.origin if spec and spec.origin else ".").parent / ".mim" / "tools"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.conftest import REPO
-from tests.tools.test_train_and_test import DEMO, ENV, SMALL, scalars
+from tests.checkout import REPO
+from tests.cli.test_train_and_test import DEMO, ENV, SMALL, scalars
 
 spec = importlib.util.find_spec("mmdet")
 STOCK = Path(spec.origin if spec and spec.origin else ".").parent / ".mim" / "tools"

@@ -5,7 +5,7 @@ import math
 import pickle
 from pathlib import Path
 
-from tests.tools.conftest import REPO, run_script
+from tests.checkout import REPO, run_script
 
 DEMO = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 ENV = {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from tests.tools.conftest import REPO, run_script
+from tests.checkout import REPO, run_script
 
 DEMO = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 

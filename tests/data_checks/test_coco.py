@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmext.engine import coco
-from mmext.engine.coco import Report
-from mmext.engine.errors import BadInputError
+from mmext.data_checks import coco
+from mmext.data_checks.coco import Report
+from mmext.errors import BadInputError
 
 
 def report() -> Report:
@@ -146,7 +146,7 @@ def test_many_images_are_not_decoded_and_the_log_says_so(tmp_path: Path, monkeyp
     silent, asked = report(), report()
     coco.check_images(file_of("tree"), str(tmp_path), silent, cure="")
     assert (silent.errors, silent.decoded) == ([], 0)
-    assert "tools/verify.py CONFIG --decode" in silent.warnings[0]
+    assert "mmext verify CONFIG --decode" in silent.warnings[0]
     coco.check_images(file_of("tree"), str(tmp_path), asked, cure="", decode=True)
     assert asked.decoded == 1
     assert "cannot be decoded" in asked.errors[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmext.engine import verify
+from mmext.data_checks import verify
 
 CLASSES = ("background", "cat", "dog")
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mmext.engine import verify
-from mmext.engine.errors import BadInputError
+from mmext.data_checks import verify
+from mmext.errors import BadInputError
 
 
 def errors(cfg: dict, *splits: str) -> list[str]:
@@ -58,7 +58,7 @@ def test_what_is_missing_is_named_once_with_the_command_that_fetches_it() -> Non
     assert "model.backbone.init_cfg" in found[0]
     assert "run make weights" in found[0]
     assert all("run make data" in error for error in found[1:])
-    with pytest.raises(BadInputError, match=r"no/weights\.pth: not found.*3 more: python tools/verify\.py"):
+    with pytest.raises(BadInputError, match=r"no/weights\.pth: not found.*3 more: mmext verify"):
         verify.refuse_errors(verify.check(cfg))
 
 

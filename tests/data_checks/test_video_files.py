@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mmext  # noqa: F401  repairs mmaction2
-from mmext.engine.videos import broken_video
+from mmext.data_checks.videos import broken_video
 
 FRAMES = 250
 

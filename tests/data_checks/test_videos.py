@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmext.engine import verify, videos
+from mmext.data_checks import verify, videos
 
 
 def write_video(path: Path, frames: int, codec: str = "mp4v") -> Path:

@@ -11,8 +11,9 @@ from mmengine.structures import InstanceData
 from mmengine.visualization import LocalVisBackend
 from PIL import Image
 
-from tests.tools.conftest import REPO, run_script
-from tools import report, trees_demo
+from dev.demo import report
+from dev.demo import run as trees_demo
+from tests.checkout import REPO, run_script
 
 METRICS = {
     "val": {"coco/bbox_mAP": 0.125, "coco/bbox_mAP_50": 0.5, "coco/bbox_mAP_75": 0.25},
@@ -38,14 +39,14 @@ def predict_truths(trees, split, every):
 
 
 def write_test(trees, folder, split, every):
-    """What tools/test.py leaves of one split."""
+    """What ``mmext test`` leaves of one split."""
     run = folder / "20250102_000000"
     run.mkdir(parents=True)
     dump = DumpDetResults(str(folder / "predictions.pkl"))
     dump.process({}, list(predict_truths(trees, split, every)))
     dump.evaluate(len(dump.results))
     (run / f"{run.name}.json").write_text(json.dumps(METRICS[split]))
-    # As tools/test.py --out leaves it: the evaluator is a list, the dataset's file relative to its root.
+    # As ``mmext test --out`` leaves it: the evaluator is a list, the dataset's file relative to its root.
     dataset = {"data_root": str(trees), "ann_file": f"annotations/{split}.json"}
     evaluators = [{"type": "CocoMetric"}, {"type": "DumpDetResults"}]
     config = Config({"test_dataloader": {"dataset": dataset}, "test_evaluator": evaluators})
@@ -53,7 +54,7 @@ def write_test(trees, folder, split, every):
 
 
 def write_training(work_dir):
-    """What tools/train.py leaves: losses every 10 iterations and AP every 20."""
+    """What ``mmext train`` leaves: losses every 10 iterations and AP every 20."""
     backend = LocalVisBackend(str(work_dir / "20250101_000000" / "vis_data"))
     for step in range(10, 50, 10):
         loss = {"loss": 4.0 / step, "loss_cls": 1.0 / step, "loss_bbox": 2.0 / step, "loss_dfl": 1.0 / step}
@@ -82,7 +83,7 @@ def has_colour(path, colour, area=(0, 0, 1, 1)):
 
 def test_the_report_states_the_tests_own_numbers_and_draws_readable_pictures(work_dir):
     small = work_dir / "small.jpg"
-    result = run_script("report.py", work_dir, "--readme-picture", small)
+    result = run_script("../dev/demo/report.py", work_dir, "--readme-picture", small)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["AP", "AP50", "AP75"]
@@ -162,7 +163,7 @@ def test_a_missing_file_is_named_in_a_sentence(work_dir, missing, capsys):
     with pytest.raises(SystemExit) as ended:
         report.main([str(work_dir)])
     sentence = str(ended.value.code)
-    assert sentence.startswith("report.py: ")
+    assert sentence.startswith("error: ")
     assert sentence.endswith(" first.")
     assert missing.rpartition("/")[2].replace("trees.py", "*.py") in sentence
     assert not (work_dir / "report").exists()
@@ -200,7 +201,7 @@ class TestDemo:
 
 
 def test_help_needs_no_data(tmp_path):
-    for name in ("report.py", "trees_demo.py"):
-        result = run_script(name, "--help", cwd=tmp_path)
+    for name in ("report.py", "run.py"):
+        result = run_script(f"../dev/demo/{name}", "--help", cwd=tmp_path)
         assert result.returncode == 0
         assert "usage" in result.stdout

@@ -11,17 +11,17 @@ import sys
 import time
 import zipfile
 
-import camera_motion_pictures as pictures  # by plain names, as the script imports its neighbours
-import camera_motion_render as camera
 import cv2
 import numpy as np
-import packages
 import pytest
 from PIL import Image
 from scipy.stats import kruskal
 
-from tests.tools.conftest import REPO, run_script
-from tools.data import camera_motion as script
+from mmext.prepare import camera_motion as script
+from mmext.prepare import camera_motion_pictures as pictures
+from mmext.prepare import camera_motion_render as camera
+from mmext.prepare import packages
+from tests.checkout import REPO, run_script
 
 FEW = {"train": 14, "val": 7}
 

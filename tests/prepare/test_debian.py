@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from tests.tools.data.tiny_packages import needs_apt, needs_dpkg, package
-from tools.data import debian
+from mmext.prepare import debian
+from tests.prepare.tiny_packages import needs_apt, needs_dpkg, package
 
 
 @needs_dpkg

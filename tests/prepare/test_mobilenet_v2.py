@@ -7,8 +7,8 @@ from mmdet.models.backbones import MobileNetV2, ResNet
 from mmseg.models.backbones import MobileNetV2 as MMSegMobileNetV2
 from torch.testing import assert_close
 
-from tests.tools.conftest import REPO, run_script
-from tools.data import mobilenet_v2 as script
+from mmext.prepare import mobilenet_v2 as script
+from tests.checkout import REPO, run_script
 
 # Table 2 of the paper: expansion, channels, blocks, stride of the first block.
 BLOCKS = [

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 from pycocotools import mask as run_lengths
 
-from tests.tools.conftest import REPO, run_script
-from tests.tools.data.tiny_packages import needs_dpkg, package
-from tools.data import debian
-from tools.data import stamps as script
-from tools.data import stamps_compose as compose
-from tools.data import stamps_pictures as choice
+from mmext.prepare import debian
+from mmext.prepare import stamps as script
+from mmext.prepare import stamps_compose as compose
+from mmext.prepare import stamps_pictures as choice
+from tests.checkout import REPO, run_script
+from tests.prepare.tiny_packages import needs_dpkg, package
 
 CACHE = REPO / "data" / "packages"
 FEW = {"train": 8, "val": 4}
@@ -163,7 +163,7 @@ def test_without_apt_a_sentence_names_the_tree_crowns(tmp_path):
     )
     assert result.returncode == 1
     assert "a machine without apt-get and dpkg-deb" in result.stderr
-    assert result.stderr.endswith("python tools/data/trees.py.\n")
+    assert result.stderr.endswith("mmext data trees.\n")
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "stamps").exists()
 

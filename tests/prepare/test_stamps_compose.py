@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.data import stamps_compose as compose
+from mmext.prepare import stamps_compose as compose
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from tools.data import stamps_pictures as choice
+from mmext.prepare import stamps_pictures as choice
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.tools.conftest import REPO, run_script
-from tools.data import trees as script
+from mmext.prepare import trees as script
+from tests.checkout import REPO, run_script
 
 CACHE = REPO / "data" / "packages"
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}

@@ -1,0 +1,1 @@
+"""The commands: one module each, whose ``main`` takes the words that follow the command's name."""

@@ -1,0 +1,9 @@
+"""Photographic cut-outs on photographs: boxes, masks and semantic maps that are exact by construction.
+
+The same as ``mmext data stamps``; mmext/prepare/stamps.py says what it makes.
+"""
+
+from mmext.prepare.stamps import main
+
+if __name__ == "__main__":
+    main()
