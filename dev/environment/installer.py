@@ -68,7 +68,7 @@ def find(python: Path, env: Mapping[str, str]) -> Installer:
         subprocess.run([*pip, "install", "-q", "-r", str(REQUIREMENTS / "uv.txt")], capture_output=True)
     uv = str(own) if own.exists() else shutil.which("uv") or ""
     if not uv or env.get("MMEXT_INSTALLER") == "pip":
-        print("  uv cannot be had here; pip installs, which takes longer", flush=True)
+        print("mmext: uv cannot be had here; pip installs, which takes longer", flush=True)
         return Installer(python)
     told = subprocess.run([*pip, "config", "list"], capture_output=True, text=True).stdout
     variables = {**from_pip(told), **env}
@@ -182,7 +182,7 @@ def describe(size: int) -> str:
 
 def use_pip(installer: Installer, wishes: list[list[str]], hosts: list[str]) -> None:
     """Install without uv: no size is known beforehand, and a torchvision that does not fit goes again."""
-    print("  0.3 to 4 GB to download, as torch comes without or with CUDA's libraries", flush=True)
+    print("mmext: 0.3 to 4 GB to download, as torch comes without or with CUDA's libraries", flush=True)
     python, pip = installer.python, [installer.python, "-m", "pip", "--disable-pip-version-check"]
     for wish in wishes:
         command = [*pip, "install", "-q", "-c", REQUIREMENTS / "shared.txt", *wish]

@@ -91,13 +91,13 @@ def folder_of(build: Build, python: Path) -> Path:
     return build.folder(torch, cuda)
 
 
-def make(build: Build, installer: Installer) -> None:
+def make(build: Build, installer: Installer) -> Path:
     """Build the wheel, unless it is in the cache, where it appears only when complete."""
     folder = folder_of(build, installer.python)
     if folder.exists():
-        return
+        return next(folder.glob("*.whl"))
     long = "half an hour on one core, less on more" if build.cuda else "eight minutes on two cores"
-    print(f"  from source: this takes about {long}, once (kept in {folder.parent})", flush=True)
+    print(f"mmext: mmcv from source: this takes about {long}, once (kept in {folder.parent})", flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
     env = variables(build, os.environ)
@@ -111,6 +111,7 @@ def make(build: Build, installer: Installer) -> None:
         (made / "wheel").rename(folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+    return next(folder.glob("*.whl"))
 
 
 def unpack(archive: Path) -> Path:

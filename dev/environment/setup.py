@@ -1,9 +1,9 @@
 """Make the environment that everything else runs in: torch, the hosts, mmext; wheels alone, by default.
 
 ``make setup`` calls this with the system's own Python, so it needs the standard library alone. What can
-stop it is checked before anything is installed. Each finished step leaves a hash of what it depends on in
-``.venv/mmext-setup.json``: a second call does nothing, a changed pin repeats only its step, and after an
-interruption the next call goes on (it starts ``.venv`` anew if something was cut off while writing there).
+stop it is checked before anything is installed. A finished set-up leaves a hash of what it depends on in
+``.venv/mmext-setup``: a second call does nothing, and after a change uv alters what differs. What was cut off is
+made anew, out of uv's cache and that of built wheels, so no download and no build is repeated.
 
 MMEXT_CUDA             OPS=mmcv: 1 builds CUDA operators, 0 does not; unset: 1 if nvidia-smi lists a device
 TORCH_CUDA_ARCH_LIST   the devices to build for, by default those that are present
@@ -16,24 +16,23 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import re
 import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Callable, Mapping, NamedTuple
+from typing import Mapping, NamedTuple
 
 from . import ROOT, installer, mmcv_wheel
-from .installer import PINS, REQUIREMENTS, Installer, Stop, call  # isort: split
+from .installer import PINS, REQUIREMENTS, Stop, call  # isort: split
 
 from mmext.doctor import at_import, supported
 from mmext.doctor.facts import OK, TROUBLE, distributions
 from mmext.doctor.machine_checks import device_archs
 
 STACKS = ("openmmlab", "onedl")
-STATE = "mmext-setup.json"
+STAMP = "mmext-setup"
 
 
 class Plan(NamedTuple):
@@ -68,15 +67,6 @@ class Plan(NamedTuple):
         return installer.versions((REQUIREMENTS / f"{self.stack}.txt").read_text())
 
 
-class Step(NamedTuple):
-    """One step; ``key`` is a hash of what its result depends on, ``writes`` tells whether it alters .venv."""
-
-    name: str
-    key: str
-    run: Callable[[Plan, Installer], None]
-    writes: bool = True
-
-
 def make_plan(args: argparse.Namespace, env: Mapping[str, str]) -> Plan:
     """Complete the command line with what the machine has."""
     wish = env.get("MMEXT_CUDA")
@@ -88,7 +78,7 @@ def make_plan(args: argparse.Namespace, env: Mapping[str, str]) -> Plan:
 
 def check(plan: Plan) -> None:
     """Check all that could stop this plan."""
-    for one in (supported.check_python(sys.version_info), supported.check_torch(plan.torch)):
+    for one in (supported.check_python(sys.version_info[:2]), supported.check_torch(plan.torch)):
         if one.status == TROUBLE:
             raise Stop(one.sentence().replace("rm -rf .venv; ", ""))
         if one.status != OK:
@@ -97,7 +87,7 @@ def check(plan: Plan) -> None:
         name = f"python3.{sys.version_info[1]}-venv"
         raise Stop(f"this Python cannot make virtual environments; install its package, on Debian {name}")
     venv = plan.venv
-    if venv.exists() and not (venv / STATE).exists() and (not venv.is_dir() or any(venv.iterdir())):
+    if venv.exists() and not (venv / STAMP).exists() and (not venv.is_dir() or any(venv.iterdir())):
         raise Stop(
             f"{venv} was not made by this set-up; remove it, or name another: make setup VENV=.venv-mmext"
         )
@@ -115,124 +105,69 @@ def check_disk(free: int, fetched: int, where: Path) -> None:
         )
 
 
-def install_packages(plan: Plan, tool: Installer) -> None:
-    """Install torch, the hosts, and everything that they, the checks and the tests need."""
-    built = plan.mmcv.name if plan.ops else ""
-    hosts = [f"{name}=={version}" for name, version in plan.pins().items() if not built or name not in (built, f"{built}-lite")]
+def stamp(plan: Plan) -> str:
+    """What a finished set-up leaves: what it made, and a hash of all that this depends on."""
+    files = [REQUIREMENTS / f"{name}.txt" for name in (plan.stack, *PINS)]
+    files += [ROOT / "pyproject.toml", ROOT / "setup.py", ROOT / "mmext" / "version.py"]
+    files += [ROOT / "dev" / "environment" / "prove.py"]
+    built = plan.mmcv.folder(plan.torch, "").name if plan.ops else ""
+    texts = [plan.torch, plan.torchvision, built, *(path.read_text() for path in files)]
+    return f"{plan.kind}\n{hashlib.sha256(chr(0).join(texts).encode()).hexdigest()}\n"
+
+
+def make_venv(plan: Plan) -> None:
+    """Make the environment from scratch, unless it is whole and of this kind."""
+    mark = plan.venv / STAMP
+    if mark.exists() and plan.python.exists() and mark.read_text().splitlines()[:1] == [plan.kind]:
+        mark.write_text("unfinished")
+        return
+    print(f"mmext: making {plan.venv}", flush=True)
+    shutil.rmtree(plan.venv, ignore_errors=True)
+    plan.venv.mkdir(parents=True)
+    mark.write_text("unfinished")
+    call(sys.executable, "-m", "venv", plan.venv)
+
+
+def install(plan: Plan) -> None:
+    """Install torch, the hosts, what they, the checks and the tests need, and this checkout; then prove it."""
+    tool = installer.find(plan.python, os.environ)
+    left_out = {plan.mmcv.name, f"{plan.mmcv.name}-lite"} if plan.ops else set()
+    hosts = [f"{name}=={version}" for name, version in plan.pins().items() if name not in left_out]
     wishes = installer.choices(plan.torch, plan.torchvision, plan.cuda)
     if tool.uv:
         lock = installer.make_lock(tool, wishes, "\n".join(hosts), plan.venv)
         size = installer.to_fetch(tool, lock)
         check_disk(shutil.disk_usage(plan.venv).free, size, plan.venv)
-        print(f"  {installer.describe(size)} to download" if size else "  nothing to download", flush=True)
+        print(f"mmext: {installer.describe(size) if size else 'nothing'} to download", flush=True)
         tool.run("--no-deps", "-r", lock)
     else:
         installer.use_pip(tool, wishes[-2:], hosts)
-    for sentence in installer.remarks(installed(plan), plan.torchvision):
-        print(f"  {sentence}", flush=True)
-
-
-def make_mmcv(plan: Plan, tool: Installer) -> None:
-    """Build mmcv's wheel."""
-    mmcv_wheel.make(plan.mmcv, tool)
-
-
-def install_mmcv(plan: Plan, tool: Installer) -> None:
-    """Install the built wheel."""
-    tool.run("--no-deps", *mmcv_wheel.folder_of(plan.mmcv, plan.python).glob("*.whl"))
-
-
-def install_mmext(plan: Plan, tool: Installer) -> None:
-    """Install this checkout, editable."""
+    for sentence in installer.remarks(distributions(site_packages(plan)), plan.torchvision):
+        print(f"mmext: {sentence}", flush=True)
+    if plan.ops:
+        tool.run("--no-deps", mmcv_wheel.make(plan.mmcv, tool))
     tool.run("--no-deps", "--no-build-isolation", "-e", ROOT)
-
-
-def prove(plan: Plan, tool: Installer) -> None:
-    """Run an operator and build a model of each host."""
     cuda = ["--cuda"] if plan.cuda and device_archs() else []
     call(plan.python, ROOT / "dev" / "environment" / "prove.py", *cuda)
 
 
-def steps(plan: Plan) -> list[Step]:
-    """All steps, in order."""
-
-    def key(*parts: object) -> str:
-        texts = (part.read_text() if isinstance(part, Path) else str(part) for part in parts)
-        return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
-
-    locks = [REQUIREMENTS / f"{name}.txt" for name in (plan.stack, *PINS)]
-    packages = key(plan.torch, plan.torchvision, plan.kind, *locks)
-    package = [ROOT / "pyproject.toml", ROOT / "setup.py", ROOT / "mmext" / "version.py"]
-    mmcv = key(plan.mmcv.folder(plan.torch, "").name) if plan.ops else ""
-    own = [Step("mmcv's wheel", mmcv, make_mmcv, writes=False), Step("mmcv", mmcv, install_mmcv)]
-    proof = key(packages, mmcv, ROOT / "dev" / "environment" / "prove.py")  # of the hosts, not of mmext
-    return [
-        Step("torch, hosts and pinned packages", packages, install_packages),
-        *(own if plan.ops else []),
-        Step("mmext", key(*package), install_mmext),
-        Step("proof", proof, prove, writes=False),
-    ]
-
-
-def load(plan: Plan) -> dict[str, str]:
-    """Read which steps are done; nothing is, if the environment cannot be trusted or is of another kind."""
-    path = plan.venv / STATE
-    state = json.loads(path.read_text()) if path.exists() and plan.python.exists() else {}
-    return state if state.get("kind") == plan.kind and "writing" not in state else {}
-
-
-def save(plan: Plan, state: dict[str, str]) -> None:
-    """Write it, in one piece."""
-    fresh = plan.venv / f"{STATE}.new"
-    fresh.write_text(json.dumps(state, indent=1))
-    fresh.replace(plan.venv / STATE)
-
-
-def make_venv(plan: Plan, state: dict[str, str]) -> None:
-    """Make the environment from scratch."""
-    shutil.rmtree(plan.venv, ignore_errors=True)
-    plan.venv.mkdir(parents=True)
-    save(plan, {"writing": "venv"})
-    call(sys.executable, "-m", "venv", plan.venv)
-    state["kind"] = plan.kind
-
-
-def packages_folder(plan: Plan) -> list[str]:
+def site_packages(plan: Plan) -> list[str]:
     """Where the environment's packages are."""
     return [str(path) for path in plan.venv.glob("lib/python3*/site-packages")]
 
 
-def installed(plan: Plan) -> dict[str, str]:
-    """Name and version of everything in the environment."""
-    return distributions(packages_folder(plan))
-
-
-def finish(plan: Plan) -> None:
-    """Say that the environment is there, unless somebody has damaged it since."""
-    troubles = at_import.troubles(at_import.look(packages_folder(plan), sys.version_info[:2]))
+def set_up(plan: Plan) -> None:
+    """Make what is not made yet, and say that it is there, unless somebody has damaged it since."""
+    mark, done = plan.venv / STAMP, stamp(plan)
+    if not (mark.exists() and plan.python.exists() and mark.read_text() == done):
+        check(plan)
+        make_venv(plan)
+        install(plan)
+        mark.write_text(done)
+    troubles = at_import.troubles(at_import.look(site_packages(plan), sys.version_info[:2]))
     if troubles:
         raise Stop(f"{plan.venv} is set up, but was changed since; {'; '.join(troubles)}")
     print(f"mmext is set up in {plan.venv}")
-
-
-def set_up(plan: Plan) -> None:
-    """Do the steps that are not done."""
-    state = load(plan)
-    todo = [step for step in steps(plan) if state.get(step.name) != step.key]
-    if not todo:
-        return finish(plan)
-    check(plan)
-    if not state:
-        print(f"mmext: making {plan.venv}", flush=True)
-        make_venv(plan, state)
-    tool = installer.find(plan.python, os.environ)
-    for number, step in enumerate(todo, start=1):
-        print(f"mmext: step {number} of {len(todo)}: {step.name}", flush=True)
-        save(plan, {**state, **({"writing": step.name} if step.writes else {})})
-        step.run(plan, tool)
-        state[step.name] = step.key
-        save(plan, state)
-    return finish(plan)
 
 
 def main() -> None:

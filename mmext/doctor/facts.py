@@ -70,7 +70,6 @@ class Machine(NamedTuple):
     wanted: str = ""
     parts: frozenset[str] = frozenset()
     devices: tuple[str, ...] = ()
-    compiler: str | None = None
     free_gb: float = 0
     cached: tuple[str, ...] = ()
     drn_missing: bool = False
@@ -89,6 +88,13 @@ class Machine(NamedTuple):
         """Whether a distribution (or its fork) is installed in an earlier version."""
         version = self.version(name)
         return version is not None and numbers(version) < limit
+
+
+def repaired(m: Machine, name: str, detail: str, cure: str) -> Finding:
+    """A trouble that is none where mmext is installed."""
+    if "mmext" in m.importable:
+        return Finding(name, OK, f"{detail}; mmext repairs it when it is imported")
+    return Finding(name, TROUBLE, detail, f"{cure}, or use mmext, which repairs it: pip install -e .")
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -6,18 +6,11 @@ cannot read.
 
 from __future__ import annotations
 
-from .facts import NEEDS, OK, TROUBLE, WARN, Finding, Machine, numbers
+from .facts import NEEDS, OK, TROUBLE, WARN, Finding, Machine, numbers, repaired
 
 OPENCV = tuple(
     f"opencv-{kind}" for kind in ("python", "contrib-python", "python-headless", "contrib-python-headless")
 )
-
-
-def repaired(m: Machine, name: str, detail: str, cure: str) -> Finding:
-    """A trouble that is none where mmext is installed."""
-    if "mmext" in m.importable:
-        return Finding(name, OK, f"{detail}; mmext repairs it when it is imported")
-    return Finding(name, TROUBLE, detail, f"{cure}, or use mmext, which repairs it: pip install -e .")
 
 
 def check_drn(m: Machine) -> Finding:

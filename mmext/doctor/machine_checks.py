@@ -66,11 +66,6 @@ def check_extension(m: Machine) -> Finding:
     return Finding(name, OK, "loads")
 
 
-def check_compiler(m: Machine) -> Finding:
-    """A C++ compiler is of use where somebody wants mmcv's own extension."""
-    return Finding("C++ compiler", OK, m.compiler or "none, and none is needed (OPS=mmcv alone needs one)")
-
-
 def check_cuda(m: Machine) -> Finding:
     """Expect that torch and the operators run on the devices that are there."""
     if not m.devices:
@@ -139,4 +134,4 @@ def device_archs() -> str:
     return ";".join(sorted(set(re.findall(r"^\d+\.\d+$", out, flags=re.M))))
 
 
-CHECKS = (check_operators, check_extension, check_compiler, check_cuda, check_pip_cache, check_disk)
+CHECKS = (check_operators, check_extension, check_cuda, check_pip_cache, check_disk)

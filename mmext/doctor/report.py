@@ -34,7 +34,6 @@ def look() -> Machine:
         facts=facts,
         served=served,
         devices=tuple(arch for arch in machine_checks.device_archs().split(";") if arch),
-        compiler=machine_checks.find_compiler(os.environ),
         free_gb=shutil.disk_usage(sys.prefix).free / 1e9,
         cached=cached_by_pip(),
         drn_missing=drn_missing(),

@@ -6,11 +6,8 @@ of what is installed.
 
 from __future__ import annotations
 
-import os
-import sys
-
 from . import supported
-from .facts import FORKS, HOSTS, OK, SETUP, TROUBLE, WARN, Finding, Machine
+from .facts import FORKS, HOSTS, OK, SETUP, TROUBLE, WARN, Finding, Machine, repaired
 
 BUILD = (
     "pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall --no-binary mmcv mmcv==2.1.0"
@@ -40,9 +37,7 @@ def check_pair(m: Machine) -> Finding:
     if torch is None or torchvision is None:
         series = f"; {supported.torchvision_for(torch)} would fit" if torch else ""
         return Finding("torchvision", OK, f"not installed{series}, and not needed")
-    machine = os.uname().machine if hasattr(os, "uname") else "AMD64"
-    x86 = sys.platform != "darwin" and machine in ("x86_64", "AMD64")
-    found = supported.check_pair(torch, torchvision, x86)
+    found = supported.check_pair(torch, torchvision)
     error = m.errors.get("torchvision")
     if found.status != OK or not error:
         return found
@@ -140,9 +135,7 @@ def check_upper_bound(m: Machine) -> Finding:
         f"{', '.join(refusing)} refuse mmcv {m.version('mmcv')} when they are imported (they want < 2.2.0)"
     )
     if "onedl-mmcv" in m.versions:
-        return Finding(
-            "mmcv's version", WARN, detail, "use the official stack for them: make setup STACK=openmmlab"
-        )
+        return repaired(m, "mmcv's version", detail, "make setup STACK=openmmlab")
     return Finding("mmcv's version", TROUBLE, detail, f"{SETUP}, or by hand: pip install mmcv-lite==2.1.0")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 
 from .facts import OK, SETUP, TROUBLE, WARN, Finding, numbers
 
@@ -49,19 +51,19 @@ def is_cpu_build(version: str) -> bool:
     return version.partition("+")[2].startswith("cpu")
 
 
-def check_pair(torch: str, torchvision: str, x86: bool = True) -> Finding:
-    """Expect the torchvision that was built together with this torch.
+def untagged_is_cuda() -> bool:
+    """Whether a build without a local tag is one for CUDA, as on Linux and Windows with an x86 processor."""
+    machine = os.uname().machine if hasattr(os, "uname") else "AMD64"  # the module platform takes long to import
+    return sys.platform != "darwin" and machine in ("x86_64", "AMD64")
 
-    Args:
-        torch: installed version, with its local tag.
-        torchvision: the same.
-        x86: whether an untagged build is one for CUDA, as on Linux and Windows with a processor of that family.
-    """
+
+def check_pair(torch: str, torchvision: str) -> Finding:
+    """Expect the torchvision that was built together with this torch; both versions with their local tags."""
     tag = "+cpu" if is_cpu_build(torch) else ""
     wanted = f"{torchvision_for(torch)}.*{tag}"
     if numbers(torchvision)[:2] != numbers(wanted.replace("*", "0"))[:2]:
         detail = f"expected {wanted} beside torch {torch}, got {torchvision}"
-    elif x86 and is_cpu_build(torch) != is_cpu_build(torchvision):
+    elif untagged_is_cuda() and is_cpu_build(torch) != is_cpu_build(torchvision):
         detail = f"expected the same build as torch {torch}, got {torchvision}"
     else:
         return Finding("torchvision", OK, f"{torchvision}, made for torch 2.{numbers(torch)[1]}")
