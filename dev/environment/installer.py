@@ -1,4 +1,4 @@
-"""What installs packages: uv where it can be had, else pip; and the lock, from which the download is known.
+"""What installs packages: uv where it can be had, else pip; and how much there is to download.
 
 uv does not read pip's configuration, so where packages come from is translated for it. Both read only wheels
 and source packages of the configured indexes; the machine's own settings of uv (``UV_*``) win.
@@ -135,25 +135,21 @@ def fits(found: Mapping[str, str]) -> bool:
     return "torchvision" not in found or check_pair(found["torch"], found["torchvision"]).status == OK
 
 
-def make_lock(installer: Installer, wishes: list[list[str]], hosts: str, folder: Path) -> Path:
-    """Resolve torch with what it needs, add the pins, and write ``pylock.toml``: an address and a size each."""
+def resolve(installer: Installer, wishes: list[list[str]], hosts: list[str], folder: Path) -> list[object]:
+    """Resolve the first wish that an index has, with what torch needs; return the words that install it all."""
     constraints = [word for path in installer.constraints for word in ("-c", path)]
-    asked, torch = folder / "mmext-torch.in", folder / "mmext-torch.txt"
+    asked, torch, named = (folder / f"mmext-{name}.txt" for name in ("asked", "torch", "hosts"))
     for wish in wishes:
         asked.write_text("\n".join(wish))
-        resolved = installer.ask("compile", "-q", "--no-header", *constraints, asked, "-o", torch)
-        if not resolved.returncode and fits(versions(torch.read_text())):
+        told = installer.ask("compile", "-q", "--no-header", *constraints, asked, "-o", torch)
+        if not told.returncode and fits(versions(torch.read_text())):
             break
     else:
-        problem = " ".join(resolved.stderr.split())
+        problem = " ".join(told.stderr.split())
         raise Stop(f"no index has {' with '.join(wishes[-1])} for this Python: {problem}; name another: make setup TORCH=...")
-    files = [torch, folder / "mmext-hosts.txt", *(REQUIREMENTS / f"{name}.txt" for name in PINS)]
-    files[1].write_text(hosts)
-    lock = folder / "pylock.toml"
-    resolved = installer.ask("compile", "-q", "--no-deps", "--format", "pylock.toml", *files, "-o", lock)
-    if resolved.returncode:
-        raise Stop(f"the pins cannot be resolved: {' '.join(resolved.stderr.split())}; see that the index is reached")
-    return lock
+    named.write_text("\n".join(hosts))
+    files = (torch, named, *(REQUIREMENTS / f"{name}.txt" for name in PINS))
+    return ["--no-deps", *(word for file in files for word in ("-r", file))]
 
 
 def sizes(lock: str) -> dict[str, int]:
@@ -167,12 +163,16 @@ def sizes(lock: str) -> dict[str, int]:
     return found
 
 
-def to_fetch(installer: Installer, lock: Path) -> int:
-    """Bytes that are not in uv's cache yet."""
-    all_of_them = sizes(lock.read_text())
-    told = installer.ask("install", "--dry-run", "-v", "--no-deps", "-r", lock)
+def to_fetch(installer: Installer, words: list[object], folder: Path) -> int:
+    """Bytes of what these words install and uv's cache does not hold yet."""
+    lock = folder / "pylock.toml"  # of all formats this one tells sizes
+    files = [word for word in words if word != "-r"]
+    told = installer.ask("compile", "-q", "--format", lock.name, *files, "-o", lock)
+    if told.returncode:
+        raise Stop(f"the pins cannot be resolved: {' '.join(told.stderr.split())}; see that the index is reached")
+    told = installer.ask("install", "--dry-run", "-v", *words)
     missing = set(re.findall(r"Identified uncached distribution: ([\w.-]+)==", told.stderr))
-    return sum(size for name, size in all_of_them.items() if told.returncode or name in missing)
+    return sum(size for name, size in sizes(lock.read_text()).items() if name in missing)
 
 
 def describe(size: int) -> str:

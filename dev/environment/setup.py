@@ -135,11 +135,11 @@ def install(plan: Plan) -> None:
     hosts = [f"{name}=={version}" for name, version in plan.pins().items() if name not in left_out]
     wishes = installer.choices(plan.torch, plan.torchvision, plan.cuda)
     if tool.uv:
-        lock = installer.make_lock(tool, wishes, "\n".join(hosts), plan.venv)
-        size = installer.to_fetch(tool, lock)
+        words = installer.resolve(tool, wishes, hosts, plan.venv)
+        size = installer.to_fetch(tool, words, plan.venv)
         check_disk(shutil.disk_usage(plan.venv).free, size, plan.venv)
         print(f"mmext: {installer.describe(size) if size else 'nothing'} to download", flush=True)
-        tool.run("--no-deps", "-r", lock)
+        tool.run(*words)
     else:
         installer.use_pip(tool, wishes[-2:], hosts)
     for sentence in installer.remarks(distributions(site_packages(plan)), plan.torchvision):

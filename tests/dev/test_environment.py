@@ -249,7 +249,7 @@ def test_what_no_index_has_stops_with_a_sentence(tmp_path):
     alone = {**os.environ, "UV_NO_INDEX": "1", "UV_OFFLINE": "1"}
     tool = installer.Installer(Path(sys.executable), uv, alone)
     with pytest.raises(Stop, match=r"no index has torch==2\.99\.0 for this Python: .*TORCH="):
-        installer.make_lock(tool, installer.choices("2.99.0", "auto", True), "", tmp_path)
+        installer.resolve(tool, installer.choices("2.99.0", "auto", True), [], tmp_path)
 
 
 # What is built, and where it is kept.
