@@ -202,7 +202,10 @@ def test_the_steps_are_those_that_are_tried_on_a_bare_machine(stages, target):
     packages = re.search(r'^PACKAGES="(.*)"$', bare, flags=re.M).group(1)
     commands = re.search(r"^COMMANDS=\((.*)\)$", bare, flags=re.M).group(1)
     assert f" --no-install-recommends {packages} " in instructions(stages[target], "RUN")[0]
-    assert [word for word in re.findall(r"'(.*?)'", commands)] == ["make demo", 'make test ARGS="-k registry"']
+    assert list(re.findall(r"'(.*?)'", commands)) == [
+        "make demo",
+        'make test ARGS="-k registry"',
+    ]
     assert " ".join(json.loads(instructions(stages["cpu"], "CMD")[0])) in commands
     uid = re.search(r"--uid (\d+)", instructions(stages[target], "RUN")[0]).group(1)
     assert f"--userspec={uid}:{uid}" in bare

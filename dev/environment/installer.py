@@ -7,13 +7,13 @@ and source packages of the configured indexes; the machine's own settings of uv 
 from __future__ import annotations
 
 import ast
-import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Iterable, Mapping, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from mmext.doctor.facts import OK, distributions
@@ -61,7 +61,7 @@ def call(*command: object, env: Mapping[str, str] | None = None) -> None:
 
 
 def find(python: Path, env: Mapping[str, str]) -> Installer:
-    """Bring uv into an environment; a uv on the path serves where it cannot be had, and pip where there is none."""
+    """Bring uv into an environment; one on the path serves where it cannot be had, and pip without any."""
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     own = python.with_name("uv")
     if not own.exists() and env.get("MMEXT_INSTALLER") != "pip":
@@ -72,7 +72,9 @@ def find(python: Path, env: Mapping[str, str]) -> Installer:
         return Installer(python)
     told = subprocess.run([*pip, "config", "list"], capture_output=True, text=True).stdout
     variables = {**from_pip(told), **env}
-    constraints = variables.pop("UV_CONSTRAINT", "").split()  # uv refuses them beside a lock, which has met them
+    constraints = variables.pop(
+        "UV_CONSTRAINT", ""
+    ).split()  # uv refuses them beside a lock, which has met them
     return Installer(python, uv, variables, (str(REQUIREMENTS / "shared.txt"), *constraints))
 
 
@@ -136,7 +138,7 @@ def fits(found: Mapping[str, str]) -> bool:
 
 
 def resolve(installer: Installer, wishes: list[list[str]], hosts: list[str], folder: Path) -> list[object]:
-    """Resolve the first wish that an index has, with what torch needs; return the words that install it all."""
+    """Resolve the first wish that an index has; return the words that install it and all pins."""
     constraints = [word for path in installer.constraints for word in ("-c", path)]
     asked, torch, named = (folder / f"mmext-{name}.txt" for name in ("asked", "torch", "hosts"))
     for wish in wishes:
@@ -146,18 +148,23 @@ def resolve(installer: Installer, wishes: list[list[str]], hosts: list[str], fol
             break
     else:
         problem = " ".join(told.stderr.split())
-        raise Stop(f"no index has {' with '.join(wishes[-1])} for this Python: {problem}; name another: make setup TORCH=...")
+        raise Stop(
+            f"no index has {' with '.join(wishes[-1])} for this Python: {problem}; "
+            "name another: make setup TORCH=..."
+        )
     named.write_text("\n".join(hosts))
     files = (torch, named, *(REQUIREMENTS / f"{name}.txt" for name in PINS))
     return ["--no-deps", *(word for file in files for word in ("-r", file))]
 
 
 def sizes(lock: str) -> dict[str, int]:
-    """Bytes to fetch for each package of a lock; what lies on this machine is none, an unknown size counts as none."""
+    """Bytes to fetch for each package of a lock: none for what lies on this machine, or has no known size."""
     found = {}
     for block in lock.split("[[packages]]")[1:]:
         name = re.search(r'^name = "(.+)"', block, flags=re.M)
-        files = re.search(r"^wheels = (.*)$", block, flags=re.M) or re.search(r"^sdist = (.*)$", block, flags=re.M)
+        files = re.search(r"^wheels = (.*)$", block, flags=re.M) or re.search(
+            r"^sdist = (.*)$", block, flags=re.M
+        )
         size = files and re.search(r"\bsize = (\d+)", files[1])
         found[name[1] if name else ""] = int(size[1]) if size else 0
     return found
@@ -169,7 +176,9 @@ def to_fetch(installer: Installer, words: list[object], folder: Path) -> int:
     files = [word for word in words if word != "-r"]
     told = installer.ask("compile", "-q", "--format", lock.name, *files, "-o", lock)
     if told.returncode:
-        raise Stop(f"the pins cannot be resolved: {' '.join(told.stderr.split())}; see that the index is reached")
+        raise Stop(
+            f"the pins cannot be resolved: {' '.join(told.stderr.split())}; see that the index is reached"
+        )
     told = installer.ask("install", "--dry-run", "-v", *words)
     missing = set(re.findall(r"Identified uncached distribution: ([\w.-]+)==", told.stderr))
     return sum(size for name, size in sizes(lock.read_text()).items() if name in missing)
@@ -189,7 +198,10 @@ def use_pip(installer: Installer, wishes: list[list[str]], hosts: list[str]) -> 
         if not subprocess.run([str(word) for word in command]).returncode:
             break
     else:
-        raise Stop(f"pip cannot install {' with '.join(wishes[-1])}, and says why above; name another: make setup TORCH=...")
+        raise Stop(
+            f"pip cannot install {' with '.join(wishes[-1])}, and says why above; "
+            "name another: make setup TORCH=..."
+        )
     if not fits(distributions(map(str, python.parents[1].glob("lib/python3*/site-packages")))):
         call(*pip, "uninstall", "-q", "-y", "torchvision")
     files = (word for name in PINS for word in ("-r", REQUIREMENTS / f"{name}.txt"))
@@ -203,4 +215,7 @@ def remarks(found: Mapping[str, str], torchvision: str) -> Iterable[str]:
         yield f"torch {torch} is a CPU build: no NVIDIA device is here, or it was asked for"
     if "torchvision" not in found and torchvision != "none":
         series = torchvision_for(torch)
-        yield f"no index has torchvision {series} of the same build as torch {torch}: plain PyTorch serves its operators"
+        yield (
+            f"no index has torchvision {series} of the same build as torch {torch}: "
+            "plain PyTorch serves its operators"
+        )

@@ -1,8 +1,8 @@
 """mmcv with its own compiled operators (``make setup OPS=mmcv``): built once, and kept.
 
-The wheel is kept by Python, torch, CUDA and devices; pip's own cache stays out of it, since it would give back a
-wheel that was built against another torch. mmcv's ``setup.py`` names a C++ standard that torch's headers have
-left behind, so that flag is taken out of it, and torch's build names its own.
+The wheel is kept by Python, torch, CUDA and devices; pip's own cache stays out of it, since it would give
+back a wheel that was built against another torch. mmcv's ``setup.py`` names a C++ standard that torch's
+headers have left behind, so that flag is taken out of it, and torch's build names its own.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import sysconfig
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 from mmext.doctor.machine_checks import COMPILERS, find_compiler, find_nvcc
 
@@ -64,16 +65,19 @@ def check_compiler(env: Mapping[str, str], include: Path, cuda: bool) -> None:
     without = "or leave it out: make setup needs no compiler"
     if find_compiler(env) is None:
         wanted = env.get("CXX") or ", ".join(COMPILERS)
-        raise Stop(f"OPS=mmcv needs a C++ compiler and there is none ({wanted}); on Debian install g++, {without}")
+        raise Stop(
+            f"OPS=mmcv needs a C++ compiler and there is none ({wanted}); on Debian install g++, {without}"
+        )
     if not (include / "Python.h").exists():
         name = f"python3.{sys.version_info[1]}-dev"
         raise Stop(
-            f"OPS=mmcv needs Python's headers and {include}/Python.h is missing; on Debian install {name}, {without}"
+            f"OPS=mmcv needs Python's headers and {include}/Python.h is missing; "
+            f"on Debian install {name}, {without}"
         )
     if cuda and find_nvcc(env) is None:
         raise Stop(
-            "mmcv's CUDA operators need nvcc and there is none; install the CUDA toolkit (and set CUDA_HOME), or "
-            "build those for CPUs: make setup OPS=mmcv MMEXT_CUDA=0"
+            "mmcv's CUDA operators need nvcc and there is none; install the CUDA toolkit (and set CUDA_HOME) "
+            "or build those for CPUs: make setup OPS=mmcv MMEXT_CUDA=0"
         )
 
 
@@ -82,11 +86,14 @@ def folder_of(build: Build, python: Path) -> Path:
     ask = "import torch; print(torch.__version__, torch.version.cuda)"
     told = subprocess.run([str(python), "-c", ask], capture_output=True, text=True)
     if told.returncode:
-        raise Stop(f"torch cannot be imported here: {told.stderr.strip().splitlines()[-1]}; rm -rf the environment")
+        raise Stop(
+            f"torch cannot be imported here: {told.stderr.strip().splitlines()[-1]}; rm -rf the environment"
+        )
     torch, cuda = told.stdout.split()
     if build.cuda and cuda == "None":
         raise Stop(
-            f"torch {torch} has no CUDA; name a build that has (TORCH=...), or run make setup OPS=mmcv MMEXT_CUDA=0"
+            f"torch {torch} has no CUDA; name a build that has (TORCH=...), "
+            "or run make setup OPS=mmcv MMEXT_CUDA=0"
         )
     return build.folder(torch, cuda)
 
@@ -116,8 +123,9 @@ def make(build: Build, installer: Installer) -> Path:
 
 def unpack(archive: Path) -> Path:
     """Unpack mmcv's source and take the C++ standard out of its ``setup.py``."""
+    safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(archive) as files:
-        files.extractall(archive.parent, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        files.extractall(archive.parent, **safely)
     recipe = next(archive.parent.glob("*/setup.py"))
     recipe.write_text(STANDARD.sub("", recipe.read_text()))
     return recipe.parent
@@ -147,6 +155,6 @@ def check_wheel(wheel: Path) -> None:
     """Expect the compiled operators inside: a build that could not make them succeeds without them."""
     if not any(name.startswith("mmcv/_ext") for name in zipfile.ZipFile(wheel).namelist()):
         raise Stop(
-            f"{wheel.name} was built without mmcv/_ext, the compiled operators; see that {sys.executable} has its "
-            "headers and a compiler, then run make setup again"
+            f"{wheel.name} was built without mmcv/_ext, the compiled operators; see that "
+            f"{sys.executable} has its headers and a compiler, then run make setup again"
         )

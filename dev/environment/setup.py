@@ -2,14 +2,14 @@
 
 ``make setup`` calls this with the system's own Python, so it needs the standard library alone. What can
 stop it is checked before anything is installed. A finished set-up leaves a hash of what it depends on in
-``.venv/mmext-setup``: a second call does nothing, and after a change uv alters what differs. What was cut off is
-made anew, out of uv's cache and that of built wheels, so no download and no build is repeated.
+``.venv/mmext-setup``: a second call does nothing, and after a change uv alters what differs. What was cut
+off is made anew, out of uv's cache and that of built wheels, so no download and no build is repeated.
 
 MMEXT_CUDA             OPS=mmcv: 1 builds CUDA operators, 0 does not; unset: 1 if nvidia-smi lists a device
 TORCH_CUDA_ARCH_LIST   the devices to build for, by default those that are present
 MMEXT_CACHE            where the built mmcv wheels are kept, by default mmext in the user's cache folder
 MMEXT_INSTALLER        pip: install with pip where uv could be had, too
-UV_*, PIP_*            where packages come from, as uv and pip read it (UV_TORCH_BACKEND=cpu: PyTorch's CPU builds)
+UV_*, PIP_*            where packages come from, as uv and pip read it (UV_TORCH_BACKEND=cpu: PyTorch's own)
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Mapping, NamedTuple
-
-from . import ROOT, installer, mmcv_wheel
-from .installer import PINS, REQUIREMENTS, Stop, call  # isort: split
+from typing import NamedTuple
 
 from mmext.doctor import at_import, supported
 from mmext.doctor.facts import OK, TROUBLE, distributions
 from mmext.doctor.machine_checks import device_archs
+
+from . import ROOT, installer, mmcv_wheel
+from .installer import PINS, REQUIREMENTS, Stop, call
 
 STACKS = ("openmmlab", "onedl")
 STAMP = "mmext-setup"
@@ -73,7 +74,9 @@ def make_plan(args: argparse.Namespace, env: Mapping[str, str]) -> Plan:
     present = "" if wish == "0" else device_archs()
     archs = env.get("TORCH_CUDA_ARCH_LIST") or present
     cuda = wish == "1" or bool(present)
-    return Plan(args.torch, args.stack, Path(args.venv).absolute(), args.torchvision or "auto", args.ops, cuda, archs)
+    return Plan(
+        args.torch, args.stack, Path(args.venv).absolute(), args.torchvision or "auto", args.ops, cuda, archs
+    )
 
 
 def check(plan: Plan) -> None:
@@ -100,8 +103,8 @@ def check_disk(free: int, fetched: int, where: Path) -> None:
     needed = 3 * fetched + 1_000_000_000
     if free < needed:
         raise Stop(
-            f"the set-up needs {installer.describe(needed)} and {where} has {free / 1e9:.1f} GB free; make room, or "
-            "name a folder elsewhere: make setup VENV=/elsewhere/venv"
+            f"the set-up needs {installer.describe(needed)} and {where} has {free / 1e9:.1f} GB free; "
+            "make room, or name a folder elsewhere: make setup VENV=/elsewhere/venv"
         )
 
 
@@ -129,7 +132,7 @@ def make_venv(plan: Plan) -> None:
 
 
 def install(plan: Plan) -> None:
-    """Install torch, the hosts, what they, the checks and the tests need, and this checkout; then prove it."""
+    """Install torch, the hosts, what they, checks and tests need, and this checkout; then prove it."""
     tool = installer.find(plan.python, os.environ)
     left_out = {plan.mmcv.name, f"{plan.mmcv.name}-lite"} if plan.ops else set()
     hosts = [f"{name}=={version}" for name, version in plan.pins().items() if name not in left_out]
@@ -176,7 +179,9 @@ def main() -> None:
     parser.add_argument("--torch", default=supported.TORCH, help="version of torch")
     parser.add_argument("--torchvision", default="auto", help="auto, none, or a version: the pair, literally")
     parser.add_argument("--stack", default="openmmlab", choices=STACKS, help="official packages or the forks")
-    parser.add_argument("--ops", default="", choices=("", "mmcv"), help="mmcv: build its own compiled operators")
+    parser.add_argument(
+        "--ops", default="", choices=("", "mmcv"), help="mmcv: build its own compiled operators"
+    )
     parser.add_argument("--venv", default=".venv", help="folder of the environment")
     try:
         set_up(make_plan(parser.parse_args(), os.environ))

@@ -1,4 +1,4 @@
-"""The environment, its troubles and their cures, by the standard library alone: it runs where everything is broken.
+"""The environment, its troubles and their cures: the standard library alone, it runs where all is broken.
 
 ``mmext doctor``, ``python -m mmext.doctor`` and ``python tools/doctor.py`` look at all of it, ``make setup``
 and ``import mmext`` ask the checks that concern them.
@@ -15,7 +15,7 @@ and ``import mmext`` ask the checks that concern them.
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:

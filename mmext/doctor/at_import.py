@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.machinery import PathFinder
-from typing import Sequence
 
 from . import stack_checks
 from .facts import TROUBLE, Machine, distributions

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Iterable, Mapping, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 OK, WARN, TROUBLE = "ok", "warn", "trouble"
 HOSTS = {"mmdet": "mmdet", "mmseg": "mmsegmentation", "mmaction": "mmaction2"}
@@ -29,7 +30,7 @@ NEEDS = {
 }
 """What a host imports without declaring it (decord is declared, but has wheels for few platforms)."""
 SETUP = "rm -rf .venv; make setup"
-"""From scratch, since a completed set-up does not look for later damage; downloads and built wheels are kept."""
+"""From scratch, since a set-up does not mend later damage; downloads and built wheels are kept."""
 
 
 class Finding(NamedTuple):

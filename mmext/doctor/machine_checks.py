@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from typing import Mapping
+from collections.abc import Mapping
 
 from .facts import OK, SETUP, TROUBLE, WARN, Finding, Machine
 from .supported import TORCH
@@ -51,8 +51,9 @@ def reason(m: Machine) -> str:
         told = f"mmcv's own extension does not load ({extension})"
     if "mmcv" in m.served.values():
         return told
-    lacks = m.version("torchvision") is None
-    return f"{told}, torchvision {'is not installed' if lacks else 'does not load' if torchvision else 'is there'}"
+    if m.version("torchvision") is None:
+        return f"{told}, torchvision is not installed"
+    return f"{told}, torchvision {'does not load' if torchvision else 'is there'}"
 
 
 def check_extension(m: Machine) -> Finding:
@@ -72,7 +73,9 @@ def check_cuda(m: Machine) -> Finding:
         return Finding("CUDA", OK, "no device")
     seen = f"device of capability {', '.join(m.devices)}"
     if m.facts.get("torch_cuda", "None") == "None":
-        return Finding("CUDA", WARN, f"{seen}, but torch is a CPU build", f"{SETUP} TORCH=..., naming a CUDA build")
+        return Finding(
+            "CUDA", WARN, f"{seen}, but torch is a CPU build", f"{SETUP} TORCH=..., naming a CUDA build"
+        )
     archs = m.facts.get("torch_archs", "").split()
     strange = [device for device in m.devices if not has_kernels(device, archs)]
     if strange:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
-from typing import Callable
 
 NUMPY_NAMES = ("float", "Inf", "trapz", "in1d")
 
@@ -74,9 +74,7 @@ def load_extension() -> None:
 
 def ask_operators() -> None:
     """Ask mmext who serves each of mmcv's operators."""
-    from mmext import ops
-
-    for operator, source in ops.sources().items():
+    for operator, source in importlib.import_module("mmext.ops").sources().items():
         say("served", operator, source or "")
 
 

@@ -13,8 +13,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from . import at_import, host_checks, machine_checks, stack_checks
 from .facts import NEEDS, OK, TROUBLE, WARN, Finding, Machine
@@ -91,7 +91,9 @@ def show(findings: list[Finding]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Examine, print, and return the exit code."""
-    argparse.ArgumentParser(prog="mmext doctor", description=__doc__ and __doc__.splitlines()[0]).parse_args(argv)
+    argparse.ArgumentParser(prog="mmext doctor", description=__doc__ and __doc__.splitlines()[0]).parse_args(
+        argv
+    )
     machine = look()
     findings = [check(machine) for check in CHECKS]
     show(findings)

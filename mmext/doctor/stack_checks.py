@@ -50,8 +50,11 @@ def check_families(m: Machine) -> Finding:
     official = [name for name in (*FORKS, "mmcv-lite") if name in m.versions]
     forks = [name for name in FORKS.values() if name in m.versions]
     if official and forks:
-        detail = f"expected one family, got {', '.join(official)} and {', '.join(forks)}, which write the same folders"
-        return Finding("host family", TROUBLE, detail, f"{SETUP} (the official ones), or {SETUP} STACK=onedl (the forks)")
+        both = f"{', '.join(official)} and {', '.join(forks)}"
+        detail = f"expected one family, got {both}, which write the same folders"
+        return Finding(
+            "host family", TROUBLE, detail, f"{SETUP} (the official ones), or {SETUP} STACK=onedl (the forks)"
+        )
     if "mmcv" in official and "mmcv-lite" in official:
         detail = "expected one mmcv, got mmcv and mmcv-lite, which write the same folder"
         return Finding("host family", TROUBLE, detail, f"{SETUP}, or {SETUP} OPS=mmcv for compiled operators")
@@ -61,7 +64,7 @@ def check_families(m: Machine) -> Finding:
 
 
 def check_halves(m: Machine) -> Finding:
-    """A record without its package, a package without its record or its parts: what an interrupted pip leaves."""
+    """A record without its package, a package without its record or parts: what an interrupted pip leaves."""
     halves = []
     for module, name in IMPORTS.items():
         recorded, present = m.version(name) is not None, module in m.importable
@@ -73,17 +76,19 @@ def check_halves(m: Machine) -> Finding:
         halves.append("mmcv has no folder mmcv/ops (both mmcv and mmcv-lite 2.1.0 have it)")
     halves += [f"{name} needs {need}, which is missing" for name, need in _partners(m)]
     if halves:
-        return Finding("installation", TROUBLE, f"expected whole packages, got halves: {'; '.join(halves)}", SETUP)
+        return Finding(
+            "installation", TROUBLE, f"expected whole packages, got halves: {'; '.join(halves)}", SETUP
+        )
     return Finding("installation", OK, "whole")
 
 
 def _partners(m: Machine) -> list[tuple[str, str]]:
     """Who is installed without what its import needs."""
-    wanted = [(name, ("torch", "mmengine", "mmcv")) for name in HOSTS.values()]
-    wanted += [("mmcv", ("torch", "mmengine")), ("mmengine", ("torch",))]
+    wanted: dict[str, tuple[str, ...]] = dict.fromkeys(HOSTS.values(), ("torch", "mmengine", "mmcv"))
+    wanted.update(mmcv=("torch", "mmengine"), mmengine=("torch",))
     return [
         (name, need)
-        for name, needs in wanted
+        for name, needs in wanted.items()
         for need in needs
         if m.version(name) is not None and m.version(need) is None and need not in m.importable
     ]
@@ -95,7 +100,12 @@ def check_wish(m: Machine) -> Finding:
     if not m.wanted:
         return Finding(name, OK, "not set")
     if m.wanted not in choices:
-        return Finding(name, TROUBLE, f"expected one of {', '.join(choices)}, or nothing, got {m.wanted}", f"unset {name}")
+        return Finding(
+            name,
+            TROUBLE,
+            f"expected one of {', '.join(choices)}, or nothing, got {m.wanted}",
+            f"unset {name}",
+        )
     if m.wanted == "mmcv" and "mmcv/_ext" not in m.parts:
         detail = "=mmcv expects mmcv's compiled extension, and there is none"
         return Finding(name, TROUBLE, detail, f"unset {name}, or {SETUP} OPS=mmcv")

@@ -1,4 +1,4 @@
-"""Which Python, torch and torchvision mmext runs on, and which two belong together: the one place that knows."""
+"""Which Python, torch and torchvision mmext runs on, and which two belong together: one place knows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def check_python(version: tuple[int, ...]) -> Finding:
     if PYTHONS[0] <= tuple(version[:2]) <= PYTHONS[1]:
         return Finding("Python", OK, got)
     return Finding(
-        "Python", TROUBLE, f"expected {_range(PYTHONS)}, got {got}", f"{SETUP} PYTHON=python3.12, or another of them"
+        "Python",
+        TROUBLE,
+        f"expected {_range(PYTHONS)}, got {got}",
+        f"{SETUP} PYTHON=python3.12, or another of them",
     )
 
 
@@ -33,7 +36,12 @@ def check_torch(version: str) -> Finding:
         expected = f"expected a version from {_dotted(TORCHES[0])} on, such as {TORCH}"
         return Finding("torch", TROUBLE, f"{expected}, got {version!r}", cure)
     if numbers(version)[:2] > TORCHES[1] or found[2]:
-        return Finding("torch", WARN, f"expected {_range(TORCHES)}, which are tested, got {version}", f"{cure} if it fails")
+        return Finding(
+            "torch",
+            WARN,
+            f"expected {_range(TORCHES)}, which are tested, got {version}",
+            f"{cure} if it fails",
+        )
     return Finding("torch", OK, version)
 
 
@@ -53,7 +61,9 @@ def is_cpu_build(version: str) -> bool:
 
 def untagged_is_cuda() -> bool:
     """Whether a build without a local tag is one for CUDA, as on Linux and Windows with an x86 processor."""
-    machine = os.uname().machine if hasattr(os, "uname") else "AMD64"  # the module platform takes long to import
+    machine = (
+        os.uname().machine if hasattr(os, "uname") else "AMD64"
+    )  # the module platform takes long to import
     return sys.platform != "darwin" and machine in ("x86_64", "AMD64")
 
 

@@ -75,7 +75,14 @@ def installs(plan, monkeypatch):
 
 @pytest.mark.parametrize(
     ("version", "status"),
-    [((2, 7), TROUBLE), ((3, 9), TROUBLE), ((3, 14), TROUBLE), ((3, 10), OK), ((3, 11, 7), OK), ((3, 13), OK)],
+    [
+        ((2, 7), TROUBLE),
+        ((3, 9), TROUBLE),
+        ((3, 14), TROUBLE),
+        ((3, 10), OK),
+        ((3, 11, 7), OK),
+        ((3, 13), OK),
+    ],
 )
 def test_other_pythons_are_refused_with_a_command(version, status):
     found = supported.check_python(version)
@@ -95,7 +102,9 @@ def test_an_old_torch_is_refused_and_a_new_one_doubted(torch, status):
     assert status == OK or "make setup TORCH=2.14.1" in found.sentence()
 
 
-@pytest.mark.parametrize("words", [["TORCH=2.3.0"], ["VENV={there}"], ["OPS=mmcv", "CXX=g++-99", "MMEXT_CUDA=0"]])
+@pytest.mark.parametrize(
+    "words", [["TORCH=2.3.0"], ["VENV={there}"], ["OPS=mmcv", "CXX=g++-99", "MMEXT_CUDA=0"]]
+)
 def test_make_stops_with_one_sentence_before_anything_is_installed(words, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "pyvenv.cfg").touch()  # somebody else's
@@ -112,7 +121,9 @@ def test_an_old_python_gets_the_sentence_too():
     if old is None:
         pytest.skip("there is no Python 3.8 or 3.9 here")
     result = subprocess.run([old, "-m", "dev.environment.setup"], cwd=REPO, capture_output=True, text=True)
-    assert re.fullmatch(r"mmext set-up: Python: expected 3\.10 to 3\.13, got 3\.[89]; do: make setup .*\n", result.stderr)
+    assert re.fullmatch(
+        r"mmext set-up: Python: expected 3\.10 to 3\.13, got 3\.[89]; do: make setup .*\n", result.stderr
+    )
 
 
 def old_python(name):
@@ -154,7 +165,9 @@ def test_an_environment_that_was_damaged_since_is_named(plan, installs):
     for name in ("torch", "torchvision"):
         (site / name).mkdir()
         (site / name / "__init__.py").touch()
-    with pytest.raises(Stop, match=r"changed since; torchvision: expected 0\.29.*got 0\.28\.0; do: pip install"):
+    with pytest.raises(
+        Stop, match=r"changed since; torchvision: expected 0\.29.*got 0\.28\.0; do: pip install"
+    ):
         setup.set_up(plan)
 
 
@@ -203,8 +216,13 @@ def test_a_cpu_build_is_preferred_without_a_gpu_and_a_version_names_the_pair():
 
 @pytest.mark.parametrize(
     ("torch", "torchvision", "same"),
-    [("2.14.1", "0.29.1", True), ("2.13.0+cpu", "0.28.0+cpu", True), ("2.13.0+cpu", "0.28.0", False)]
-    + [("2.14.1", "0.28.0", False), ("2.13.0", "0.28.0+cpu", False)],
+    [
+        ("2.14.1", "0.29.1", True),
+        ("2.13.0+cpu", "0.28.0+cpu", True),
+        ("2.13.0+cpu", "0.28.0", False),
+        ("2.14.1", "0.28.0", False),
+        ("2.13.0", "0.28.0+cpu", False),
+    ],
 )
 def test_only_a_torchvision_of_the_same_build_is_taken(torch, torchvision, same, monkeypatch):
     monkeypatch.setattr(supported, "untagged_is_cuda", lambda: True)
@@ -352,9 +370,10 @@ def test_an_interrupted_environment_and_one_of_another_kind_are_made_anew(plan, 
     def cut(plan):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(setup, "install", cut)
-        setup.set_up(plan)
+        with pytest.raises(KeyboardInterrupt):
+            setup.set_up(plan)
     for again in (plan, plan._replace(ops="mmcv"), plan._replace(stack="onedl")):
         (plan.venv / "left").touch()
         setup.set_up(again)
@@ -369,7 +388,12 @@ def test_each_file_repeats_the_set_ups_that_depend_on_it(plan, tmp_path, monkeyp
         shutil.copy(REPO / name, tmp_path)
     monkeypatch.setattr(setup, "ROOT", tmp_path)
     monkeypatch.setattr(setup, "REQUIREMENTS", tmp_path / "requirements")
-    for file in ("pyproject.toml", "requirements/shared.txt", "dev/environment/prove.py", "requirements/onedl.txt"):
+    for file in (
+        "pyproject.toml",
+        "requirements/shared.txt",
+        "dev/environment/prove.py",
+        "requirements/onedl.txt",
+    ):
         before = setup.stamp(plan)
         with (tmp_path / file).open("a") as text:
             text.write("\n# changed\n")
@@ -450,7 +474,14 @@ def test_the_extras_name_the_same_hosts_as_the_lock():
 
 def test_every_target_sets_up_first():
     targets = dict(re.findall(r"^([a-z-]+):(.*?)(?:##.*)?$", (REPO / "Makefile").read_text(), flags=re.M))
-    alone = {"help", "setup", "clean", "test-ops", "test-stacks", "test-bare"}  # the last ones call make again
+    alone = {
+        "help",
+        "setup",
+        "clean",
+        "test-ops",
+        "test-stacks",
+        "test-bare",
+    }  # the last ones call make again
     assert {name for name, needs in targets.items() if "setup" not in needs.split()} == alone
     assert {"demo", "test", "check", "bench", "data", "test-slow", "evidence"} <= set(targets)
 

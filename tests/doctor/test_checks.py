@@ -1,14 +1,13 @@
 """The doctor: healthy here, and every trouble it knows is found in made-up facts and named with its cure."""
 
 import subprocess
-import sys
 import venv
 from pathlib import Path
 
 import pytest
 
 from mmext.doctor import host_checks, machine_checks, stack_checks, supported
-from mmext.doctor.facts import NEEDS, OK, TROUBLE, WARN, Machine, distributions, numbers
+from mmext.doctor.facts import NEEDS, OK, TROUBLE, WARN, Machine, numbers
 from mmext.doctor.report import CHECKS
 from tests.checkout import REPO, run_script
 
@@ -30,7 +29,8 @@ HEALTHY = Machine(
     versions=VERSIONS,
     importable=frozenset({"mmext", "pkg_resources", *NEEDS, *stack_checks.IMPORTS}),
     errors=dict.fromkeys(
-        ("torch", "torchvision", "mmengine", "mmcv._ext", "operators", "mmdet", "mmseg", "operators on CUDA"), ""
+        ("torch", "torchvision", "mmengine", "mmcv._ext", "operators", "mmdet", "mmseg", "operators on CUDA"),
+        "",
     ),
     served={"nms": "torchvision", "carafe": "torch"},
     parts=frozenset({"mmcv/ops"}),
@@ -87,7 +87,12 @@ CASES = [
     (stack_checks.check_torch, having(torch="2.15.0.dev20261120"), WARN, "TORCH=2.14.1 if it fails"),
     (stack_checks.check_torch, failing(torch="OSError: libcudart"), TROUBLE, "make setup"),
     (stack_checks.check_pair, having(torchvision="0.28.0"), TROUBLE, "'torchvision==0.29.*'"),
-    (stack_checks.check_pair, having(torch="2.13.0+cpu", torchvision="0.28.0"), TROUBLE, "uninstall -y torchvision"),
+    (
+        stack_checks.check_pair,
+        having(torch="2.13.0+cpu", torchvision="0.28.0"),
+        TROUBLE,
+        "uninstall -y torchvision",
+    ),
     (
         stack_checks.check_pair,
         failing(torchvision="RuntimeError: operator torchvision::nms does not exist"),
@@ -114,11 +119,21 @@ CASES = [
     (stack_checks.check_hosts, failing(mmseg="AssertionError: MMCV==2.2.0 is used"), TROUBLE, "make setup"),
     (stack_checks.check_wish, HEALTHY._replace(wanted="fast"), TROUBLE, "unset MMEXT_OPS"),
     (stack_checks.check_wish, HEALTHY._replace(wanted="mmcv"), TROUBLE, "OPS=mmcv"),
-    (stack_checks.check_wish, having(torchvision=None)._replace(wanted="torchvision"), TROUBLE, "unset MMEXT_OPS"),
+    (
+        stack_checks.check_wish,
+        having(torchvision=None)._replace(wanted="torchvision"),
+        TROUBLE,
+        "unset MMEXT_OPS",
+    ),
     (machine_checks.check_operators, having(mmcv_lite=None), TROUBLE, "make setup"),
     (machine_checks.check_operators, without("mmext"), TROUBLE, "make setup"),
     (machine_checks.check_operators, failing(operators="ImportError: x"), TROUBLE, "make setup"),
-    (machine_checks.check_operators, HEALTHY._replace(served={"nms": "torch", "carafe": ""}), WARN, "OPS=mmcv"),
+    (
+        machine_checks.check_operators,
+        HEALTHY._replace(served={"nms": "torch", "carafe": ""}),
+        WARN,
+        "OPS=mmcv",
+    ),
     (machine_checks.check_extension, OTHER_EXTENSION, TROUBLE, "OPS=mmcv"),
     (host_checks.check_drn, without("mmext"), TROUBLE, "mmext"),
     (host_checks.check_weights_only, without("mmext"), TROUBLE, "torch<2.6"),
@@ -129,14 +144,34 @@ CASES = [
     (host_checks.check_opencv, having(opencv_python="5.0.0.93"), TROUBLE, "pip uninstall -y opencv-python "),
     (host_checks.check_opencv, having(opencv_contrib_python_headless="5.0.0.93"), WARN, "headless<5"),
     (host_checks.check_opencv, having(opencv_contrib_python_headless=None), TROUBLE, "headless<5"),
-    (host_checks.check_clashes, having(mmengine="0.10.5", transformers="4.50.0"), TROUBLE, "mmengine==0.10.7"),
+    (
+        host_checks.check_clashes,
+        having(mmengine="0.10.5", transformers="4.50.0"),
+        TROUBLE,
+        "mmengine==0.10.7",
+    ),
     (host_checks.check_clashes, having(mmengine="0.8.5"), TROUBLE, "mmengine==0.10.7"),
-    (host_checks.check_clashes, having(openmim="0.3.9")._replace(python=(3, 12)), TROUBLE, "uninstall -y openmim"),
+    (
+        host_checks.check_clashes,
+        having(openmim="0.3.9")._replace(python=(3, 12)),
+        TROUBLE,
+        "uninstall -y openmim",
+    ),
     (host_checks.check_clashes, having(mmpose="1.3.2", matplotlib="3.10.0"), TROUBLE, "matplotlib<3.10"),
     (machine_checks.check_cuda, knowing(torch_cuda="None"), WARN, "TORCH="),
     (machine_checks.check_cuda, HEALTHY._replace(devices=("12.0",)), TROUBLE, "make setup"),
-    (machine_checks.check_cuda, failing(**{"operators on CUDA": "no kernel image"}), TROUBLE, "MMEXT_OPS=torch"),
-    (machine_checks.check_pip_cache, HEALTHY._replace(cached=("mmcv-2.1.0-cp311.whl",)), WARN, "cache remove mmcv"),
+    (
+        machine_checks.check_cuda,
+        failing(**{"operators on CUDA": "no kernel image"}),
+        TROUBLE,
+        "MMEXT_OPS=torch",
+    ),
+    (
+        machine_checks.check_pip_cache,
+        HEALTHY._replace(cached=("mmcv-2.1.0-cp311.whl",)),
+        WARN,
+        "cache remove mmcv",
+    ),
     (machine_checks.check_disk, HEALTHY._replace(free_gb=1.0), WARN, "room"),
 ]
 
