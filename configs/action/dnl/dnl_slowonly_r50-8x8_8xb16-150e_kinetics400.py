@@ -10,6 +10,7 @@ Expected  not measured; mmaction2 reports top-1 75.96 without and 76.35 with fiv
 _base_ = [
     "../../_base_/models/slowonly_r50.py",
     "../../_base_/datasets/kinetics400_action.py",
+    "../../_base_/pipelines/videos_224.py",
     "../../_base_/schedules/sgd_50e.py",
     "../../_base_/runtime_action.py",
 ]
@@ -43,9 +44,9 @@ train_pipeline = _pipeline(
 )
 val_pipeline = _pipeline(dict(type="CenterCrop", crop_size=224), num_clips=1, test_mode=True)
 test_pipeline = _pipeline(dict(type="ThreeCrop", crop_size=256), num_clips=10, test_mode=True)
-train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(batch_size=16, dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline, **_base_.train_set))
+val_dataloader = dict(batch_size=16, dataset=dict(pipeline=val_pipeline, **_base_.val_set))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline, **_base_.val_set))
 
 train_cfg = dict(max_epochs=150, val_begin=1, val_interval=5)
 optim_wrapper = dict(optimizer=dict(lr=0.02, weight_decay=1e-4), clip_grad=dict(max_norm=40, norm_type=2))

@@ -9,6 +9,7 @@ Expected  top-1 50.7 with 30 views (a public leaderboard's entry of the paper; w
 _base_ = [
     "../../_base_/models/tsm_r50.py",
     "../../_base_/datasets/sthv1_action.py",
+    "../../_base_/pipelines/rawframes_224.py",
     "../../_base_/schedules/sgd_50e.py",
     "../../_base_/runtime_action.py",
 ]
@@ -18,7 +19,10 @@ model = dict(
     cls_head=dict(num_classes=174, num_segments=16),
     test_cfg=dict(max_testing_views=160),  # 10 of the 30 views at a time
 )
-train_dataloader = dict(batch_size=4, dataset=dict(pipeline={{_base_.train_pipeline_16}}))
-val_dataloader = dict(batch_size=4, dataset=dict(pipeline={{_base_.test_pipeline_16}}))
-test_dataloader = dict(dataset=dict(pipeline={{_base_.views30_pipeline_16}}))
+train_dataloader = dict(
+    batch_size=4,
+    dataset=dict(pipeline=[*_base_.train_crops_16, *_base_.flips, *_base_.pack], **_base_.train_set),
+)
+val_dataloader = dict(batch_size=4, dataset=dict(pipeline=_base_.test_pipeline_16, **_base_.val_set))
+test_dataloader = dict(dataset=dict(pipeline=_base_.views30_pipeline_16, **_base_.val_set))
 auto_scale_lr = dict(base_batch_size=32)

@@ -8,6 +8,7 @@ Expected  not known to us: the paper has a number for 8 frames, which we could n
 _base_ = [
     "../../_base_/models/tsm_r50.py",
     "../../_base_/datasets/sthv2_action.py",
+    "../../_base_/pipelines/videos_224.py",
     "../../_base_/schedules/sgd_50e.py",
     "../../_base_/runtime_action.py",
 ]
@@ -17,4 +18,8 @@ model = dict(
     cls_head=dict(num_classes=174),
     test_cfg=dict(max_testing_views=80),  # 10 of the 30 views at a time
 )
-test_dataloader = dict(dataset=dict(pipeline={{_base_.views30_pipeline}}))
+train_dataloader = dict(
+    dataset=dict(pipeline=[*_base_.train_crops, *_base_.flips, *_base_.pack], **_base_.train_set),
+)
+val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline, **_base_.val_set))
+test_dataloader = dict(dataset=dict(pipeline=_base_.views30_pipeline, **_base_.val_set))

@@ -9,6 +9,7 @@ Expected  mIoU 55.3 with several scales is the authors' on a leaderboard page; o
 _base_ = [
     "../../_base_/models/dnl_r50-d8.py",
     "../../_base_/datasets/pascal_context_59.py",
+    "../../_base_/pipelines/test_segmentation_zero_label.py",
     "../../_base_/schedules/sgd_80k.py",
     "../../_base_/runtime_segmentation.py",
 ]

@@ -9,6 +9,7 @@ Expected  not measured, and not reported by the authors
 _base_ = [
     "../../_base_/models/dnl_r50-d8.py",
     "../../_base_/datasets/voc12aug.py",
+    "../../_base_/pipelines/test_segmentation.py",
     "../../_base_/schedules/sgd_80k.py",
     "../../_base_/runtime_segmentation.py",
 ]

@@ -9,6 +9,7 @@ Expected  mIoU 44.25, that of mmseg's zoo with the same mathematics; ours is not
 _base_ = [
     "../../_base_/models/dnl_r50-d8.py",
     "../../_base_/datasets/ade20k.py",
+    "../../_base_/pipelines/test_segmentation_zero_label.py",
     "../../_base_/schedules/sgd_160k.py",
     "../../_base_/runtime_segmentation.py",
 ]

@@ -9,6 +9,7 @@ Expected  not measured
 _base_ = [
     "../../_base_/models/dnl_r50-d8.py",
     "../../_base_/datasets/pascal_context_59.py",
+    "../../_base_/pipelines/test_segmentation_zero_label.py",
     "../../_base_/schedules/sgd_40k.py",
     "../../_base_/runtime_segmentation.py",
 ]

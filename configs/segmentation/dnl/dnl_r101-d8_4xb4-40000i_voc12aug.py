@@ -9,6 +9,7 @@ Expected  not measured; PaddleSeg reports mIoU 80.49 for its own implementation
 _base_ = [
     "../../_base_/models/dnl_r50-d8.py",
     "../../_base_/datasets/voc12aug.py",
+    "../../_base_/pipelines/test_segmentation.py",
     "../../_base_/schedules/sgd_40k.py",
     "../../_base_/runtime_segmentation.py",
 ]

@@ -9,6 +9,7 @@ Expected  mIoU 79.36, that of mmseg's zoo with the same mathematics; ours is not
 _base_ = [
     "../../_base_/models/dnl_r50-d8.py",
     "../../_base_/datasets/cityscapes_769x769.py",
+    "../../_base_/pipelines/test_segmentation.py",
     "../../_base_/schedules/sgd_80k.py",
     "../../_base_/runtime_segmentation.py",
 ]

@@ -9,6 +9,8 @@ Expected  mIoU 53.1 (a leaderboard page, protocol unknown); ours is not trained 
 _base_ = [
     "../../_base_/models/emanet_r50-d8.py",
     "../../_base_/datasets/pascal_context.py",
+    "../../_base_/pipelines/test_segmentation.py",
+    "../../_base_/pipelines/scale_factors.py",
     "../../_base_/schedules/sgd_20k.py",
     "../../_base_/runtime_segmentation.py",
 ]
@@ -34,7 +36,9 @@ model = dict(
     auxiliary_head=None,
 )
 
-train_dataloader = dict(dataset=dict(pipeline={{_base_.factors_train_pipeline}}))
+train_dataloader = dict(
+    dataset=dict(pipeline=[*_base_.train_pipeline[:2], *_base_.scale_factors]),
+)
 
 # Decay on the weights of convolutions alone; their biases learn twice as fast.
 optim_wrapper = dict(

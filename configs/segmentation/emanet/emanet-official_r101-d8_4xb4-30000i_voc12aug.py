@@ -9,6 +9,8 @@ Expected  mIoU 80.05 at one scale, 81.32 at several (the authors' README); ours 
 _base_ = [
     "../../_base_/models/emanet_r50-d8.py",
     "../../_base_/datasets/voc12aug.py",
+    "../../_base_/pipelines/test_segmentation.py",
+    "../../_base_/pipelines/scale_factors.py",
     "../../_base_/schedules/sgd_20k.py",
     "../../_base_/runtime_segmentation.py",
 ]
@@ -36,7 +38,9 @@ model = dict(
 
 # Both parts of the training set, their pipeline exchanged.
 part = dict(
-    type="PascalVOCDataset", data_root={{_base_.data_root}}, pipeline={{_base_.factors_train_pipeline}}
+    type="PascalVOCDataset",
+    data_root=_base_.data_root,
+    pipeline=[*_base_.train_pipeline[:2], *_base_.scale_factors],
 )
 train_dataloader = dict(
     dataset=dict(

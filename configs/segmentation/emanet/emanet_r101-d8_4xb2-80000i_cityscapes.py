@@ -9,6 +9,7 @@ Expected  mIoU 79.10 at one scale, 81.21 at several: mmseg's zoo with the same m
 _base_ = [
     "../../_base_/models/emanet_r50-d8.py",
     "../../_base_/datasets/cityscapes.py",
+    "../../_base_/pipelines/test_segmentation.py",
     "../../_base_/schedules/sgd_80k.py",
     "../../_base_/runtime_segmentation.py",
 ]
