@@ -1,7 +1,7 @@
 """DNL as in the paper, ResNet-50, Cityscapes in crops of 769 x 769.
 
 Run       tools/dist_train.sh
-          configs/segmentation/dnl/dnl_r50-d8_4xb2-80000i_cityscapes769.py 4
+          configs/segmentation/dnl/dnl_r50-d8_4xb2-80k_cityscapes-769x769.py 4
 Hardware  4 GPUs, 2 images each
 Expected  mIoU 79.36, that of mmseg's zoo with the same mathematics; ours is not trained there
 """

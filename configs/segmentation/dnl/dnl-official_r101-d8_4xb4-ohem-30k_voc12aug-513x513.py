@@ -1,14 +1,14 @@
 """DNL by the authors' code, ResNet-101, PASCAL VOC 2012 with SBD's masks, hard pixels.
 
 Run       tools/dist_train.sh
-          configs/segmentation/dnl/dnl-official_r101-d8_4xb4-ohem-30000i_voc12aug.py 4
+          configs/segmentation/dnl/dnl-official_r101-d8_4xb4-ohem-30k_voc12aug-513x513.py 4
 Hardware  4 GPUs, 4 images each
 Expected  not measured, and not reported by the authors
 """
 
 _base_ = [
     "../../_base_/models/dnl_r50-d8.py",
-    "../../_base_/datasets/voc12aug.py",
+    "../../_base_/datasets/pascal_voc12_aug.py",
     "../../_base_/pipelines/test_segmentation.py",
     "../../_base_/schedules/sgd_80k.py",
     "../../_base_/runtime_segmentation.py",

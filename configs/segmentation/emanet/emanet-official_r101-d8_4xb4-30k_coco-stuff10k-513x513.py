@@ -1,14 +1,14 @@
 """EMANet by the authors' code, ResNet-101, COCO-Stuff 10k.
 
 Run       tools/dist_train.sh
-          configs/segmentation/emanet/emanet-official_r101-d8_4xb4-30000i_cocostuff10k.py 4
+          configs/segmentation/emanet/emanet-official_r101-d8_4xb4-30k_coco-stuff10k-513x513.py 4
 Hardware  4 GPUs, 4 images each; the authors say that 16 images a step are essential
 Expected  mIoU 39.9 (a leaderboard page, protocol unknown); ours is not trained there
 """
 
 _base_ = [
     "../../_base_/models/emanet_r50-d8.py",
-    "../../_base_/datasets/coco_stuff10k.py",
+    "../../_base_/datasets/coco-stuff10k.py",
     "../../_base_/pipelines/test_segmentation_zero_label.py",
     "../../_base_/pipelines/scale_factors.py",
     "../../_base_/schedules/sgd_20k.py",

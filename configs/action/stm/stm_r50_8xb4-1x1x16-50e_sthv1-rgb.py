@@ -1,15 +1,15 @@
-"""STM, ResNet-50, 16 frames, on Something-Something V2: order in time is the class.
+"""STM, ResNet-50, 16 frames, on Something-Something V1: order in time is the class.
 
-Run       tools/dist_train.sh configs/action/stm/stm_r50-16f_8xb4-50e_sthv2.py 8
+Run       tools/dist_train.sh configs/action/stm/stm_r50_8xb4-1x1x16-50e_sthv1-rgb.py 8
 Hardware  written for 8 GPUs x 4 clips; other batch sizes: --auto-scale-lr. Not run by us.
-Expected  top-1 64.2 with 30 views (a public leaderboard's entry of the paper; we have not
+Expected  top-1 50.7 with 30 views (a public leaderboard's entry of the paper; we have not
           checked the paper)
 """
 
 _base_ = [
     "../../_base_/models/tsm_r50.py",
-    "../../_base_/datasets/sthv2_action.py",
-    "../../_base_/pipelines/videos_224.py",
+    "../../_base_/datasets/sthv1_action.py",
+    "../../_base_/pipelines/rawframes_224.py",
     "../../_base_/schedules/sgd_50e.py",
     "../../_base_/runtime_action.py",
 ]

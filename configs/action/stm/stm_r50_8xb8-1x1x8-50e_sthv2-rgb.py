@@ -1,14 +1,14 @@
-"""STM, ResNet-50, 8 frames, on Something-Something V1: order in time is the class.
+"""STM, ResNet-50, 8 frames, on Something-Something V2: order in time is the class.
 
-Run       tools/dist_train.sh configs/action/stm/stm_r50-8f_8xb8-50e_sthv1.py 8
+Run       tools/dist_train.sh configs/action/stm/stm_r50_8xb8-1x1x8-50e_sthv2-rgb.py 8
 Hardware  written for 8 GPUs x 8 clips; other batch sizes: --auto-scale-lr. Not run by us.
 Expected  not known to us: the paper has a number for 8 frames, which we could not check
 """
 
 _base_ = [
     "../../_base_/models/tsm_r50.py",
-    "../../_base_/datasets/sthv1_action.py",
-    "../../_base_/pipelines/rawframes_224.py",
+    "../../_base_/datasets/sthv2_action.py",
+    "../../_base_/pipelines/videos_224.py",
     "../../_base_/schedules/sgd_50e.py",
     "../../_base_/runtime_action.py",
 ]

@@ -1,7 +1,7 @@
 """DNL as in the paper, ResNet-50, Cityscapes in crops of 512 x 1024.
 
 Run       tools/dist_train.sh
-          configs/segmentation/dnl/dnl_r50-d8_4xb2-80000i_cityscapes.py 4
+          configs/segmentation/dnl/dnl_r50-d8_4xb2-80k_cityscapes-512x1024.py 4
 Hardware  4 GPUs, 2 images each
 Expected  mIoU 79.33, that of mmseg's zoo with the same mathematics; ours is not trained there
 """

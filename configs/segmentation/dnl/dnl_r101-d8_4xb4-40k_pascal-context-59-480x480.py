@@ -1,7 +1,7 @@
 """DNL as in the paper, ResNet-101, PASCAL-Context without background.
 
 Run       tools/dist_train.sh
-          configs/segmentation/dnl/dnl_r101-d8_4xb4-40000i_pascalcontext59.py 4
+          configs/segmentation/dnl/dnl_r101-d8_4xb4-40k_pascal-context-59-480x480.py 4
 Hardware  4 GPUs, 4 images each
 Expected  not measured
 """

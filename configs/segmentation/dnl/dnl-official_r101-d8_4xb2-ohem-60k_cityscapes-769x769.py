@@ -1,7 +1,7 @@
 """DNL by the authors' code, ResNet-101, Cityscapes in crops of 769 x 769, hard pixels.
 
 Run       tools/dist_train.sh
-          configs/segmentation/dnl/dnl-official_r101-d8_4xb2-ohem-60000i_cityscapes769.py 4
+          configs/segmentation/dnl/dnl-official_r101-d8_4xb2-ohem-60k_cityscapes-769x769.py 4
 Hardware  4 GPUs, 2 images each
 Expected  not measured
 """
