@@ -29,8 +29,7 @@ def test_it_takes_a_training_and_a_test_step(path):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)
-@pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_its_data_are_complete(path, split):
+def test_its_data_are_complete(path):
     """A config joins its data set and its pipeline itself where each has a base of its own."""
     cfg = Config.fromfile(path)
     with ExitStack() as scope:
@@ -38,7 +37,8 @@ def test_its_data_are_complete(path, split):
             scope.enter_context(registry.switch_scope_and_registry(cfg.default_scope))
             for registry in (DATASETS, TRANSFORMS)
         )
-        for dataset in inner_datasets(cfg[f"{split}_dataloader"].dataset):
+        loaders = [cfg[f"{split}_dataloader"] for split in ("train", "val", "test")]
+        for dataset in [one for loader in loaders for one in inner_datasets(loader.dataset)]:
             assert datasets.get(dataset.type), f"no data set {dataset.type}"
             assert dataset.get("ann_file") or dataset.data_prefix
             assert [transforms.build(transform) for transform in dataset.pipeline]
