@@ -1,4 +1,4 @@
-"""No file that the hosts load runs code, whichever way it is loaded. A canary is what a poisoned file leaves."""
+"""No file that the hosts load runs code, whichever way. A canary is what a poisoned file leaves behind."""
 
 from pathlib import Path
 
@@ -203,13 +203,14 @@ def test_pickles_and_yaml_hold_data_alone(tmp_path: Path) -> None:
         + """
 import mmengine, numpy as np
 from mmengine.structures import InstanceData
-good = dict(box=np.arange(4.0), names=np.array(["a", None], object), score=np.float32(0.5), text="x", raw=b"y",
-            ids={1, 2}, tensor=torch.ones(2, dtype=torch.bfloat16), kind=torch.float16,
+good = dict(box=np.arange(4.0), names=np.array(["a", None], object), score=np.float32(0.5), raw=b"y",
+            text="x", ids={1, 2}, tensor=torch.ones(2, dtype=torch.bfloat16), kind=torch.float16,
             parameter=torch.nn.Parameter(torch.zeros(1)), found=InstanceData(labels=torch.ones(1)))
 for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
     pickle.dump(good, open("good.pkl", "wb"), protocol=protocol)
     got = mmengine.load("good.pkl")
-    assert got.keys() == good.keys() and got["tensor"].dtype == torch.bfloat16 and got["kind"] is torch.float16
+    assert got.keys() == good.keys()
+    assert got["tensor"].dtype == torch.bfloat16 and got["kind"] is torch.float16
     assert (got["box"] == good["box"]).all() and got["names"][0] == "a" and got["found"].labels == 1
     assert got["ids"] == {1, 2} and got["raw"] == b"y" and got["score"] == 0.5
 
@@ -233,7 +234,8 @@ for number, poison in enumerate(poisons):
 
 mmengine.dump(dict(size=(1, 2), parts=[dict(name=None)]), "good.yaml")
 assert mmengine.load("good.yaml") == dict(size=(1, 2), parts=[dict(name=None)])
-for tag in ("object/apply:os.system ['touch canary']", "name:os.system", "object/new:os.system ['touch canary']"):
+call = "os.system ['touch canary']"
+for tag in (f"object/apply:{call}", f"object/new:{call}", "name:os.system"):
     open("poison.yaml", "w").write(f"a: !!python/{tag}")
     refused(lambda: mmengine.load("poison.yaml"), "poison.yaml: refused", "python/")
     refused(lambda: mmengine.Config.fromfile("poison.yaml"), "poison.yaml: refused", "python/")

@@ -52,8 +52,16 @@ RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 """Modules as Python 2, and so a pickle of protocol 2 or below, calls them."""
 
 
+class _Part(io.BytesIO):
+    """Bytes out of a file that has a name."""
+
+    name = ""
+
+
 class DataUnpickler(pickle.Unpickler):
-    """Python's unpickler for data alone."""
+    """Python's unpickler for data alone, of a file that is called ``name``."""
+
+    name = ""
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what a pickle names, if it is data.
@@ -63,7 +71,7 @@ class DataUnpickler(pickle.Unpickler):
         """
         module = RENAMED.get(module, module)
         if (module, name) == ("torch.storage", "_load_from_bytes"):
-            return lambda content: load_weights(io.BytesIO(content))
+            return self._load_storage
         if (module, name) == ("_codecs", "encode"):
             return lambda text, encoding: text.encode(encoding)  # of bytes, in protocol 2
         found = None
@@ -77,6 +85,11 @@ class DataUnpickler(pickle.Unpickler):
         if found is None:
             raise pickle.UnpicklingError(f"GLOBAL {module}.{name}")
         return found
+
+    def _load_storage(self, content: bytes) -> Any:
+        part = _Part(content)
+        part.name = self.name
+        return load_weights(part)
 
     def _dtype(self, name: str) -> Any:
         import torch
@@ -97,7 +110,9 @@ def load_pickle(file: Any, **kwargs: Any) -> Any:
     """
     name, start = trust.name_of(file), file.tell()
     try:
-        return DataUnpickler(file, **kwargs).load()
+        reader = DataUnpickler(file, **kwargs)
+        reader.name = name
+        return reader.load()
     except pickle.UnpicklingError as error:
         kind, _, wanted = str(error).partition(" ")
         if kind != "GLOBAL":
