@@ -17,6 +17,7 @@
 ``untrusted_yaml``          YAML can run code
 ``untrusted_volumes``       mmseg's pickled volumes can run code
 ``untrusted_label_tree``    mmdet's label tree of OpenImages can run code
+``fork_packages``           mmengine looks for the maintained forks under the official names
 ==========================  ==========================================================================
 
 :func:`repair` runs when mmext is imported and imports nothing itself: a repair waits until the module
@@ -46,6 +47,7 @@ from mmext.compat.data_files import (
     UntrustedVolumes,
     UntrustedYaml,
 )
+from mmext.compat.forks import ForkPackages
 from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncBatchNormOnCpu
 from mmext.compat.mmaction import MmactionMetadata, MmactionMmcv, MmactionTestingViews
 from mmext.compat.repair import Repair, logger
@@ -69,6 +71,7 @@ REPAIRS: tuple[Repair, ...] = (
     UntrustedYaml(),
     UntrustedVolumes(),
     UntrustedLabelTree(),
+    ForkPackages(),
 )
 
 _state: dict[str, str] = {}

@@ -32,7 +32,7 @@ class ResumeWeightsOnly(Repair):
     """
 
     name = "resume_weights_only"
-    why = "weights_only=True, the default from torch 2.6 on and ours below, refuses mmengine's own checkpoints"
+    why = "weights_only=True, the default from torch 2.6 on and ours below, refuses what mmengine saves"
     before = ("mmengine.runner.checkpoint",)
 
     def needed(self) -> bool:
