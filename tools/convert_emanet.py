@@ -1,59 +1,11 @@
-"""Rename the weights of the authors' EMANet for mmseg with mmext.EMAHead.
+"""Rename the weights of the authors' EMANet: python tools/convert_emanet.py final.pth emanet_mmseg.pth.
 
-python tools/convert_emanet.py final.pth emanet_mmseg.pth
-
-The config then needs what README.md in configs/segmentation/emanet calls the official variant.
+The same as ``mmext convert emanet``.
 """
 
-import argparse
-import pickle
 import sys
-from pathlib import Path
 
-import torch
-
-from mmext.segmentation.emanet import from_official
-
-
-def convert(source: Path, out: Path) -> int:
-    """Write the renamed weights.
-
-    Returns:
-        How many tensors there are.
-
-    Raises:
-        ValueError: the file holds no state dict of their network, or code besides it.
-    """
-    try:
-        found = torch.load(source, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{source}: expected a file of tensors alone, got one that torch refuses ({str(error)[:200]}); "
-            "load it where you trust it, and save its entry 'net' by itself"
-        ) from None
-    weights = found.get("net", found) if isinstance(found, dict) else found  # theirs: net, optim, step
-    if not isinstance(weights, dict) or not all(isinstance(x, torch.Tensor) for x in weights.values()):
-        raise ValueError(
-            f"{source}: expected a state dict, or one under 'net', got {type(weights).__name__}; give the "
-            "file that the authors' train.py writes"
-        )
-    renamed = from_official(weights)
-    torch.save(dict(state_dict=renamed), out)
-    return len(renamed)
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("source", type=Path, help="the authors' file")
-    parser.add_argument("out", type=Path, help="file to write")
-    args = parser.parse_args()
-    try:
-        number = convert(args.source, args.out)
-    except (OSError, ValueError) as error:
-        sys.exit(f"convert_emanet.py: {error}")
-    print(f"{args.out}: {number} tensors for an EncoderDecoder with mmext.EMAHead")
-
+from mmext.cli.convert import main
 
 if __name__ == "__main__":
-    main()
+    main(["emanet", *sys.argv[1:]])

@@ -1,40 +1,9 @@
-"""Test a model: python tools/test.py CONFIG CHECKPOINT [flags]. Ranks: dist_test.sh, slurm_test.sh."""
+"""Test a model: python tools/test.py CONFIG CHECKPOINT [flags]. Ranks: dist_test.sh, slurm_test.sh.
 
-import argparse
+The same as ``mmext test``.
+"""
 
-from mmext.engine import launch
-from mmext.engine.checkpoint import check_fits
-from mmext.engine.config import load_config
-
-
-def parse_args() -> argparse.Namespace:
-    """Parse the union of the three hosts' flags."""
-    parser = launch.parser("Test a model")
-    parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("--out", "--dump", help="save predictions: a .pkl file, a folder for segmentation")
-    parser.add_argument("--show", action="store_true", help="show predictions in a window")
-    parser.add_argument("--show-dir", help="save pictures of predictions in this folder")
-    parser.add_argument("--interval", type=int, help="draw every so many samples")
-    parser.add_argument("--wait-time", type=float, default=2, help="seconds that a window stays")
-    parser.add_argument("--tta", action="store_true", help="test-time augmentation")
-    parser.add_argument(
-        "--no-strict", action="store_true", help="load what fits of another model's checkpoint"
-    )
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Check the inputs and that the checkpoint fits the model, then test."""
-    args = parse_args()
-    cfg = load_config(args.config, args.cfg_options)
-    launch.configure_testing(cfg, args)
-    if not args.no_verify:
-        launch.check_inputs(cfg, ("test",))
-    runner = launch.build_runner(cfg)
-    if "://" not in args.checkpoint:
-        check_fits(args.checkpoint, runner.model, strict=not args.no_strict)
-    runner.test()
-
+from mmext.cli.test import main
 
 if __name__ == "__main__":
-    launch.run(main)
+    main()

@@ -1,35 +1,9 @@
-"""Train a model: python tools/train.py CONFIG [flags]. Ranks: dist_train.sh, slurm_train.sh."""
+"""Train a model: python tools/train.py CONFIG [flags]. Ranks: dist_train.sh, slurm_train.sh.
 
-import argparse
+The same as ``mmext train``.
+"""
 
-from mmext.engine import launch
-from mmext.engine.config import load_config
-
-
-def parse_args() -> argparse.Namespace:
-    """Parse the union of the three hosts' flags."""
-    parser = launch.parser("Train a model")
-    parser.add_argument(
-        "--resume", nargs="?", const="auto", help="go on from this checkpoint; without one, from the latest"
-    )
-    parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16 on CPUs)")
-    parser.add_argument("--auto-scale-lr", action="store_true", help="scale the rate with the batch size")
-    parser.add_argument("--no-validate", action="store_true", help="do not evaluate while training")
-    parser.add_argument("--seed", type=int, help="random seed")
-    parser.add_argument("--diff-rank-seed", action="store_true", help="add the rank to the seed")
-    parser.add_argument("--deterministic", action="store_true", help="deterministic algorithms only")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Check the inputs, then train."""
-    args = parse_args()
-    cfg = load_config(args.config, args.cfg_options)
-    launch.configure_training(cfg, args)
-    if not args.no_verify:
-        launch.check_inputs(cfg, ("train",) if args.no_validate else ("train", "val"))
-    launch.build_runner(cfg).train()
-
+from mmext.cli.train import main
 
 if __name__ == "__main__":
-    launch.run(main)
+    main()

@@ -18,6 +18,8 @@
 ``untrusted_volumes``       mmseg's pickled volumes can run code
 ``untrusted_label_tree``    mmdet's label tree of OpenImages can run code
 ``fork_packages``           mmengine looks for the maintained forks under the official names
+``mmext_configs``           ``_base_ = "mmext::…"`` is not found
+``mmext_hub``               ``get_config("mmext::…")`` and ``get_model`` neither
 ==========================  ==========================================================================
 
 :func:`repair` runs when mmext is imported and imports nothing itself: a repair waits until the module
@@ -40,6 +42,7 @@ from typing import Any
 
 from mmext.compat.bfloat16 import TwoStageBfloat16
 from mmext.compat.checkpoints import ResumeWeightsOnly, UntrustedCheckpoints, UntrustedFallback
+from mmext.compat.configs import MmextConfigs, MmextHub
 from mmext.compat.data_files import (
     UntrustedConfigs,
     UntrustedLabelTree,
@@ -72,6 +75,8 @@ REPAIRS: tuple[Repair, ...] = (
     UntrustedVolumes(),
     UntrustedLabelTree(),
     ForkPackages(),
+    MmextConfigs(),
+    MmextHub(),
 )
 
 _state: dict[str, str] = {}

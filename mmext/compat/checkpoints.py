@@ -65,7 +65,7 @@ class UntrustedCheckpoints(Repair):
 
     name = "untrusted_checkpoints"
     why = "the hosts load checkpoints, features and downloads in a way that lets a file run code"
-    before = ("mmengine",)
+    before = ("mmengine.config",)  # the first that mmengine imports, also where mmext starts with mmengine
 
     def needed(self) -> bool:
         """True wherever torch is."""

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from mmext.compat.repair import logger
+from mmext.errors import BadInputError
 
 SWITCH = "MMEXT_TRUST"
 
@@ -25,7 +26,7 @@ FILE_NAMES = ("filename", "file", "weights", "checkpoint")
 """What the hosts call the argument that holds a file's name."""
 
 
-class UntrustedFileError(ValueError):
+class UntrustedFileError(BadInputError):
     """A file that wants to run code, or holds code that the host would run."""
 
 

@@ -1,1 +1,1 @@
-"""What surrounds training: launching, checking inputs, checkpoints. Host: mmengine."""
+"""From command line to Runner: launching, configs, checkpoints, precision. Host: mmengine."""

@@ -1,4 +1,4 @@
-"""From command line to Runner: what tools/train.py and tools/test.py share.
+"""From command line to Runner: what ``mmext train`` and ``mmext test`` share.
 
 Host     mmengine; flags are the union of mmdet's, mmseg's and mmaction2's own tools
 Flags    what differs between the hosts (where pictures and predictions go) is chosen by ``default_scope``
@@ -22,9 +22,10 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmext.engine import checkpoint, verify
+from mmext.data_checks import verify
+from mmext.engine import checkpoint
 from mmext.engine.config import check_types
-from mmext.engine.errors import BadInputError
+from mmext.errors import BadInputError
 
 logger = logging.getLogger("mmext")
 
@@ -51,11 +52,11 @@ def parser(description: str) -> argparse.ArgumentParser:
     return one
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a tool; bad input ends it with one sentence and status 1 instead of a traceback."""
+def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
+    """Run a command; bad input ends it with one sentence and status 1 instead of a traceback."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     try:
-        main()
+        command(args)
     except BadInputError as error:
         sys.exit(f"error: {error}" if rank() == 0 else 1)
 
@@ -73,7 +74,7 @@ def configure(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def configure_training(cfg: Config, args: argparse.Namespace) -> None:
-    """Apply the flags of tools/train.py."""
+    """Apply the flags of ``mmext train``."""
     configure(cfg, args)
     if args.amp:
         use_amp(cfg)
@@ -119,7 +120,7 @@ def use_amp(cfg: Config) -> None:
 
 
 def configure_testing(cfg: Config, args: argparse.Namespace) -> None:
-    """Apply the flags of tools/test.py."""
+    """Apply the flags of ``mmext test``."""
     configure(cfg, args)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:

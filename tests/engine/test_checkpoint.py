@@ -7,7 +7,7 @@ from mmengine.model import BaseModel, BaseTTAModel
 from torch import nn
 
 from mmext.engine import checkpoint
-from mmext.engine.errors import BadInputError
+from mmext.errors import BadInputError
 
 
 class Runs:

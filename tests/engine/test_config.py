@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmext.engine.config import check_types, load_config
-from mmext.engine.errors import BadInputError
+from mmext.errors import BadInputError
 from tests.fresh_process import run
 
 STOCK = {

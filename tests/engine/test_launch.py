@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import OPTIM_WRAPPERS
 
 from mmext.engine import launch
-from mmext.engine.errors import BadInputError
+from mmext.errors import BadInputError
 
 CPU = not torch.cuda.is_available()
 

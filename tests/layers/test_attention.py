@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mmext.engine.measure import bytes_kept_for_backward
 from mmext.layers import attention
 from mmext.layers.attention import additive_attention, chosen, product_attention, softmax_attention
+from mmext.measure import bytes_kept_for_backward
 from tests.fresh_process import run
 
 IMPLS = ("sdpa", "chunk", "matmul")

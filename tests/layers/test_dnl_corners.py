@@ -5,12 +5,12 @@ import copy
 import pytest
 import torch
 
-from mmext.engine.measure import bytes_kept_for_backward
 from mmext.layers.disentangled_non_local import (
     DisentangledNonLocal2d,
     pairwise_term,
 )
 from mmext.layers.disentangled_variants import inner_channels
+from mmext.measure import bytes_kept_for_backward
 from tests.fresh_process import run
 from tests.layers.dnl_oracle import BN, IMPLS, VARIANTS, drawn, some_map
 

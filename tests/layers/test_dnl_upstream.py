@@ -4,8 +4,8 @@ import pytest
 import torch
 from mmseg.models.decode_heads.dnl_head import DisentangledNonLocal2d as Upstream
 
-from mmext.engine.measure import bytes_kept_for_backward
 from mmext.layers.disentangled_non_local import DisentangledNonLocal2d
+from mmext.measure import bytes_kept_for_backward
 
 BOTH = pytest.mark.parametrize(
     "cls", [DisentangledNonLocal2d, pytest.param(Upstream, marks=pytest.mark.xfail(strict=True))]

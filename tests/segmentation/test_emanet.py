@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmext.layers.em_attention import EMBases
 from mmext.registry import MODELS
 from mmext.segmentation.emanet import EMAHead, from_official
+from tests.checkout import REPO, run_script
 from tests.fresh_process import run
-from tests.tools.conftest import REPO, run_script
 
 SMALL = dict(in_channels=16, channels=8, ema_channels=12, num_bases=6, num_stages=3, num_classes=5)
 

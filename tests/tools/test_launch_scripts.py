@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.conftest import REPO
+from tests.checkout import REPO
 
 FLAGS = ["--cfg-options", "a.b=[1,2]", "c='two words'"]
 ECHO = '#!/usr/bin/env bash\nprintf "%s\\n" "$@"\necho "PYTHONPATH=$PYTHONPATH"\n'

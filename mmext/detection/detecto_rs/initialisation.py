@@ -17,8 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmext.detection.detecto_rs.blocks import TakesFeedback
 from mmext.engine import checkpoint
-from mmext.engine.coco import some
-from mmext.engine.errors import BadInputError
+from mmext.errors import BadInputError, some
 
 PLAIN = ("weight", "bias", "running_mean", "running_var")
 """Tensors that a plain network's layer has; those of other names are new in this one."""

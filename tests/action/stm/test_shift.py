@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from mmext.action.stm.shift import ChannelTemporalConv, _concatenated, temporal_conv
-from mmext.engine.measure import bytes_kept_for_backward
+from mmext.measure import bytes_kept_for_backward
 from tests.action.stm import oracle
 
 

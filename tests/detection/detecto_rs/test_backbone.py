@@ -8,7 +8,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.testing import assert_close
 
-from mmext.engine.measure import bytes_kept_for_backward
+from mmext.measure import bytes_kept_for_backward
 from mmext.registry import MODELS
 from tests.detection.detecto_rs.nets import (
     FEEDBACK,

@@ -18,7 +18,7 @@ from mmext.detection.detecto_rs.deform import (
     sampling_grid,
     tap_positions,
 )
-from mmext.engine.measure import bytes_kept_for_backward
+from mmext.measure import bytes_kept_for_backward
 from tests.detection.detecto_rs.sac_layers import error
 from tests.detection.detecto_rs.sac_oracle import convolution
 from tests.fresh_process import run

@@ -7,7 +7,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch.testing import assert_close
 
-from mmext.engine.errors import BadInputError
+from mmext.errors import BadInputError
 from tests.detection.detecto_rs.nets import (
     FEEDBACK,
     OUR_SAC,

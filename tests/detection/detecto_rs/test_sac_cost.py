@@ -5,7 +5,7 @@ import torch
 from mmcv.ops import SAConv2d
 
 from mmext.detection.detecto_rs.sac import SAC
-from mmext.engine.measure import bytes_kept_for_backward, flops, num_operators
+from mmext.measure import bytes_kept_for_backward, flops, num_operators
 from tests.detection.detecto_rs.sac_layers import DEFORM, error, gradients, image, layer, pair
 from tests.fresh_process import run
 

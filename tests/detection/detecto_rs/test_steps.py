@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
-from mmext.engine.measure import bytes_kept_for_backward, flops
+from mmext.measure import bytes_kept_for_backward, flops
 from mmext.registry import MODELS
 from tests.detection.detecto_rs.nets import (
     FEEDBACK,

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from mmext.detection.gfl import assigner as module
 from mmext.detection.gfl.assigner import ATSSAssigner, nearest_priors
-from mmext.engine.measure import num_operators
+from mmext.measure import num_operators
 from tests.detection.gfl.atss_scenes import (
     NINE_ANCHORS,
     ONE_ANCHOR,

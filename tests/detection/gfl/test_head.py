@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 from torch.testing import assert_close
 
 from mmext.detection.gfl.head import GFLHead, Integral
-from mmext.engine.measure import bytes_kept_for_backward
+from mmext.measure import bytes_kept_for_backward
 from tests.detection.gfl.scenes import (
     feature_maps,
     ground_truth,

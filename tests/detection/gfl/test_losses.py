@@ -19,7 +19,7 @@ from mmext.detection.gfl.losses import (
     integral,
     quality_focal_loss,
 )
-from mmext.engine.measure import bytes_kept_for_backward
+from mmext.measure import bytes_kept_for_backward
 
 IGNORED = -1
 

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from mmext.detection.gfl.head import GFLHead
 from mmext.detection.gfl.v2 import GFLv2Head, top_probabilities
-from mmext.engine.measure import bytes_kept_for_backward, flops
+from mmext.measure import bytes_kept_for_backward, flops
 from tests.detection.gfl.scenes import HOST_LOSSES, feature_maps, ground_truth, head_pair, host_cfg
 from tests.detection.gfl.v2_oracle import oracle
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mmext.detection.sample_weighting.weighting import SampleWeighting
-from mmext.engine.measure import bytes_kept_for_backward, flops
+from mmext.measure import bytes_kept_for_backward, flops
 from tests.detection.sample_weighting.scenes import objective, samples
 
 E = 64

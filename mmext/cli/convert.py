@@ -1,0 +1,57 @@
+"""Rename the weights of an author's code for ours: mmext convert emanet final.pth emanet_mmseg.pth.
+
+emanet   the authors' EMANet for mmseg with mmext.EMAHead; the config then needs what README.md in
+         configs/segmentation/emanet calls the official variant
+"""
+
+import argparse
+import pickle
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def convert_emanet(source: Path, out: Path) -> int:
+    """Write the renamed weights.
+
+    Returns:
+        How many tensors there are.
+
+    Raises:
+        ValueError: the file holds no state dict of their network, or code besides it.
+    """
+    import torch  # here, since --help needs no host
+
+    from mmext.segmentation.emanet import from_official
+
+    try:
+        found = torch.load(source, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{source}: expected a file of tensors alone, got one that torch refuses ({str(error)[:200]}); "
+            "load it where you trust it, and save its entry 'net' by itself"
+        ) from None
+    weights = found.get("net", found) if isinstance(found, dict) else found  # theirs: net, optim, step
+    if not isinstance(weights, dict) or not all(isinstance(x, torch.Tensor) for x in weights.values()):
+        raise ValueError(
+            f"{source}: expected a state dict, or one under 'net', got {type(weights).__name__}; give the "
+            "file that the authors' train.py writes"
+        )
+    renamed = from_official(weights)
+    torch.save(dict(state_dict=renamed), out)
+    return len(renamed)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
+    nets = parser.add_subparsers(dest="net", required=True, metavar="NET")
+    emanet = nets.add_parser("emanet", help="EMANet, for mmseg with mmext.EMAHead")
+    emanet.add_argument("source", type=Path, help="the authors' file")
+    emanet.add_argument("out", type=Path, help="file to write")
+    args = parser.parse_args(argv)
+    try:
+        number = convert_emanet(args.source, args.out)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print(f"{args.out}: {number} tensors for an EncoderDecoder with mmext.EMAHead")

@@ -1,0 +1,144 @@
+"""Show what a model makes of pictures or videos: mmext demo CONFIG CHECKPOINT INPUT [flags].
+
+Detection      a picture, a folder of pictures or a video: boxes are drawn
+Segmentation   the same: classes are laid over as colours
+Action         a video, or a folder of frames of one clip: its best classes are written on the frames, and
+               into a JSON file beside them
+Needs          no GPU and no screen
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from mmengine.config import Config, DictAction
+from PIL import Image
+
+from mmext.engine import launch
+from mmext.engine.config import check_types, load_config
+from mmext.errors import BadInputError
+from mmext.inference.drawing import write_scores
+from mmext.inference.inputs import FolderClip, Picture, VideoClip, find_input, read_picture, write_video
+from mmext.inference.tasks import Detector, Recognizer, Segmentor, build_model
+
+Source: TypeAlias = list[Path] | VideoClip
+
+SCOPES = ("mmdet", "mmseg", "mmaction")
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the flags."""
+    parser = argparse.ArgumentParser(description="Show what a model makes of pictures or videos")
+    parser.add_argument("config", help="config file of a detector, segmentor or recognizer")
+    parser.add_argument("checkpoint", help="its checkpoint file")
+    parser.add_argument("input", type=Path, help="picture, folder or video")
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/demo"), help="default: %(default)s")
+    parser.add_argument(
+        "--score-thr", type=float, default=0.3, help="draw boxes above it (default: %(default)s)"
+    )
+    parser.add_argument("--top", type=int, default=5, help="classes of a clip to name (default: %(default)s)")
+    parser.add_argument(
+        "--every", type=int, default=1, help="of a video, annotate every so many frames alone"
+    )
+    parser.add_argument("--device", default="cpu", help="such as cuda:0 (default: %(default)s)")
+    parser.add_argument(
+        "--no-strict", action="store_true", help="load what fits of another model's checkpoint"
+    )
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="as in mmext train")
+    return parser.parse_args(argv)
+
+
+def check_args(cfg: Config, args: argparse.Namespace, source: Source) -> None:
+    """Find what cannot work before the host is imported.
+
+    Raises:
+        BadInputError: there is such a thing.
+    """
+    if cfg.get("default_scope") not in SCOPES:
+        raise BadInputError(
+            f"{args.config}: expected a default_scope of {', '.join(SCOPES)}, got "
+            f"{cfg.get('default_scope')!r}; give a config of one of the three tasks"
+        )
+    if cfg.default_scope == "mmaction" and args.input.is_file() and not isinstance(source, VideoClip):
+        raise BadInputError(
+            f"{args.input}: expected a video or a folder of frames, got a picture, in which nothing moves; "
+            "give one of these"
+        )
+    folder = args.input if args.input.is_dir() else args.input.parent
+    if args.out.resolve() == folder.resolve():
+        raise BadInputError(
+            f"{args.out}: expected another folder than the input's, whose files it would replace; "
+            "change --out"
+        )
+    if args.every < 1 or args.top < 1:
+        raise BadInputError(f"--every {args.every}, --top {args.top}: expected 1 or more; change them")
+    if args.device.startswith("cuda") and not torch.cuda.is_available():
+        raise BadInputError(f"--device {args.device}: expected a CUDA device, torch finds none; leave it out")
+
+
+def annotate(annotator: Detector | Segmentor, args: argparse.Namespace, source: Source) -> Iterator[Path]:
+    """Draw on each picture, or on the frames of a video; yields what was written."""
+    if isinstance(source, VideoClip):
+        out = args.out / f"{args.input.stem}.mp4"
+        frames = (annotator.annotate(source[index]) for index in range(0, len(source), args.every))
+        write_video(out, frames, source.fps / args.every)
+        yield out
+        return
+    for file in source:
+        out = args.out / file.name
+        save(annotator.annotate(read_picture(file)), out)
+        yield out
+
+
+def recognize(recognizer: Recognizer, args: argparse.Namespace, source: Source) -> Iterator[Path]:
+    """Name a clip's classes, on its frames and in a JSON file; yields what was written."""
+    clip = source if isinstance(source, VideoClip) else FolderClip(source)
+    scores = recognizer.recognize(clip)
+    name = args.input.resolve().stem if args.input.is_file() else args.input.resolve().name
+    out = args.out / f"{name}.json"
+    classes = [{"class": one, "score": round(score, 6)} for one, score in scores]
+    out.write_text(json.dumps({"input": str(args.input), "frames": len(clip), "classes": classes}, indent=1))
+    yield out
+    if isinstance(clip, FolderClip):
+        folder = args.out / name
+        folder.mkdir(exist_ok=True)
+        for index, file in enumerate(clip.files):
+            save(write_scores(clip[index], scores), folder / file.name)
+        yield folder
+        return
+    out = args.out / f"{name}.mp4"
+    frames = (write_scores(clip[index], scores) for index in range(0, len(clip), args.every))
+    write_video(out, frames, clip.fps / args.every)
+    yield out
+
+
+def save(picture: Picture, path: Path) -> None:
+    """Write a picture in the format of its name."""
+    options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg") else {}
+    Image.fromarray(picture).save(path, **options)
+
+
+def demo(args: argparse.Namespace) -> None:
+    """Check the inputs, build the model, write what it finds."""
+    cfg = load_config(args.config, args.cfg_options)
+    source = find_input(args.input)
+    check_args(cfg, args, source)
+    check_types(cfg)
+    model = build_model(cfg, args.checkpoint, device=args.device, strict=not args.no_strict)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if cfg.default_scope == "mmaction":
+        written = recognize(Recognizer(model, top=args.top), args, source)
+    elif cfg.default_scope == "mmseg":
+        written = annotate(Segmentor(model), args, source)
+    else:
+        written = annotate(Detector(model, score_thr=args.score_thr), args, source)
+    for path in written:
+        print(path)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    launch.run(demo, parse_args(argv))

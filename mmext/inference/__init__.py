@@ -1,0 +1,1 @@
+"""What a model makes of pictures and videos, outside of training: inputs, tasks, drawing."""

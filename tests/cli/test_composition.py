@@ -1,0 +1,45 @@
+"""DetectoRS, GFL and a weighting network with its optimiser in one config: two ranks, resumed, evaluated."""
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.checkout import REPO, run_script
+from tests.cli.test_train_and_test import ENV, SMALL, scalars
+from tests.cli.test_two_ranks import free_port
+
+CONFIG = "configs/detection/sample_weighting/swn-detectors_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
+FEW = [option for option in SMALL if "score_thr" not in option] + ["model.test_cfg.rcnn.score_thr=0.0"]
+
+
+def two_ranks(script: str, *arguments: object) -> str:
+    """Run one of the dist scripts with two ranks and return what it wrote."""
+    done = subprocess.run(
+        [str(REPO / "tools" / script), *map(str, arguments)],
+        cwd=REPO,
+        env={**os.environ, **ENV, "PYTHON": sys.executable, "PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def test_three_papers_in_one_config_train_on_two_ranks_resume_and_are_evaluated(
+    tmp_path: Path, stamps: Path, mobilenet_weights: Path
+) -> None:
+    work_dir = tmp_path / "work"
+    flags = ["--work-dir", work_dir, "--resume", "--no-validate", "--cfg-options", *FEW]
+    for end in (2, 3):
+        out = two_ranks("dist_train.sh", CONFIG, 2, *flags, f"train_cfg.max_iters={end}")
+        assert "mmext: 2 ranks over gloo on CPU" in out
+    steps = [row for row in scalars(work_dir) if "loss" in row]
+    assert [row["step"] for row in steps] == [1, 2, 3], "the second run must not begin again"
+    assert all(math.isfinite(row[name]) for row in steps for name in ("rpn_loss_dfl", "loss_swn_reg"))
+
+    command = ["test.py", CONFIG, work_dir / "iter_3.pth", "--work-dir", work_dir]
+    done = run_script(*command, "--cfg-options", *FEW, **ENV)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "coco/bbox_mAP:" in done.stdout + done.stderr

@@ -1,0 +1,257 @@
+"""Cut-outs on photographs: kept-apart splits, equal bytes from equal seeds, exact annotations, bad input."""
+
+import hashlib
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as run_lengths
+
+from mmext.prepare import debian
+from mmext.prepare import stamps as script
+from mmext.prepare import stamps_compose as compose
+from mmext.prepare import stamps_pictures as choice
+from tests.checkout import REPO, run_script
+from tests.prepare.tiny_packages import needs_dpkg, package
+
+CACHE = REPO / "data" / "packages"
+FEW = {"train": 8, "val": 4}
+
+
+def png(number):
+    """A disc of a colour of its own on a transparent ground."""
+    rows, columns = np.mgrid[-40:40, -40:40]
+    pixels = np.zeros((80, 80, 4), np.uint8)
+    pixels[rows**2 + columns**2 < 38**2] = (number * 37 % 256, number * 91 % 256, 90, 255)
+    return encoded(Image.fromarray(pixels), "PNG")
+
+
+def encoded(image, kind):
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory):
+    """A folder of packages with four discs a class and two photographs, in a version that nobody expects."""
+    cache = tmp_path_factory.mktemp("packages")
+    folders = [folders[0].rstrip("*") for folders in choice.CLASSES.values()]
+    words = ["ant", "bee", "cow", "dog"]
+    names = [f"{folder}{word}.png" for folder in folders for word in words]
+    discs = {f"{choice.STAMPS}{name}": png(number) for number, name in enumerate(names)}
+    drawing = {f"{choice.STAMPS}animals/mammals/cats/cartoon/cat.png": png(0)}
+    photos = {
+        f"{choice.PHOTOS}{name}": encoded(Image.linear_gradient("L").resize((900, 700)).rotate(turn), "JPEG")
+        for name, turn in {"Aqua.jpg": 0, "Dune.jpg": 90}.items()
+    }
+    for deb, files in {choice.TUXPAINT: {**discs, **drawing}, choice.MATE: photos}.items():
+        package(cache, deb, {**files, script.copyright_file(deb): f"licence of {deb.name}".encode()})
+    return cache
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(script, "NUM_IMAGES", FEW)
+
+
+def contents(folder):
+    """Checksum of every file under a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@needs_dpkg
+@pytest.mark.usefixtures("few")
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(made_up, tmp_path):
+    roots = {name: tmp_path / name for name in ("first", "again", "other")}
+    for name, root in roots.items():
+        script.prepare(root, made_up, seed=5 if name == "other" else 0)
+    first, again, other = map(contents, roots.values())
+    assert len(first) == 2 * 12 + 3 + 1
+    assert first == again
+    same = {name for name in first if first[name] == other[name]}
+    assert same == {"LICENSE"}
+    for split in FEW:
+        assert pictures_of(roots["first"], "train").isdisjoint(pictures_of(roots["other"], "val")), split
+
+
+def pictures_of(root, split):
+    coco = script.read_split(root, split)
+    return {one["stamp"] for one in coco["annotations"]} | {one["background"] for one in coco["images"]}
+
+
+@needs_dpkg
+@pytest.mark.usefixtures("few")
+def test_what_is_damaged_older_or_of_another_seed_is_made_anew_and_the_rest_is_left(made_up, tmp_path):
+    root = tmp_path / "stamps"
+    script.prepare(root, made_up)
+    first = contents(root)
+    with_no_packages = tmp_path / "empty"
+    script.prepare(root, with_no_packages)  # complete, so nothing is fetched
+    for damage in (
+        "train/0001.jpg",
+        "semantic/val/0002.png",
+        "annotations/val.json",
+        "annotations/val_hidden.json",
+    ):
+        (root / damage).unlink()
+        script.prepare(root, made_up)
+        assert contents(root) == first
+    file = root / "annotations" / "train.json"
+    file.write_text(file.read_text().replace(script.RECIPE, "older"))
+    script.prepare(root, made_up)
+    assert contents(root) == first
+    script.prepare(root, made_up, seed=1)
+    assert contents(root) != first
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["stamps"]
+
+
+@needs_dpkg
+@pytest.mark.usefixtures("few")
+def test_another_version_is_used_and_named(made_up, tmp_path, capsys):
+    script.prepare(tmp_path / "stamps", made_up)
+    said = capsys.readouterr().err
+    expected = choice.TUXPAINT.version
+    assert f"tuxpaint-stamps-default: expected version {expected}, got 9-1 with other pictures" in said
+    assert said.count("\n") == 2
+    info = script.read_split(tmp_path / "stamps", "val")["info"]
+    assert info["packages"] == {"tuxpaint-stamps-default": "9-1", "mate-backgrounds": "9-1"}
+    licence = (tmp_path / "stamps" / "LICENSE").read_text()
+    assert "licence of tuxpaint-stamps-default" in licence
+    assert "licence of mate-backgrounds" in licence
+
+
+@needs_dpkg
+def test_too_few_pictures_are_refused_and_nothing_is_written(made_up, tmp_path):
+    cache = tmp_path / "packages"
+    cache.mkdir()
+    package(cache, choice.TUXPAINT, {f"{choice.STAMPS}animals/birds/owl.png": png(1)})
+    shutil.copy(made_up / "mate-backgrounds_9-1_all.deb", cache)
+    result = run_script("data/stamps.py", "--root", tmp_path / "stamps", "--cache", cache)
+    assert result.returncode == 1
+    assert "expected mammal pictures for both splits, got 0 in all" in result.stderr
+    assert not (tmp_path / "stamps").exists()
+    assert not list(tmp_path.glob(".stamps-new-*"))
+
+
+@needs_dpkg
+def test_a_run_that_is_killed_leaves_no_folder_behind_its_name(made_up, tmp_path):
+    root = tmp_path / "stamps"
+    command = [sys.executable, str(REPO / "tools" / "data" / "stamps.py"), "--root", str(root)]
+    process = subprocess.Popen([*command, "--cache", str(made_up)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".stamps-new-*/train/0020.jpg")) and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(tmp_path.glob(".stamps-new-*/train/0020.jpg"))  # it was killed half way
+    assert not root.exists()
+
+
+def test_without_apt_a_sentence_names_the_tree_crowns(tmp_path):
+    result = run_script(
+        "data/stamps.py", "--root", tmp_path / "stamps", "--cache", tmp_path / "packages", PATH=str(tmp_path)
+    )
+    assert result.returncode == 1
+    assert "a machine without apt-get and dpkg-deb" in result.stderr
+    assert result.stderr.endswith("mmext data trees.\n")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "stamps").exists()
+
+
+def test_the_expected_version_with_another_checksum_is_refused_and_nothing_is_written(tmp_path):
+    cache = tmp_path / "packages"
+    cache.mkdir()
+    (cache / choice.TUXPAINT.file_name).write_bytes(b"x")
+    result = run_script("data/stamps.py", "--root", tmp_path / "stamps", "--cache", cache)
+    assert result.returncode == 1
+    file = cache / choice.TUXPAINT.file_name
+    assert f"{file}: expected SHA-256 {choice.TUXPAINT.sha256}, got " in result.stderr
+    assert result.stderr.endswith("delete it and run this command again.\n")
+    assert not (tmp_path / "stamps").exists()
+
+
+@pytest.fixture(scope="module")
+def real(stamps):
+    """The folder of the real data, and its annotations by split."""
+    return stamps, {split: script.read_split(stamps, split) for split in script.NUM_IMAGES}
+
+
+def test_the_real_splits_share_no_picture_and_have_every_class(real):
+    _, splits = real
+    stamps, kinds, photos = {}, {}, {}
+    for split, coco in splits.items():
+        assert [one["name"] for one in coco["categories"]] == list(choice.CLASSES)
+        stamps[split] = {one["stamp"] for one in coco["annotations"]}
+        photos[split] = {one["background"] for one in coco["images"]}
+        kinds[split] = {
+            (choice.class_of(f"{choice.STAMPS}{name}.png"), choice.kind(name)) for name in stamps[split]
+        }
+        assert {kind[0] for kind in kinds[split]} == set(choice.CLASSES)
+    for sets in (stamps, kinds, photos):
+        assert sets["train"].isdisjoint(sets["val"])
+    assert (len(stamps["train"] | stamps["val"]), len(photos["train"]), len(photos["val"])) == (221, 7, 3)
+
+
+def test_the_real_boxes_masks_and_maps_agree(real):
+    root, splits = real
+    for split, coco in splits.items():
+        assert len(coco["images"]) == script.NUM_IMAGES[split]
+        by_image = {image["id"]: [] for image in coco["images"]}
+        for one in coco["annotations"]:
+            by_image[one["image_id"]].append(one)
+        assert {len(some) for some in by_image.values()} == {1, 2, 3, 4, 5}
+        for image in coco["images"][:60]:
+            with Image.open(root / split / image["file_name"]) as pixels:
+                assert (pixels.size, pixels.mode) == ((320, 320), "RGB")
+            expected = np.zeros((320, 320), np.uint8)
+            for one in by_image[image["id"]]:
+                mask = run_lengths.decode(one["segmentation"]).astype(bool)
+                assert mask.sum() == one["area"] >= compose.MIN_PIXELS
+                assert one["bbox"] == run_lengths.toBbox(one["segmentation"]).tolist()
+                assert not expected[mask].any()
+                expected[mask] = one["category_id"]
+            with Image.open(root / "semantic" / split / f"{image['id']:04d}.png") as classes:
+                np.testing.assert_array_equal(classes, expected)
+
+
+def test_the_hidden_objects_are_those_that_show_too_little_of_themselves(real):
+    root, splits = real
+    hidden = script.read_split(root, "val_hidden")
+    assert hidden["images"] == splits["val"]["images"]
+    for one, usual in zip(hidden["annotations"], splits["val"]["annotations"], strict=True):
+        assert one == usual | {"iscrowd": int(one["hidden"] < 0.2)}
+    assert all(0 <= one["hidden"] <= 0.6 for one in hidden["annotations"])
+    assert 0.15 < np.mean([one["iscrowd"] == 0 for one in hidden["annotations"]]) < 0.5
+
+
+@needs_dpkg
+def test_the_real_pictures_are_the_ones_that_were_looked_at_and_give_the_same_scenes_again(real):
+    root, splits = real
+    stamps = debian.read_files(CACHE / choice.TUXPAINT.file_name, lambda name: bool(choice.class_of(name)))
+    photos = debian.read_files(CACHE / choice.MATE.file_name, choice.is_background)
+    assert choice.digest(stamps | photos) == choice.PICTURES == splits["val"]["info"]["pictures"]
+    pictures = choice.split_pictures(stamps, photos)
+    for number, split in enumerate(script.NUM_IMAGES):
+        scene = compose.compose(pictures[split], np.random.default_rng([0, number, 3]))
+        assert encoded_jpeg(scene.pixels) == (root / split / "0003.jpg").read_bytes()
+        noted = [one for one in splits[split]["annotations"] if one["image_id"] == 3]
+        again = [
+            script.annotation(one["id"], 3, seen) for one, seen in zip(noted, scene.instances, strict=True)
+        ]
+        assert json.loads(json.dumps(again)) == noted
+
+
+def encoded_jpeg(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=90)
+    return file.getvalue()
