@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fresh_process import run
+from tests.fresh_process import ROOT, run
 
 # TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD makes every torch as trusting as torch below 2.6.
 TRUSTING = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "TORCH_HOME": "hub", "MMENGINE_HOME": "home"}
@@ -327,10 +327,14 @@ for stored in (dict(message_hub=dict(runtime_info=dict(cfg="open('canary', 'w')"
     )
 
 
-@pytest.mark.parametrize("first", ["mmext", "mmengine.runner"])
+START = f"exec(open({str(ROOT / 'mmext-start.pth')!r}).read()); import mmengine.runner"
+"""What Python does where mmext is installed, and somebody imports a host: nobody mentions mmext."""
+
+
+@pytest.mark.parametrize("first", ["import mmext", "import mmengine.runner", START])
 def test_the_order_of_imports_does_not_matter(tmp_path: Path, first: str) -> None:
     run(
-        f"import {first}\n"
+        f"{first}\nimport sys; assert 'mmext' in sys.modules or {first == 'import mmengine.runner'}\n"
         + POISON
         + """
 import mmengine
