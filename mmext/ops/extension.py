@@ -1,0 +1,16 @@
+"""Stand-in for ``mmcv._ext``: Python loads this file under that name (see :mod:`mmext.ops.finder`)."""
+
+from collections.abc import Callable
+
+from mmext.ops import table
+
+SERVED_BY = "mmext"
+
+table.load()
+
+
+def __getattr__(name: str) -> Callable:
+    """Whatever mmcv asks for: an operator, or a function that names what is missing when it is called."""
+    if name.startswith("__"):  # Python's own questions
+        raise AttributeError(name)
+    return table.operator(name)

@@ -1,0 +1,322 @@
+"""RoIAlign, and RoIAlign whose bins move (deformable RoI pooling).
+
+Paper     Mask R-CNN, He et al. 2017, https://arxiv.org/abs/1703.06870; Deformable Convolutional Networks, Dai et al. 2017,
+          https://arxiv.org/abs/1703.06211
+Idea      A region is divided into bins, the map is sampled at a grid of positions in each, and a bin is their mean or maximum.
+Host      mmcv's ``roi_align_*`` and ``deform_roi_pool_*``
+Deviates  A bin without samples has the maximum 0. mmcv's is -10000. Where a moved bin's sample lies on the edge of the map,
+          the slope is that of the formula; mmcv's kernel uses places that it does not read.
+Letters   K regions, P x Q bins, S samples of a bin along one axis, N images, C channels, H x W map
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mmext.functional import at_least_float32
+from mmext.ops.gradients import gradients
+from mmext.ops.sampling import Axis, add_up, between_clamped, corners, rows_of
+from mmext.ops.table import serves
+
+ENTRIES = 2**22  # places and weights that are held at once: about 50 MB
+
+
+class Bins:
+    """Where the samples of regions lie: everything but the map.
+
+    Args:
+        rois: image, left, top, right, bottom; in pixels of the image.
+        size: P and Q.
+        spatial_scale: pixels of the map a pixel of the image.
+        sampling_ratio: samples along each axis of a bin; 0 takes one a pixel.
+        aligned: whether the middle of the first pixel is at half a pixel (else regions are at least a pixel wide).
+        shift: of each bin, x then y, as a part of the region's size.
+    """
+
+    def __init__(
+        self,
+        rois: Float[Tensor, "K 5"],
+        size: tuple[int, int],
+        spatial_scale: float,
+        sampling_ratio: int,
+        *,
+        aligned: bool,
+        shift: Float[Tensor, "K 2 P Q"] | None = None,
+    ) -> None:
+        half = 0.5 if aligned else 0.0
+        self.image = rois[:, 0].long()
+        self.start = rois[:, 1:3].flip(1) * spatial_scale - half  # (K, 2): y, x
+        end = rois[:, 3:5].flip(1) * spatial_scale - half
+        self.extent = end - self.start if aligned else (end - self.start).clamp(min=1)
+        self.size, self.shift = size, shift
+        self.bin = self.extent / self.extent.new_tensor(size)
+        self.samples = (
+            torch.full_like(self.bin, sampling_ratio) if sampling_ratio > 0 else self.bin.ceil().clamp(min=0)
+        )
+
+    def chunks(self, sampling_ratio: int) -> list[tuple[Tensor | slice, tuple[int, int]]]:
+        """Regions that are pooled at once, and the most samples that one of them has along y and x.
+
+        With a fixed number of samples nothing is asked of the device. Else their numbers are, once a call, and regions
+        with similar numbers go together.
+        """
+        bins = self.size[0] * self.size[1]
+        if sampling_ratio > 0:
+            step = max(1, ENTRIES // (bins * 4 * sampling_ratio**2))
+            most = (sampling_ratio, sampling_ratio)
+            return [(slice(i, i + step), most) for i in range(0, len(self.bin), step)]
+        order = self.samples.prod(dim=1).argsort()
+        numbers = self.samples[order].long().tolist()
+        found: list[tuple[Tensor | slice, tuple[int, int]]] = []
+        first, high, wide = 0, 0, 0
+        for last, (y, x) in enumerate(numbers):
+            taller, wider = max(high, y), max(wide, x)
+            if last > first and (last - first + 1) * bins * 4 * taller * wider > ENTRIES:
+                found.append((order[first:last], (high, wide)))
+                first, taller, wider = last, y, x
+            high, wide = taller, wider
+        if numbers:
+            found.append((order[first:], (high, wide)))
+        return found
+
+    def positions(self, which: Tensor | slice, axis: int, most: int) -> tuple[Tensor, Tensor]:
+        """Positions of the samples along one axis, in pixels of the map, (K, P, Q, S) or broadcast, and which there are."""
+        start, size, number = (one[which][:, axis, None, None, None] for one in (self.start, self.bin, self.samples))
+        extent = self.extent[which][:, axis, None, None]
+        bins = torch.arange(self.size[axis], device=start.device, dtype=start.dtype)
+        bins = bins[:, None, None] if axis == 0 else bins[None, :, None]
+        at = torch.arange(most, device=start.device, dtype=start.dtype)
+        if self.shift is not None:  # x comes first in the shift
+            start = start + (extent * self.shift[which][:, 1 - axis])[..., None]
+        there = at < number
+        return start + bins * size + (at + 0.5) * size / number.clamp(min=1), there
+
+
+def pool_mean(x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int) -> Float[Tensor, "K C P Q"]:
+    """Mean of each bin's samples; 0 for a bin without."""
+    (N, C, H, W), (P, Q) = x.shape, bins.size
+    rows = rows_of(x)
+    parts, order = [], []
+    for which, most in bins.chunks(sampling_ratio):
+        y, x_axis = (_axis(bins, which, axis, most[axis], (H, W)[axis]) for axis in (0, 1))
+        index, weight = corners(y, x_axis, W)
+        index = index + (bins.image[which] * (H * W))[:, None, None, None]
+        number = bins.samples[which].prod(dim=1).clamp(min=1)[:, None, None, None]
+        K = len(number)
+        shape = (K * P * Q, 4 * most[0] * most[1])
+        index, weight = (one.expand(K, P, Q, -1).reshape(shape) for one in (index, weight / number))
+        parts.append(add_up(rows, index, weight))
+        order.append(which)
+    if not parts:
+        return x.new_zeros(0, C, P, Q)
+    pooled = torch.cat(parts).unflatten(0, (-1, P, Q)).permute(0, 3, 1, 2)
+    return pooled if isinstance(order[0], slice) else pooled[torch.cat(order).argsort()]  # type: ignore[arg-type]
+
+
+def _axis(bins: Bins, which: Tensor | slice, axis: int, most: int, size: int) -> Axis:
+    """Both places of every sample along one axis, flat in the last dimension; samples that are not there weigh nothing."""
+    position, there = bins.positions(which, axis, most)
+    place, weight = between_clamped(position, size)
+    return place.flatten(-2), (weight * there[..., None]).flatten(-2)
+
+
+def pool_maximum(
+    x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int
+) -> tuple[Float[Tensor, "K C P Q"], Float[Tensor, "2 K C P Q"]]:
+    """Maximum of each bin's samples, and the position (y, x) that has it; -1 for a bin without."""
+    (N, C, H, W), (P, Q) = x.shape, bins.size
+    K = len(bins.bin)
+    best, where = x.new_zeros(K, C, P, Q), x.new_full((2, K, C, P, Q), -1)
+    rows = rows_of(x)
+    for which, most in bins.chunks(sampling_ratio):
+        if most[0] * most[1] == 0:
+            continue
+        (y, has_y), (x_at, has_x) = (bins.positions(which, axis, most[axis]) for axis in (0, 1))
+        k = len(y)
+        y, has_y = (one.expand(k, P, 1, -1)[..., None] for one in (y, has_y))
+        x_at, has_x = (one.expand(k, 1, Q, -1)[..., None, :] for one in (x_at, has_x))
+        index, weight = corners(between_clamped(y, H), between_clamped(x_at, W), W)  # (k, P, Q, S, S, 4)
+        index = index + (bins.image[which] * (H * W)).reshape(-1, 1, 1, 1, 1, 1)
+        values = add_up(rows, index.flatten(0, -2), weight.flatten(0, -2)).unflatten(0, (k, P, Q, -1))
+        there = (has_y & has_x).expand(k, P, Q, *most).flatten(3)
+        values = values.masked_fill(~there[..., None], -torch.inf)
+        top = values.argmax(dim=3, keepdim=True)  # the first of equals, as in mmcv
+        some = there.any(dim=3)[:, None]
+        found = values.gather(3, top).squeeze(3).permute(0, 3, 1, 2)
+        best[which] = torch.where(some, found, 0)
+        for axis, position in enumerate((y.expand(k, P, Q, *most), x_at.expand(k, P, Q, *most))):
+            at = position.flatten(3)[..., None].expand_as(values).gather(3, top).squeeze(3).permute(0, 3, 1, 2)
+            where[axis, which] = torch.where(some, at, -1)
+    return best, where
+
+
+def spread_maximum(
+    grad: Float[Tensor, "K C P Q"],
+    where: Float[Tensor, "2 K C P Q"],
+    image: Int[Tensor, " K"],
+    shape: tuple[int, int, int, int],
+) -> Float[Tensor, "N C H W"]:
+    """Gradient of :func:`pool_maximum` for the map: each goes to the places around its maximum."""
+    N, C, H, W = shape
+    index, weight = corners(between_clamped(where[0], H), between_clamped(where[1], W), W)  # (K, C, P, Q, 4)
+    channel = torch.arange(C, device=grad.device)[None, :, None, None, None]
+    index = index + (image[:, None, None, None, None] * C + channel) * (H * W)
+    weight = weight * ((where[0] != -1) | (where[1] != -1))[..., None]  # -1, -1: no sample
+    to_map = grad.new_zeros(N * C * H * W)
+    return to_map.index_add_(0, index.flatten(), (weight * grad[..., None]).flatten()).reshape(shape)
+
+
+@serves("roi_align", "roi_align_forward")
+def _forward(
+    input: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    size = (aligned_height, aligned_width)
+    bins = Bins(at_least_float32(rois), size, spatial_scale, sampling_ratio, aligned=aligned)
+    if pool_mode == 1:
+        output.copy_(pool_mean(at_least_float32(input), bins, sampling_ratio))
+        return
+    best, where = pool_maximum(at_least_float32(input), bins, sampling_ratio)
+    output.copy_(best)
+    argmax_y.copy_(where[0])
+    argmax_x.copy_(where[1])
+
+
+@serves("roi_align", "roi_align_backward")
+def _backward(
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    grad, rois = at_least_float32(grad_output), at_least_float32(rois)
+    if pool_mode == 0:
+        where = torch.stack([at_least_float32(argmax_y), at_least_float32(argmax_x)])
+        grad_input.copy_(spread_maximum(grad, where, rois[:, 0].long(), tuple(grad_input.shape)))  # type: ignore[arg-type]
+        return
+    bins = Bins(rois, (aligned_height, aligned_width), spatial_scale, sampling_ratio, aligned=aligned)
+    # The mean is linear in the map, so its gradient does not depend on the values there.
+    like = torch.zeros_like(at_least_float32(grad_input))
+    grad_input.copy_(gradients(lambda x: pool_mean(x, bins, sampling_ratio), (like,), grad)[0])
+
+
+@serves("roi_align", "roi_align_forward", source="torchvision")
+def _forward_by_torchvision(
+    input: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    size = (aligned_height, aligned_width)
+    if pool_mode == 0:  # torchvision has the mean alone
+        _forward(input, rois, output, argmax_y, argmax_x, *size, spatial_scale, sampling_ratio, 0, aligned)
+        return
+    image, regions = at_least_float32(input), at_least_float32(rois)
+    align = torch.ops.torchvision.roi_align
+    output.copy_(align(image, regions, spatial_scale, *size, sampling_ratio, aligned))
+
+
+@serves("roi_align", "roi_align_backward", source="torchvision")
+def _backward_by_torchvision(
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    size = (aligned_height, aligned_width)
+    if pool_mode == 0:
+        _backward(
+            grad_output, rois, argmax_y, argmax_x, grad_input, *size, spatial_scale, sampling_ratio, 0, aligned
+        )
+        return
+    grad, regions = at_least_float32(grad_output), at_least_float32(rois)
+    spread = torch.ops.torchvision._roi_align_backward
+    grad_input.copy_(spread(grad, regions, spatial_scale, *size, *grad_input.shape, sampling_ratio, aligned))
+
+
+def deform_roi_pool(
+    x: Float[Tensor, "N C H W"],
+    shift: Float[Tensor, "K 2 P Q"] | None,
+    rois: Float[Tensor, "K 5"],
+    size: tuple[int, int],
+    *,
+    spatial_scale: float,
+    sampling_ratio: int,
+) -> Float[Tensor, "K C P Q"]:
+    """Mean of bins that move by ``shift``, a part of their region's size: x, then y."""
+    bins = Bins(rois, size, spatial_scale, sampling_ratio, aligned=True, shift=shift)
+    return pool_mean(x, bins, sampling_ratio)
+
+
+@serves("deform_roi_pool", "deform_roi_pool_forward")
+def _deform_forward(
+    input: Tensor,
+    rois: Tensor,
+    offset: Tensor,
+    output: Tensor,
+    pooled_height: int,
+    pooled_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    gamma: float,
+) -> None:
+    shift = at_least_float32(offset) * gamma if offset.numel() else None
+    x, rois = at_least_float32(input), at_least_float32(rois)
+    how = dict(spatial_scale=spatial_scale, sampling_ratio=sampling_ratio)
+    output.copy_(deform_roi_pool(x, shift, rois, (pooled_height, pooled_width), **how))  # type: ignore[arg-type]
+
+
+@serves("deform_roi_pool", "deform_roi_pool_backward")
+def _deform_backward(
+    grad_output: Tensor,
+    input: Tensor,
+    rois: Tensor,
+    offset: Tensor,
+    grad_input: Tensor,
+    grad_offset: Tensor,
+    pooled_height: int,
+    pooled_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    gamma: float,
+) -> None:
+    x, rois, grad = (at_least_float32(one) for one in (input, rois, grad_output))
+
+    def pooled(x: Tensor, offset: Tensor | None = None) -> Tensor:
+        shift = None if offset is None else offset * gamma
+        how = dict(spatial_scale=spatial_scale, sampling_ratio=sampling_ratio)
+        return deform_roi_pool(x, shift, rois, (pooled_height, pooled_width), **how)  # type: ignore[arg-type]
+
+    inputs = (x, at_least_float32(offset)) if offset.numel() else (x,)
+    for target, found in zip((grad_input, grad_offset), gradients(pooled, inputs, grad), strict=False):
+        target.copy_(found)
