@@ -61,6 +61,9 @@ class TaskRegistry(Registry):
             raise ImportError(self._not_found(name)) from next(iter(_failures.values()))
         return found
 
+    def import_from_location(self) -> None:
+        """Nothing: :meth:`get` loads. mmengine would look for a module ``mmext.utils``."""
+
     def _not_found(self, name: str) -> str:
         near = difflib.get_close_matches(name, self.module_dict, n=3)
         reasons = "; ".join(
@@ -71,7 +74,7 @@ class TaskRegistry(Registry):
             f"mmext.{name} was not found among the parts that could be loaded"
             + (f" (did you mean mmext.{near[0]}?)" if near else "")
             + f". Not loaded: {reasons}. Install the hosts with pip install 'mmext[openmmlab]', "
-            "or run python tools/doctor.py, which names the cure."
+            "or run mmext doctor, which names the cure."
         )
 
 

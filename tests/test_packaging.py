@@ -73,7 +73,9 @@ def test_the_wheel_holds_configs_and_tools_where_openmmlab_looks(names):
 
 def test_the_wheel_holds_nothing_else(names):
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"mmext", f"mmext-{__version__}.dist-info"}
+    assert tops == {"mmext", "mmext-start.pth", f"mmext-{__version__}.dist-info"}
+    inside = {name.split("/")[1] for name in names if name.startswith("mmext/")}
+    assert not inside & {"tests", "dev", "docs"}
     assert not [name for name in names if name.endswith(".pyc")]
 
 
@@ -116,9 +118,9 @@ def test_an_editable_install_links_to_the_checkout(source, tmp_path):
         link = source / "mmext" / ".mim" / name
         assert link.is_symlink()
         assert link.resolve() == source / name
-    assert not [
-        name for name in zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist() if "configs" in name
-    ]
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    assert not [name for name in names if "configs" in name]
+    assert "mmext-start.pth" in names
 
 
 def test_the_source_distribution_builds_the_same_wheel(source, names, tmp_path):
@@ -132,6 +134,8 @@ def test_the_source_distribution_builds_the_same_wheel(source, names, tmp_path):
         "docker/Dockerfile",
         ".ci/run",
         "tests/test_packaging.py",
+        "dev/evidence/studies.py",
+        "docs/evidence/trees.json",
     ):
         assert (unpacked / name).is_file()
     assert set(zipfile.ZipFile(pip_wheel(unpacked, tmp_path / "wheel")).namelist()) == names

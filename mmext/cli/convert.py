@@ -10,10 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from mmext.segmentation.emanet import from_official
-
 
 def convert_emanet(source: Path, out: Path) -> int:
     """Write the renamed weights.
@@ -24,6 +20,10 @@ def convert_emanet(source: Path, out: Path) -> int:
     Raises:
         ValueError: the file holds no state dict of their network, or code besides it.
     """
+    import torch  # here, since --help needs no host
+
+    from mmext.segmentation.emanet import from_official
+
     try:
         found = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -18,6 +18,8 @@
 ``numpy_names``             the hosts use names that numpy has removed
 ``sync_bn_on_cpu``          SyncBN among several ranks fails on CPUs
 ``resume_weights_only``     torch >= 2.6 refuses to load the checkpoints that mmengine saves
+``mmext_configs``           ``_base_ = "mmext::…"`` is not found
+``mmext_hub``               ``get_config("mmext::…")`` and ``get_model`` neither
 ==========================  ==========================================================================
 
 :func:`repair` runs when mmext is imported and imports nothing itself: a repair waits until the module
@@ -39,6 +41,7 @@ from typing import Any
 
 from mmext.compat.bfloat16 import TwoStageBfloat16
 from mmext.compat.checkpoints import ResumeWeightsOnly
+from mmext.compat.configs import MmextConfigs, MmextHub
 from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncBatchNormOnCpu
 from mmext.compat.mmaction import MmactionMetadata, MmactionMmcv, MmactionTestingViews
 from mmext.compat.repair import Repair, logger
@@ -55,6 +58,8 @@ REPAIRS: tuple[Repair, ...] = (
     CocoIouThresholds(),
     SyncBatchNormOnCpu(),
     ResumeWeightsOnly(),
+    MmextConfigs(),
+    MmextHub(),
 )
 
 _state: dict[str, str] = {}

@@ -20,6 +20,7 @@ from mmengine import registry as root
 from mmengine.config import Config
 from mmengine.registry import Registry, init_default_scope
 
+from mmext import shipped
 from mmext.data_checks.verify import parts
 from mmext.errors import BadInputError
 
@@ -38,13 +39,12 @@ BY_NAME = frozenset({"AvgConsensus"})
 
 
 def load_config(file: str, options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config, merge ``options`` (from ``--cfg-options``), and set the default scope.
+    """Read a config by its path or name, merge ``options`` (``--cfg-options``), set the default scope.
 
     Raises:
         BadInputError: the file or one of its bases is missing, or it is no valid config.
     """
-    if not Path(file).is_file():
-        raise BadInputError(f"{file}: not found, expected a config there; check the path")
+    file = find_config(file)
     try:
         cfg = Config.fromfile(file)
         cfg.merge_from_dict(dict(options or {}))
@@ -54,6 +54,23 @@ def load_config(file: str, options: Mapping[str, Any] | None = None) -> Config:
     if cfg.get("default_scope"):
         init_default_scope(cfg.default_scope)
     return cfg
+
+
+def find_config(file: str) -> str:
+    """The path of a config that is given by its path, or by its name among those that mmext ships.
+
+    Raises:
+        BadInputError: there is neither.
+    """
+    if Path(file).is_file():
+        return file
+    try:
+        return str(shipped.find(file))
+    except BadInputError as error:
+        guess = str(error).rpartition("; ")[2]
+        raise BadInputError(
+            f"{file}: not found, expected a config there, or the name of one that mmext ships; {guess}"
+        ) from None
 
 
 def check_types(cfg: Config) -> None:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import av
 import numpy as np
@@ -23,6 +23,7 @@ MOST_BITS = 2**30
 Picture = UInt8[np.ndarray, "H W 3"]
 
 
+@runtime_checkable
 class Clip(Protocol):
     """Frames in order, read one by one when they are asked for."""
 
@@ -131,6 +132,16 @@ def find_input(path: Path) -> list[Path] | VideoClip:
     return files
 
 
+def rate(fps: float) -> Fraction:
+    """Frames a second as MPEG-4 can say it: it divides a second into at most 65,535 parts.
+
+    Example:
+        >>> rate(30000 / 1001), rate(0.25), rate(240000 / 1001).numerator < 65536
+        (Fraction(30000, 1001), Fraction(1, 4), True)
+    """
+    return Fraction(fps).limit_denominator(max(1, min(1001, int(65535 / fps))))
+
+
 def write_video(path: Path, frames: Iterable[Picture], fps: float) -> None:
     """Write frames of one size as MPEG-4.
 
@@ -139,19 +150,17 @@ def write_video(path: Path, frames: Iterable[Picture], fps: float) -> None:
     """
     stream = iter(frames)
     first = next(stream)
-    height, width, _ = first.shape
     try:
-        video = av.open(str(path), "w")
-    except (av.FFmpegError, OSError) as error:
+        with av.open(str(path), "w") as video:
+            track = video.add_stream("mpeg4", rate=rate(fps))
+            track.height, track.width, _ = first.shape
+            track.pix_fmt = "yuv420p"
+            track.bit_rate = min(round(fps * track.width * track.height), MOST_BITS)
+            for picture in itertools.chain([first], stream):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                video.mux(track.encode(frame))
+            video.mux(track.encode())
+    except av.FFmpegError as error:
         raise BadInputError(
             f"{path}: expected to write a video there, got {error}; choose another --out"
         ) from None
-    with video:
-        # MPEG-4 counts time in at most 65,535 parts of a second.
-        track = video.add_stream("mpeg4", rate=Fraction(fps).limit_denominator(1001))
-        track.width, track.height, track.pix_fmt = width, height, "yuv420p"
-        track.bit_rate = min(round(fps * width * height), MOST_BITS)
-        for picture in itertools.chain([first], stream):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            video.mux(track.encode(frame))
-        video.mux(track.encode())

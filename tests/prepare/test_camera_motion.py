@@ -217,7 +217,7 @@ def test_the_real_splits_share_no_photograph_and_each_class_has_the_same_ones(re
 
 
 def frame(root, split, clip, index):
-    return cv2.imread(str(root / split / clip / script.frame_name(index)))
+    return cv2.imread(str(root / split / clip / script.frame_name(int(index))))
 
 
 def one_frame_a_clip(real, split):
