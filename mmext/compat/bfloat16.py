@@ -10,10 +10,10 @@ from mmext.compat.repair import Repair
 class TwoStageBfloat16(Repair):
     """Under autocast, RoIAlign takes bfloat16 maps, and anchors stay float32.
 
-    RoIAlign is compiled for float and half only; it works in float32 here and gives back bfloat16. mmdet
-    makes the anchors and points that predictions are decoded with in the dtype of the scores. In bfloat16 a
-    position beyond 256 pixels is a multiple of 2, beyond 1024 of 8, and so would be the proposals; NMS
-    refuses them.
+    mmcv's RoIAlign is compiled for float and half only; it works in float32 here and gives back bfloat16 (where
+    :mod:`mmext.ops` serves it, it does so by itself). mmdet makes the anchors and points that predictions are decoded
+    with in the dtype of the scores. In bfloat16 a position beyond 256 pixels is a multiple of 2, beyond 1024 of 8, and
+    so would be the proposals.
     """
 
     name = "two_stage_bfloat16"
@@ -21,26 +21,21 @@ class TwoStageBfloat16(Repair):
     before = ("mmdet.models",)
 
     def needed(self) -> bool:
-        """Try RoIAlign on one pixel."""
+        """True wherever mmcv's operators can be imported: the priors need it with any of them."""
         try:
-            import torch
-            from mmcv.ops import roi_align
+            import mmcv.ops  # noqa: F401
         except ImportError:
             return False
-        one = torch.ones(1, 1, 1, 1, dtype=torch.bfloat16)
-        try:
-            roi_align(one, torch.zeros(1, 5, dtype=torch.bfloat16), 1)
-        except (RuntimeError, NotImplementedError):
-            return True
-        return False
+        return True
 
     def apply(self) -> None:
-        """Wrap RoIAlign and the generators of priors."""
+        """Wrap the generators of priors, and RoIAlign where it refuses bfloat16."""
         from mmcv.ops import RoIAlign
         from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
 
         self.wrapped: list[tuple[Any, str, Callable, Callable]] = []
-        self._wrap(RoIAlign, "forward", align_in_float32)
+        if refuses_bfloat16():
+            self._wrap(RoIAlign, "forward", align_in_float32)
         for generator in (AnchorGenerator, MlvlPointGenerator):
             self._wrap(generator, "grid_priors", priors_in_float32)
 
@@ -55,6 +50,19 @@ class TwoStageBfloat16(Repair):
         for cls, name, plain, ours in self.wrapped:
             if getattr(cls, name) is ours:
                 setattr(cls, name, plain)
+
+
+def refuses_bfloat16() -> bool:
+    """Try RoIAlign on one pixel."""
+    import torch
+    from mmcv.ops import roi_align
+
+    one = torch.ones(1, 1, 1, 1, dtype=torch.bfloat16)
+    try:
+        roi_align(one, torch.zeros(1, 5, dtype=torch.bfloat16), 1)
+    except (RuntimeError, NotImplementedError):
+        return True
+    return False
 
 
 def align_in_float32(plain: Callable) -> Callable:
