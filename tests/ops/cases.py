@@ -177,7 +177,7 @@ def other_cases() -> Iterator[Case]:
 
             def make(weighted=weighted):
                 found = dict(x=picture(12, 5) * 3, labels=torch.arange(12) % (5 if weighted else 6))
-                return {**found, "weight": torch.rand(5)} if weighted else found
+                return {**found, "weight": torch.linspace(0.3, 1.2, 5)} if weighted else found
 
             run = lambda x, labels, weight=None, g=gamma: ops.sigmoid_focal_loss(  # noqa: E731
                 x, labels, g, 0.25, weight, "sum"

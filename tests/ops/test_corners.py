@@ -48,17 +48,10 @@ def test_positions_stay_exact_under_autocast(source):
     offset = torch.full((1, 2, 2, 400), 0.25)
     with torch.autocast("cpu", torch.bfloat16):
         read = ops.deform_conv2d(x, offset, torch.ones(1, 1, 1, 1))
-    torch.testing.assert_close(read[0, 0, 0, :398] / 0.75, torch.arange(398.0) + 0.25)
+    torch.testing.assert_close(read[0, 0, 0, :398], torch.arange(398.0) + 0.25)
 
 
-def test_an_empty_batch_gives_an_empty_result(source):
-    x = picture(0, 8, 9, 9).requires_grad_()
-    weight = picture(6, 8, 3, 3).requires_grad_()
-    # mmcv's own Python divides the batch by its step, so a batch of 0 reaches the operator with modulation alone.
-    out = ops.modulated_deform_conv2d(x, picture(0, 18, 9, 9), picture(0, 9, 9, 9), weight, None, 1, 1)
-    assert out.shape == (0, 6, 9, 9)
-    out.sum().backward()
-    assert torch.equal(weight.grad, torch.zeros_like(weight))
+def test_no_regions_give_an_empty_result_and_no_gradient(source):
     for mode in ("avg", "max"):
         y = picture(1, 3, 9, 9).requires_grad_()
         out = ops.roi_align(y, torch.zeros(0, 5), 7, 1.0, 0, mode)
