@@ -81,7 +81,9 @@ class Bins:
 
     def positions(self, which: Tensor | slice, axis: int, most: int) -> tuple[Tensor, Tensor]:
         """Positions of the samples along one axis, in pixels of the map, (K, P, Q, S) or broadcast, and which there are."""
-        start, size, number = (one[which][:, axis, None, None, None] for one in (self.start, self.bin, self.samples))
+        start, size, number = (
+            one[which][:, axis, None, None, None] for one in (self.start, self.bin, self.samples)
+        )
         extent = self.extent[which][:, axis, None, None]
         bins = torch.arange(self.size[axis], device=start.device, dtype=start.dtype)
         bins = bins[:, None, None] if axis == 0 else bins[None, :, None]
@@ -145,7 +147,9 @@ def pool_maximum(
         found = values.gather(3, top).squeeze(3).permute(0, 3, 1, 2)
         best[which] = torch.where(some, found, 0)
         for axis, position in enumerate((y.expand(k, P, Q, *most), x_at.expand(k, P, Q, *most))):
-            at = position.flatten(3)[..., None].expand_as(values).gather(3, top).squeeze(3).permute(0, 3, 1, 2)
+            at = (
+                position.flatten(3)[..., None].expand_as(values).gather(3, top).squeeze(3).permute(0, 3, 1, 2)
+            )
             where[axis, which] = torch.where(some, at, -1)
     return best, where
 
@@ -256,7 +260,16 @@ def _backward_by_torchvision(
     size = (aligned_height, aligned_width)
     if pool_mode == 0:
         _backward(
-            grad_output, rois, argmax_y, argmax_x, grad_input, *size, spatial_scale, sampling_ratio, 0, aligned
+            grad_output,
+            rois,
+            argmax_y,
+            argmax_x,
+            grad_input,
+            *size,
+            spatial_scale,
+            sampling_ratio,
+            0,
+            aligned,
         )
         return
     grad, regions = at_least_float32(grad_output), at_least_float32(rois)
