@@ -1,23 +1,33 @@
 # One line each; every target sets up what it needs, and a second set-up takes a moment. `make` lists them.
 
 PYTHON ?= python3
-TORCH ?= 2.13.0
+TORCH ?= 2.14.1
+# auto takes the torchvision that belongs to torch, where an index has it; none leaves it out
+TORCHVISION ?= auto
 STACK ?= openmmlab
-VENV ?= .venv
+# empty: wheels alone, no compiler; mmcv: its own operators too, built from source
+OPS ?=
+# one environment for each kind: two families of hosts, or two editions of mmcv, cannot share one
+VENV ?= .venv$(if $(filter onedl,$(STACK)),-onedl)$(if $(OPS),-$(OPS))
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 STUDY ?= trees
 ARGS ?=
 
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo data test test-slow check bench evidence clean
+.PHONY: help setup demo doctor data check test test-ops test-stacks test-slow test-bare bench evidence clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-26s %s\n", $$1, $$2}'
-	@echo "Variables: PYTHON=$(PYTHON) TORCH=$(TORCH) STACK=$(STACK) (or onedl) VENV=$(VENV) JOBS=$(JOBS) ARGS=$(ARGS)"
+	@echo "Variables: PYTHON=$(PYTHON) TORCH=$(TORCH) TORCHVISION=$(TORCHVISION) STACK=$(STACK) (or onedl)"
+	@echo "  OPS=$(OPS) (or mmcv) VENV=$(VENV) JOBS=$(JOBS) ARGS=$(ARGS)"
 
-setup:  ## make .venv with torch, mmcv's ops (built once, about 7 minutes), the hosts and mmext
-	@$(PYTHON) tools/setup.py --torch "$(TORCH)" --stack "$(STACK)" --venv "$(VENV)"
+setup:  ## make .venv with torch, the hosts and mmext from wheels alone (OPS=mmcv builds mmcv's own operators)
+	@$(PYTHON) -m dev.environment.setup --torch "$(TORCH)" --torchvision "$(TORCHVISION)" --stack "$(STACK)" \
+		--ops "$(OPS)" --venv "$(VENV)"
+
+doctor: setup  ## name what is wrong with the environment, and what cures it
+	$(PY) tools/doctor.py
 
 demo: setup  ## train, test and draw a detector of tree crowns on real photographs
 	$(PY) -m dev.demo.run $(ARGS)
@@ -37,8 +47,23 @@ check: setup  ## format, lint, types, imports between modules, spelling
 test: setup  ## every test that is not slow (ARGS="-k name" picks some)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" -n $(JOBS) $(ARGS)
 
+# The pair is of PyPI: built for CUDA, it runs without a GPU; mmcv's extension is built for CPUs, once.
+test-ops: export TORCH := 2.13.0
+test-ops: export TORCHVISION := 0.28.0
+test-ops: export MMEXT_CUDA ?= 0
+test-ops:  ## our operators against mmcv's own extension, in an environment that has it
+	$(MAKE) setup OPS=mmcv
+	OMP_NUM_THREADS=1 .venv-mmcv/bin/python -m pytest -m "not slow" -n $(JOBS) tests/ops $(ARGS)
+
+test-stacks:  ## every test that is not slow, on the official packages and on the forks
+	$(MAKE) test
+	$(MAKE) test STACK=onedl
+
 test-slow: setup  ## the tests that take minutes each
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m slow $(ARGS)
+
+test-bare:  ## make demo and a few tests on a bare Debian, as an ordinary user (as root; fetches 3 to 4 GB)
+	bash dev/environment/bare.sh $(ARGS)
 
 bench: setup  ## our parts against the hosts': time, bytes, operators
 	OMP_NUM_THREADS=1 $(PY) -m dev.benchmarks.run $(ARGS)

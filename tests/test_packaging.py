@@ -15,8 +15,8 @@ import pytest
 from mmext.version import __version__
 
 REPO = Path(__file__).resolve().parents[1]
-MADE_AT_THE_TOP = {".git", ".venv", "data", "work_dirs", "build", "dist"}
-MADE_ANYWHERE = shutil.ignore_patterns("*.egg-info", "__pycache__", ".*_cache", ".mim", ".cache")
+MADE_AT_THE_TOP = {".git", "data", "work_dirs", "build", "dist"}
+MADE_ANYWHERE = shutil.ignore_patterns(".venv*", "*.egg-info", "__pycache__", ".*_cache", ".mim", ".cache")
 
 
 def left_behind(folder, names):
@@ -191,26 +191,34 @@ def test_torch_is_the_makefiles_and_reaches_the_set_up(stages, target):
 
 
 def test_base_images_are_pinned_and_have_a_supported_python(stages):
-    images = {target: instructions(stage, "FROM")[0] for target, stage in stages.items()}
-    python = re.fullmatch(r"python:3\.(\d+)\.\d+-slim-\w+", images["cpu"])
-    assert 10 <= int(python.group(1)) <= 12
-    # Ubuntu 22.04 has Python 3.10 and 24.04 has 3.12; later ones are too new.
-    assert re.fullmatch(r"nvidia/cuda:\d+\.\d+\.\d+-cudnn-devel-ubuntu(22|24)\.04", images["cuda"])
+    for stage in stages.values():  # Debian 12 has Python 3.11, 13 has 3.13
+        assert re.fullmatch(r"debian:1[23]\.\d+-slim", instructions(stage, "FROM")[0])
 
 
-def test_cuda_ops_are_built_without_a_device_for_named_ones(stages):
-    environment = " ".join(instructions(stages["cuda"], "ENV")).split()
-    assert {"MMEXT_CUDA=1", "TORCH_CUDA_ARCH_LIST=${TORCH_CUDA_ARCH_LIST}"} <= set(environment)
-    default = next(
-        rest for rest in instructions(stages["cuda"], "ARG") if rest.startswith("TORCH_CUDA_ARCH_LIST=")
-    )
-    assert re.fullmatch(r'TORCH_CUDA_ARCH_LIST="\d+\.\d(;\d+\.\d)*"', default)
-    assert "MMEXT_CUDA=0" in instructions(stages["cpu"], "ENV")[0].split()
+def test_the_cuda_target_gets_a_cuda_build_without_a_device(stages):
+    assert "MMEXT_CUDA=1" in instructions(stages["cuda"], "ENV")[0].split()
+    assert "UV_TORCH_BACKEND" in instructions(stages["cpu"], "ARG")
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+def test_the_steps_are_those_that_are_tried_on_a_bare_machine(stages, target):
+    bare = (REPO / "dev" / "environment" / "bare.sh").read_text()
+    packages = re.search(r'^PACKAGES="(.*)"$', bare, flags=re.M).group(1)
+    commands = re.search(r"^COMMANDS=\((.*)\)$", bare, flags=re.M).group(1)
+    assert f" --no-install-recommends {packages} " in instructions(stages[target], "RUN")[0]
+    assert list(re.findall(r"'(.*?)'", commands)) == [
+        "make demo",
+        'make test ARGS="-k registry"',
+    ]
+    assert " ".join(json.loads(instructions(stages["cpu"], "CMD")[0])) in commands
+    uid = re.search(r"--uid (\d+)", instructions(stages[target], "RUN")[0]).group(1)
+    assert f"--userspec={uid}:{uid}" in bare
+    assert subprocess.run(["bash", "-n", REPO / "dev" / "environment" / "bare.sh"]).returncode == 0
 
 
 def test_the_context_leaves_out_what_the_image_makes_itself():
     ignored = set((REPO / ".dockerignore").read_text().split())
-    assert {".git", ".venv", "data", "work_dirs"} <= ignored
+    assert {".git", ".venv*", "data", "work_dirs"} <= ignored
     assert not ignored & {
         "configs",
         "mmext",

@@ -1,7 +1,7 @@
-"""Prove that an environment works: run an op of mmcv, and build a model of each host.
+"""Prove that an environment works: run an operator of mmcv, say who serves them, build a model of each host.
 
-Building from source "succeeds" without the ops, and a host may be installed but not importable, so the
-set-up ends with this. Run ``python tools/prove.py`` in any environment; ``--without mmaction`` omits a host.
+What is installed may not be importable, and nobody may serve an operator, so the set-up ends with this. Run
+``python dev/environment/prove.py`` in any environment; ``--without mmaction`` omits a host.
 """
 
 import argparse
@@ -10,8 +10,6 @@ import warnings
 from typing import Any
 
 import torch
-
-import mmext
 
 Config = dict[str, Any]
 
@@ -52,13 +50,23 @@ MODELS: dict[str, Config] = {
 
 
 def run_op(device: str) -> None:
-    """Suppress the second of two boxes that overlap, with mmcv's compiled op."""
-    from mmcv.ops import nms
+    """Suppress the second of two boxes that overlap, with mmcv's operator, as the hosts call it."""
+    from mmcv.ops import nms  # without importing mmext, as the hosts' own tools come here
 
     boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]], device=device)
     _, kept = nms(boxes, torch.tensor([0.9, 0.8, 0.7], device=device), iou_threshold=0.5)
     if kept.tolist() != [0, 2]:
         raise RuntimeError(f"mmcv's nms on {device} must keep boxes [0, 2], got {kept.tolist()}")
+
+
+def served() -> list[str]:
+    """Who serves each operator, a line for each source."""
+    from mmext import ops
+
+    found: dict[str, list[str]] = {}
+    for operator, source in ops.sources().items():
+        found.setdefault(source or "nobody", []).append(operator)
+    return [f"{source} serves {', '.join(operators)}" for source, operators in found.items()]
 
 
 def build(host: str) -> int:
@@ -72,12 +80,15 @@ def main() -> None:
     """Run every proof and print what was seen; the first failure ends it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--without", action="append", default=[], choices=MODELS, help="leave out this host")
-    parser.add_argument("--cuda", action="store_true", help="run the op on the GPU too")
+    parser.add_argument("--cuda", action="store_true", help="run the operator on the GPU too")
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # the hosts warn about their own code
     for device in ("cpu", "cuda") if args.cuda else ("cpu",):
         run_op(device)
         print(f"  mmcv's nms runs on {device}")
+    import mmext
+
+    print("\n".join(f"  {line}" for line in served()))
     for host in MODELS:
         if host not in args.without:
             print(f"  {host} builds a model of {build(host) / 1e6:.1f} million parameters")

@@ -1,14 +1,15 @@
 """What the doctor's checks work with: the facts about an environment, and what a check finds.
 
 The standard library alone, and no syntax that an old Python cannot read: the doctor has to work in the
-environments that do not.
+environments that do not. ``import mmext`` passes here too, so nothing slow is imported.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 OK, WARN, TROUBLE = "ok", "warn", "trouble"
 HOSTS = {"mmdet": "mmdet", "mmseg": "mmsegmentation", "mmaction": "mmaction2"}
@@ -28,10 +29,11 @@ NEEDS = {
     "decord": "mmaction2",
 }
 """What a host imports without declaring it (decord is declared, but has wheels for few platforms)."""
+SETUP = "rm -rf .venv; make setup"
+"""From scratch, since a set-up does not mend later damage; downloads and built wheels are kept."""
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """Result of one check; ``cure`` is a command or a sentence, for whatever is not ok."""
 
     name: str
@@ -39,10 +41,13 @@ class Finding:
     detail: str
     cure: str = ""
 
+    def sentence(self) -> str:
+        """All of it in one line: what was expected and found, and what to do."""
+        return f"{self.name}: {self.detail}; do: {self.cure}"
 
-@dataclass(frozen=True)
-class Machine:
-    """Facts about an environment.
+
+class Machine(NamedTuple):
+    """Facts about an environment; those that were not asked for are empty.
 
     Args:
         python: major and minor version.
@@ -50,6 +55,9 @@ class Machine:
         importable: those of the names that the checks ask for which can be found.
         errors: what failed in a process of its own, with the error; what worked has an empty text.
         facts: what else that process found out.
+        served: source of each operator, as :func:`mmext.ops.sources` tells.
+        wanted: the source that ``MMEXT_OPS`` asks for.
+        parts: paths inside packages that were looked for and found, as ``mmcv/ops``.
         devices: compute capability of each GPU.
         cached: mmcv wheels in pip's own cache.
     """
@@ -57,17 +65,20 @@ class Machine:
     python: tuple[int, ...]
     versions: Mapping[str, str]
     importable: frozenset[str] = frozenset()
-    errors: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, str] = {}
+    facts: Mapping[str, str] = {}
+    served: Mapping[str, str] = {}
+    wanted: str = ""
+    parts: frozenset[str] = frozenset()
     devices: tuple[str, ...] = ()
-    compiler: str | None = None
     free_gb: float = 0
     cached: tuple[str, ...] = ()
     drn_missing: bool = False
 
     def version(self, name: str) -> str | None:
-        """Version of a distribution or of its fork."""
-        return self.versions.get(name) or self.versions.get(FORKS.get(name, name))
+        """Version of a distribution, of its fork, or of mmcv's edition without compiled operators."""
+        names = (name, FORKS.get(name, name), *(["mmcv-lite"] if name == "mmcv" else []))
+        return next((self.versions[one] for one in names if one in self.versions), None)
 
     def at_least(self, name: str, *wanted: int) -> bool:
         """Whether a distribution (or its fork) is installed in this version or a later one."""
@@ -80,6 +91,31 @@ class Machine:
         return version is not None and numbers(version) < limit
 
 
+def repaired(m: Machine, name: str, detail: str, cure: str) -> Finding:
+    """A trouble that is none where mmext is installed."""
+    if "mmext" in m.importable:
+        return Finding(name, OK, f"{detail}; mmext repairs it when it is imported")
+    return Finding(name, TROUBLE, detail, f"{cure}, or use mmext, which repairs it: pip install -e .")
+
+
 def numbers(version: str) -> tuple[int, ...]:
     """Leading numbers of a version: ``2.13.0+cpu`` gives ``(2, 13, 0)``."""
     return tuple(int(part) for part in re.match(r"[\d.]*", version).group().split(".") if part)  # type: ignore[union-attr]
+
+
+def distributions(paths: Iterable[str]) -> dict[str, str]:
+    """Name (lower case, hyphens) and version of everything that is installed below ``paths``.
+
+    Told by the names of the folders, which takes a moment: a half-removed package is seen, and none is read.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            names = os.listdir(path or ".")
+        except OSError:  # a zip file, or a folder that is not there
+            continue
+        for name in names:
+            told = re.match(r"([\w.-]+?)-(\d[^-]*)(?:-py[\d.]+)?\.(?:dist|egg)-info$", name)
+            if told:
+                found.setdefault(re.sub(r"[-_.]+", "-", told[1]).lower(), told[2])
+    return found

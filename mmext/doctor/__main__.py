@@ -1,0 +1,7 @@
+"""``python -m mmext.doctor``."""
+
+import sys
+
+from . import main
+
+sys.exit(main())
