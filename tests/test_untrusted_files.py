@@ -122,7 +122,7 @@ def test_undo_gives_everything_back(tmp_path: Path) -> None:
         """
         import sys
         import torch
-        sys.meta_path[:] = [one for one in sys.meta_path if not hasattr(one, "MMEXT")]  # which mmengine starts
+        sys.meta_path[:] = [one for one in sys.meta_path if not hasattr(one, "MMEXT")]  # starts with mmengine
         plain = torch.load
         import mmengine.runner.checkpoint as checkpoint
         from mmengine import Config
