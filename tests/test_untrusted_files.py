@@ -120,7 +120,9 @@ assert sang()
 def test_undo_gives_everything_back(tmp_path: Path) -> None:
     run(
         """
+        import sys
         import torch
+        sys.meta_path[:] = [one for one in sys.meta_path if not hasattr(one, "MMEXT")]  # starts with mmengine
         plain = torch.load
         import mmengine.runner.checkpoint as checkpoint
         from mmengine import Config
@@ -327,7 +329,7 @@ for stored in (dict(message_hub=dict(runtime_info=dict(cfg="open('canary', 'w')"
     )
 
 
-START = f"exec(open({str(ROOT / 'mmext-start.pth')!r}).read()); import mmengine.runner"
+START = f"exec(open({str(ROOT / 'mmext' / 'start.pth')!r}).read()); import mmengine.runner"
 """What Python does where mmext is installed, and somebody imports a host: nobody mentions mmext."""
 
 

@@ -1,6 +1,7 @@
 """Two-stage detectors in bfloat16, which mmcv's RoIAlign refuses and mmdet's anchors are too coarse in."""
 
 import functools
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +11,10 @@ from mmext.compat.repair import Repair
 class TwoStageBfloat16(Repair):
     """Under autocast, RoIAlign takes bfloat16 maps, and anchors stay float32.
 
-    mmcv's RoIAlign is compiled for float and half only; it works in float32 here and gives back bfloat16 (where
-    :mod:`mmext.ops` serves it, it does so by itself). mmdet makes the anchors and points that predictions are decoded
-    with in the dtype of the scores. In bfloat16 a position beyond 256 pixels is a multiple of 2, beyond 1024 of 8, and
-    so would be the proposals.
+    RoIAlign is compiled for float and half only; it works in float32 here and gives back bfloat16. mmdet
+    makes the anchors and points that predictions are decoded with in the dtype of the scores. In bfloat16 a
+    position beyond 256 pixels is a multiple of 2, beyond 1024 of 8, and so would be the proposals; NMS
+    refuses them.
     """
 
     name = "two_stage_bfloat16"
@@ -21,20 +22,20 @@ class TwoStageBfloat16(Repair):
     before = ("mmdet.models",)
 
     def needed(self) -> bool:
-        """True wherever mmcv's operators can be imported: the priors need it with any of them."""
+        """True wherever mmdet can be imported: it makes its anchors in the dtype of the scores everywhere."""
         try:
             import mmcv.ops  # noqa: F401
         except ImportError:
             return False
-        return True
+        return importlib.util.find_spec("mmdet") is not None
 
     def apply(self) -> None:
-        """Wrap the generators of priors, and RoIAlign where it refuses bfloat16."""
+        """Wrap the generators of priors, and RoIAlign where it refuses: ours in mmext.ops does not."""
         from mmcv.ops import RoIAlign
         from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
 
         self.wrapped: list[tuple[Any, str, Callable, Callable]] = []
-        if refuses_bfloat16():
+        if _refuses():
             self._wrap(RoIAlign, "forward", align_in_float32)
         for generator in (AnchorGenerator, MlvlPointGenerator):
             self._wrap(generator, "grid_priors", priors_in_float32)
@@ -52,7 +53,7 @@ class TwoStageBfloat16(Repair):
                 setattr(cls, name, plain)
 
 
-def refuses_bfloat16() -> bool:
+def _refuses() -> bool:
     """Try RoIAlign on one pixel."""
     import torch
     from mmcv.ops import roi_align

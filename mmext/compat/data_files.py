@@ -132,8 +132,8 @@ class UntrustedPickles(Repair):
     after = ("mmengine.fileio.handlers",)
 
     def needed(self) -> bool:
-        """Always."""
-        return True
+        """True once it is there."""
+        return self.after[0] in sys.modules
 
     def apply(self) -> None:
         """Stand in for the handler's reading."""
@@ -162,8 +162,8 @@ class UntrustedYaml(Repair):
     after = ("mmengine.fileio.handlers",)
 
     def needed(self) -> bool:
-        """Always."""
-        return True
+        """True once it is there."""
+        return self.after[0] in sys.modules
 
     def apply(self) -> None:
         """Change the loader that is taken by default."""
@@ -201,7 +201,7 @@ class UntrustedYaml(Repair):
 def _yaml_loader() -> type:
     import yaml
 
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         """PyYAML's safe loader, which also knows tuples."""
 
     Loader.add_constructor(
@@ -301,8 +301,8 @@ class UntrustedConfigs(Repair):
     after = ("mmengine.config.config",)
 
     def needed(self) -> bool:
-        """Always."""
-        return True
+        """True once it is there."""
+        return self.after[0] in sys.modules
 
     def apply(self) -> None:
         """Stand before ``Config.fromstring``; your own calls of it are left alone."""
@@ -320,11 +320,11 @@ class UntrustedConfigs(Repair):
             return original(cfg_str, file_format)
 
         self.ours: Callable = fromstring
-        Config.fromstring = staticmethod(fromstring)  # type: ignore[method-assign]
+        Config.fromstring = staticmethod(fromstring)
 
     def undo(self) -> None:
         """Give the host its function back."""
         from mmengine.config.config import Config
 
         if Config.fromstring is self.ours:
-            Config.fromstring = staticmethod(self.original)  # type: ignore[method-assign]
+            Config.fromstring = staticmethod(self.original)

@@ -1,6 +1,7 @@
 """What the maintained forks' mmengine does not know of the forks themselves."""
 
 import importlib.metadata
+import sys
 
 from mmext.compat.repair import Repair
 
@@ -27,7 +28,7 @@ class ForkPackages(Repair):
 
     def needed(self) -> bool:
         """True if a fork is installed and its official package is not."""
-        return bool(self._installed())
+        return self.after[0] in sys.modules and bool(self._installed())
 
     def apply(self) -> None:
         """Write the forks' names into the table."""

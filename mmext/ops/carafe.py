@@ -125,6 +125,4 @@ def _backward(
     group_size: int,
     scale_factor: int,
 ) -> None:
-    _naive_backward(
-        top_grad, rfeatures, masks, bottom_grad, mask_grad, kernel_size, group_size, scale_factor
-    )
+    _naive_backward(top_grad, rfeatures, masks, bottom_grad, mask_grad, kernel_size, group_size, scale_factor)

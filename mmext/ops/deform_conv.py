@@ -170,14 +170,25 @@ def _shape(kernel: Pair, numbers: dict[str, int], names: tuple[str, ...]) -> Sha
 
 
 PLAIN = ("dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
-MODULATED = ("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w", "group", "deformable_group")
+MODULATED = (
+    "stride_h",
+    "stride_w",
+    "pad_h",
+    "pad_w",
+    "dilation_h",
+    "dilation_w",
+    "group",
+    "deformable_group",
+)
 
 
 def _serve(source: str) -> None:
     """Register one source's adapters; the two differ in the formulas that they call."""
     formula, gradient = FORMULAS[source]
 
-    def run(target: Tensor, x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, shape: Shape) -> None:
+    def run(
+        target: Tensor, x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, shape: Shape
+    ) -> None:
         if target.numel():  # an empty batch has nothing to convolve, and torchvision refuses it
             plain = (None if one is None else at_least_float32(one) for one in (x, offset, weight, mask))
             target.copy_(formula(*plain, shape))
@@ -190,7 +201,13 @@ def _serve(source: str) -> None:
 
     @serves("deform_conv", "deform_conv_forward", source=source)
     def forward(
-        input: Tensor, weight: Tensor, offset: Tensor, output: Tensor, columns: Tensor, ones: Tensor, **how: int
+        input: Tensor,
+        weight: Tensor,
+        offset: Tensor,
+        output: Tensor,
+        columns: Tensor,
+        ones: Tensor,
+        **how: int,
     ) -> None:
         run(output, input, offset, weight, None, _shape((how["kH"], how["kW"]), how, PLAIN))
 

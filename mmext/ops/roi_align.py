@@ -145,12 +145,16 @@ def pool_maximum(
         (y, has_y), (x_at, has_x) = (bins.all_positions(which, axis, most[axis]) for axis in (0, 1))
         k = len(y)
         index, weight = corners(
-            between_clamped(y.expand(k, P, Q, -1)[..., None], H), between_clamped(x_at.expand(k, P, Q, -1)[..., None, :], W), W
+            between_clamped(y.expand(k, P, Q, -1)[..., None], H),
+            between_clamped(x_at.expand(k, P, Q, -1)[..., None, :], W),
+            W,
         )  # (k, P, Q, S, S, 4)
         index = index + (bins.image[which] * (H * W)).reshape(-1, 1, 1, 1, 1, 1)
         values = add_up(rows, index.flatten(0, -2), weight.flatten(0, -2)).unflatten(0, (k, P, Q, -1))
         there = (has_y[..., None] & has_x[..., None, :]).expand(k, P, Q, *most).flatten(3)
-        top = values.masked_fill(~there[..., None], -torch.inf).argmax(dim=3, keepdim=True)  # the first of equals
+        top = values.masked_fill(~there[..., None], -torch.inf).argmax(
+            dim=3, keepdim=True
+        )  # the first of equals
         some = there.any(dim=3)[:, None]
         top_value, top = (one.squeeze(3).permute(0, 3, 1, 2) for one in (values.gather(3, top), top))
         best[which] = torch.where(some, top_value, 0)
@@ -168,7 +172,8 @@ def spread_maximum(
     """Gradient of :func:`pool_maximum` for the map: each goes to the places around its maximum."""
     N, C, H, W = shape
     y, x = (
-        bins.positions(slice(None), axis, which_one[axis].permute(0, 2, 3, 1)).permute(0, 3, 1, 2) for axis in (0, 1)
+        bins.positions(slice(None), axis, which_one[axis].permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        for axis in (0, 1)
     )
     index, weight = corners(between_clamped(y, H), between_clamped(x, W), W)  # (K, C, P, Q, 4)
     channel = torch.arange(C, device=grad.device)[:, None, None, None]
@@ -269,7 +274,16 @@ def _backward_by_torchvision(
     size = (aligned_height, aligned_width)
     if pool_mode == 0:
         _backward(
-            grad_output, rois, argmax_y, argmax_x, grad_input, *size, spatial_scale, sampling_ratio, 0, aligned
+            grad_output,
+            rois,
+            argmax_y,
+            argmax_x,
+            grad_input,
+            *size,
+            spatial_scale,
+            sampling_ratio,
+            0,
+            aligned,
         )
         return
     grad, regions = at_least_float32(grad_output), at_least_float32(rois)

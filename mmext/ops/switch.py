@@ -8,7 +8,12 @@ import os
 SWITCH = "MMEXT_OPS"
 CHOICES = ("mmcv", "torchvision", "torch", "off")
 
-TORCHVISION = {"nms": "nms", "roi_align": "roi_align", "deform_conv": "deform_conv2d", "modulated_deform_conv": "deform_conv2d"}
+TORCHVISION = {
+    "nms": "nms",
+    "roi_align": "roi_align",
+    "deform_conv": "deform_conv2d",
+    "modulated_deform_conv": "deform_conv2d",
+}
 """Operators that torchvision serves, and its own names for them."""
 
 logger = logging.getLogger("mmext")
@@ -22,7 +27,9 @@ def forced() -> str | None:
     """
     value = os.environ.get(SWITCH) or None
     if value not in (None, *CHOICES):
-        raise ImportError(f"{SWITCH}={value}: expected one of {', '.join(CHOICES)}, or nothing; change it, or unset it")
+        raise ImportError(
+            f"{SWITCH}={value}: expected one of {', '.join(CHOICES)}, or nothing; change it, or unset it"
+        )
     return value
 
 
@@ -61,4 +68,6 @@ def torchvision_serves(operator: str, device: str) -> bool:
     import torch
 
     key = {"cpu": "CPU", "cuda": "CUDA"}.get(device)
-    return key is not None and torch._C._dispatch_has_kernel_for_dispatch_key(f"torchvision::{TORCHVISION[operator]}", key)
+    return key is not None and torch._C._dispatch_has_kernel_for_dispatch_key(
+        f"torchvision::{TORCHVISION[operator]}", key
+    )

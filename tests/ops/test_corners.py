@@ -23,7 +23,9 @@ def test_half_precision_is_float32_on_the_same_numbers(source, dtype):
         rounded = {k: v.to(dtype) if v.is_floating_point() else v for k, v in inputs().items()}
         exact = type(case)(
             case.name,
-            lambda rounded=rounded: {k: v.float() if v.is_floating_point() else v for k, v in rounded.items()},
+            lambda rounded=rounded: {
+                k: v.float() if v.is_floating_point() else v for k, v in rounded.items()
+            },
             case.run,
             case.wants,
         )

@@ -98,7 +98,11 @@ def test_a_torchvision_of_another_build_is_named_once_and_passed_over(tmp_path):
     (tmp_path / "torchvision.py").write_text(
         "raise RuntimeError('operator torchvision::nms does not exist')\n"
     )
-    out = run("import logging; logging.basicConfig()\n" + WITHOUT + ASK, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    out = run(
+        "import logging; logging.basicConfig()\n" + WITHOUT + ASK,
+        cwd=tmp_path,
+        PYTHONPATH=f"{tmp_path}:{ROOT}",
+    )
     assert "nms=torch roi_align=torch" in out
     assert out.count("operator torchvision::nms does not exist") == 1
     assert "expected a torchvision of the same build as torch" in out
@@ -121,7 +125,12 @@ mmcv.__path__.insert(0, {str(tmp_path)!r})
 
 
 def test_each_operator_is_logged_once_with_its_source(tmp_path):
-    code = WITHOUT + "import logging; logging.basicConfig(level='INFO')\n" + ASK + "mmcv.ops.nms(boxes, boxes[:, 0], 0.5)"
+    code = (
+        WITHOUT
+        + "import logging; logging.basicConfig(level='INFO')\n"
+        + ASK
+        + "mmcv.ops.nms(boxes, boxes[:, 0], 0.5)"
+    )
     out = run(code, cwd=tmp_path, MMEXT_OPS="torch")
     assert out.count("mmcv's operator nms is served by torch") == 1
 
@@ -138,7 +147,9 @@ def test_the_hosts_import_without_a_word_of_mmext(tmp_path):
 
 def test_every_operator_of_mmcv_that_a_host_imports_is_served(tmp_path):
     """Search the hosts for names out of ``mmcv.ops`` whose functions we do not serve."""
-    code = WITHOUT + r"""
+    code = (
+        WITHOUT
+        + r"""
 import ast, importlib.util, inspect, pathlib, re
 import mmcv.ops
 from mmext.ops import table
@@ -161,11 +172,16 @@ for module, name in asked:
 print(sorted(missing))
 print(len(asked))
 """
+    )
     missing, number = run(code, cwd=tmp_path).splitlines()[-2:]
-    assert missing == "['nms_quadri', 'nms_rotated']"  # beside nms; for boxes that have angles, which no host has
+    assert (
+        missing == "['nms_quadri', 'nms_rotated']"
+    )  # beside nms; for boxes that have angles, which no host has
     assert int(number) > 20
 
 
 def test_starting_python_costs_next_to_nothing(tmp_path):
-    code = START + "import json, decimal, email\nprint(sorted(set(sys.modules) & {'mmext', 'torch', 'numpy'}))"
+    code = (
+        START + "import json, decimal, email\nprint(sorted(set(sys.modules) & {'mmext', 'torch', 'numpy'}))"
+    )
     assert run(f"import sys\n{code}", cwd=tmp_path).splitlines()[-1] == "[]"
