@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from mmext.doctor.facts import OK, distributions
+from mmext.doctor.facts import OK
 from mmext.doctor.supported import check_pair, is_cpu_build, torchvision_for
 
 from . import ROOT
@@ -37,13 +37,18 @@ class Installer(NamedTuple):
     env: Mapping[str, str] = {}
     constraints: tuple[str, ...] = ()
 
+    @property
+    def pip(self) -> list[str]:
+        """The environment's own pip."""
+        return [str(self.python), "-m", "pip", "--disable-pip-version-check"]
+
     def run(self, *words: object) -> None:
         """Call ``pip install``, or uv's."""
         quiet = () if sys.stdout.isatty() else ("-q",)
         if self.uv:
             call(self.uv, "pip", "install", "--python", self.python, *quiet, *words, env=self.env)
         else:
-            call(self.python, "-m", "pip", "--disable-pip-version-check", "install", *quiet, *words)
+            call(*self.pip, "install", *quiet, *words)
 
     def ask(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Call uv and listen."""
@@ -62,7 +67,7 @@ def call(*command: object, env: Mapping[str, str] | None = None) -> None:
 
 def find(python: Path, env: Mapping[str, str]) -> Installer:
     """Bring uv into an environment; one on the path serves where it cannot be had, and pip without any."""
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+    pip = Installer(python).pip
     own = python.with_name("uv")
     if not own.exists() and env.get("MMEXT_INSTALLER") != "pip":
         subprocess.run([*pip, "install", "-q", "-r", str(REQUIREMENTS / "uv.txt")], capture_output=True)
@@ -143,7 +148,9 @@ def resolve(installer: Installer, wishes: list[list[str]], hosts: list[str], fol
     asked, torch, named = (folder / f"mmext-{name}.txt" for name in ("asked", "torch", "hosts"))
     for wish in wishes:
         asked.write_text("\n".join(wish))
-        told = installer.ask("compile", "-q", "--no-header", *constraints, asked, "-o", torch)
+        told = installer.ask(
+            "compile", "-q", "--no-header", "--no-annotate", *constraints, asked, "-o", torch
+        )
         if not told.returncode and fits(versions(torch.read_text())):
             break
     else:
@@ -152,6 +159,8 @@ def resolve(installer: Installer, wishes: list[list[str]], hosts: list[str], fol
             f"no index has {' with '.join(wishes[-1])} for this Python: {problem}; "
             "name another: make setup TORCH=..."
         )
+    # Literally, or the next resolution may take another build of the same version.
+    torch.write_text(re.sub(r"^(torch(vision)?)==(?!=)", r"\1===", torch.read_text(), flags=re.M))
     named.write_text("\n".join(hosts))
     files = (torch, named, *(REQUIREMENTS / f"{name}.txt" for name in PINS))
     return ["--no-deps", *(word for file in files for word in ("-r", file))]
@@ -192,9 +201,8 @@ def describe(size: int) -> str:
 def use_pip(installer: Installer, wishes: list[list[str]], hosts: list[str]) -> None:
     """Install without uv: no size is known beforehand, and a torchvision that does not fit goes again."""
     print("mmext: 0.3 to 4 GB to download, as torch comes without or with CUDA's libraries", flush=True)
-    python, pip = installer.python, [installer.python, "-m", "pip", "--disable-pip-version-check"]
     for wish in wishes:
-        command = [*pip, "install", "-q", "-c", REQUIREMENTS / "shared.txt", *wish]
+        command = [*installer.pip, "install", "-q", "-c", REQUIREMENTS / "shared.txt", *wish]
         if not subprocess.run([str(word) for word in command]).returncode:
             break
     else:
@@ -202,8 +210,6 @@ def use_pip(installer: Installer, wishes: list[list[str]], hosts: list[str]) -> 
             f"pip cannot install {' with '.join(wishes[-1])}, and says why above; "
             "name another: make setup TORCH=..."
         )
-    if not fits(distributions(map(str, python.parents[1].glob("lib/python3*/site-packages")))):
-        call(*pip, "uninstall", "-q", "-y", "torchvision")
     files = (word for name in PINS for word in ("-r", REQUIREMENTS / f"{name}.txt"))
     installer.run("--no-deps", *hosts, *files)
 

@@ -108,12 +108,29 @@ def make(build: Build, installer: Installer) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
     env = variables(build, os.environ)
-    pip = [installer.python, "-m", "pip", "--disable-pip-version-check"]
     how = ["-q", "--no-build-isolation", "--no-cache-dir", "--no-deps"]
     try:
         source = f"{build.name}=={build.version}"
-        call(*pip, "download", *how, "--no-binary", build.name, "-d", made / "source", source, env=env)
-        call(*pip, "wheel", *how, "-w", made / "wheel", unpack(next((made / "source").iterdir())), env=env)
+        call(
+            *installer.pip,
+            "download",
+            *how,
+            "--no-binary",
+            build.name,
+            "-d",
+            made / "source",
+            source,
+            env=env,
+        )
+        call(
+            *installer.pip,
+            "wheel",
+            *how,
+            "-w",
+            made / "wheel",
+            unpack(next((made / "source").iterdir())),
+            env=env,
+        )
         check_wheel(next((made / "wheel").glob("*.whl")))
         (made / "wheel").rename(folder)
     finally:

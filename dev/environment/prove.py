@@ -59,13 +59,17 @@ def run_op(device: str) -> None:
         raise RuntimeError(f"mmcv's nms on {device} must keep boxes [0, 2], got {kept.tolist()}")
 
 
-def served() -> list[str]:
-    """Who serves each operator, a line for each source."""
+def served(extension: bool) -> list[str]:
+    """Who serves each operator, a line for each source; with ``extension`` it must be mmcv's own."""
     from mmext import ops
 
     found: dict[str, list[str]] = {}
     for operator, source in ops.sources().items():
         found.setdefault(source or "nobody", []).append(operator)
+    if extension and set(found) != {"mmcv"}:
+        raise RuntimeError(
+            f"mmcv's own extension must serve every operator, got {', '.join(found)}; the lines above say why"
+        )
     return [f"{source} serves {', '.join(operators)}" for source, operators in found.items()]
 
 
@@ -81,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--without", action="append", default=[], choices=MODELS, help="leave out this host")
     parser.add_argument("--cuda", action="store_true", help="run the operator on the GPU too")
+    parser.add_argument("--extension", action="store_true", help="expect mmcv's own extension")
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # the hosts warn about their own code
     for device in ("cpu", "cuda") if args.cuda else ("cpu",):
@@ -88,7 +93,7 @@ def main() -> None:
         print(f"  mmcv's nms runs on {device}")
     import mmext
 
-    print("\n".join(f"  {line}" for line in served()))
+    print("\n".join(f"  {line}" for line in served(args.extension)))
     for host in MODELS:
         if host not in args.without:
             print(f"  {host} builds a model of {build(host) / 1e6:.1f} million parameters")

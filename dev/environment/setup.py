@@ -145,13 +145,17 @@ def install(plan: Plan) -> None:
         tool.run(*words)
     else:
         installer.use_pip(tool, wishes[-2:], hosts)
-    for sentence in installer.remarks(distributions(site_packages(plan)), plan.torchvision):
+    found = distributions(site_packages(plan))
+    if "torchvision" in found and (plan.torchvision == "none" or not installer.fits(found)):
+        call(*tool.pip, "uninstall", "-q", "-y", "torchvision")  # what pip took all the same, or is left
+        del found["torchvision"]
+    for sentence in installer.remarks(found, plan.torchvision):
         print(f"mmext: {sentence}", flush=True)
     if plan.ops:
-        tool.run("--no-deps", mmcv_wheel.make(plan.mmcv, tool))
+        tool.run("--no-deps", "--force-reinstall", mmcv_wheel.make(plan.mmcv, tool))
     tool.run("--no-deps", "--no-build-isolation", "-e", ROOT)
-    cuda = ["--cuda"] if plan.cuda and device_archs() else []
-    call(plan.python, ROOT / "dev" / "environment" / "prove.py", *cuda)
+    flags = [*(["--cuda"] if plan.cuda and device_archs() else []), *(["--extension"] if plan.ops else [])]
+    call(plan.python, ROOT / "dev" / "environment" / "prove.py", *flags)
 
 
 def site_packages(plan: Plan) -> list[str]:

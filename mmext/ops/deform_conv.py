@@ -41,10 +41,18 @@ def tap_positions(shape: Shape, axis: int, places: int, like: Tensor) -> Float[T
     return at + taps[:, None] * shape.dilation[axis]
 
 
+def positions(offset: Float[Tensor, "N offsets h w"], shape: Shape) -> tuple[Tensor, Tensor]:
+    """Row and column, in pixels, that each tap reads at each place: both (N, D, kh, kw, h, w)."""
+    (kh, kw), (h, w) = shape.kernel, offset.shape[2:]
+    by_tap = offset.reshape(len(offset), shape.offset_groups, kh, kw, 2, h, w)
+    y = by_tap[:, :, :, :, 0] + tap_positions(shape, 0, h, offset)[:, None, :, None]
+    return y, by_tap[:, :, :, :, 1] + tap_positions(shape, 1, w, offset)[None, :, None, :]
+
+
 def sample_columns(
     x: Float[Tensor, "N C H W"],
     offset: Float[Tensor, "N offsets h w"],
-    mask: Float[Tensor, "N taps h w"] | None,
+    mask: Float[Tensor, "N factors h w"] | None,
     shape: Shape,
 ) -> Float[Tensor, "places taps C"]:
     """What each tap reads at each place of each image: bilinear, zero outside of the map, times its mask.
@@ -57,9 +65,7 @@ def sample_columns(
     """
     (N, C, H, W), (kh, kw), D = x.shape, shape.kernel, shape.offset_groups
     h, w = offset.shape[2:]
-    by_tap = offset.reshape(N, D, kh, kw, 2, h, w)
-    y = by_tap[:, :, :, :, 0] + tap_positions(shape, 0, h, offset)[:, None, :, None]
-    x_at = by_tap[:, :, :, :, 1] + tap_positions(shape, 1, w, offset)[None, :, None, :]
+    y, x_at = positions(offset, shape)
     index, weight = corners(between(y, H), between(x_at, W), W)  # (N, D, kh, kw, h, w, 4)
     if mask is not None:
         weight = weight * mask.reshape(N, D, kh, kw, h, w, 1)
@@ -85,7 +91,7 @@ def deform_conv2d(
     x: Float[Tensor, "N C H W"],
     offset: Float[Tensor, "N offsets h w"],
     weight: Float[Tensor, "O I kh kw"],
-    mask: Float[Tensor, "N taps h w"] | None,
+    mask: Float[Tensor, "N factors h w"] | None,
     shape: Shape,
 ) -> Float[Tensor, "N O h w"]:
     """Deformable convolution, modulated if there is a mask.
@@ -108,7 +114,7 @@ def backward(
     x: Float[Tensor, "N C H W"],
     offset: Float[Tensor, "N offsets h w"],
     weight: Float[Tensor, "O I kh kw"],
-    mask: Float[Tensor, "N taps h w"] | None,
+    mask: Float[Tensor, "N factors h w"] | None,
     shape: Shape,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients for ``x``, ``offset``, ``weight`` and ``mask``."""
@@ -130,7 +136,12 @@ def backward_by_torchvision(
     found = torch.ops.torchvision._deform_conv2d_backward(
         grad.contiguous(), x, weight, offset, factor, bias, *_flat(shape), mask is not None
     )
-    return found[0], found[2], found[1], None if mask is None else found[3]
+    # A tap at exactly -1, as all along a padded edge before the offsets have learnt, has no slope in mmcv's kernel (nor in
+    # ours), but one in torchvision's.
+    (y, x_at), (H, W) = positions(offset, shape), x.shape[2:]
+    seen = ((y > -1) & (y < H) & (x_at > -1) & (x_at < W)).unsqueeze(4).expand(-1, -1, -1, -1, 2, -1, -1)
+    to_offset = torch.where(seen.reshape(offset.shape), found[2], 0)
+    return found[0], to_offset, found[1], None if mask is None else found[3]
 
 
 def by_torchvision(x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, shape: Shape) -> Tensor:

@@ -123,16 +123,23 @@ def _close_gaps(gone: Bool[np.ndarray, " N"]) -> Int[np.ndarray, " K"]:
 
 @serves("nms")
 def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    order = scores.sort(descending=True, stable=True).indices
+    order = _mmcvs_order(scores)
     return order[kept(at_least_float32(boxes)[order], _as_float32(iou_threshold), offset=offset)]
 
 
 @serves("nms", source="torchvision")
 def _nms_by_torchvision(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    boxes = at_least_float32(boxes)
+    order = _mmcvs_order(scores)
+    boxes = at_least_float32(boxes)[order]
     if offset:  # the far edge one pixel further out gives the same widths, heights and overlaps
         boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
-    return torch.ops.torchvision.nms(boxes, at_least_float32(scores), _as_float32(iou_threshold))
+    ranks = torch.arange(len(boxes), 0, -1, device=boxes.device, dtype=boxes.dtype)
+    return order[torch.ops.torchvision.nms(boxes, ranks, _as_float32(iou_threshold))]
+
+
+def _mmcvs_order(scores: Float[Tensor, " N"]) -> Int[Tensor, " N"]:
+    """By falling score. mmcv does not ask for a stable sort, and which of two equal boxes stays depends on that."""
+    return scores.sort(descending=True).indices
 
 
 def _as_float32(number: float) -> float:
@@ -166,7 +173,7 @@ def _softnms(
 
 @serves("nms_match")
 def _nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
-    order = dets[:, 4].sort(descending=True, stable=True).indices
+    order = _mmcvs_order(dets[:, 4])
     boxes = at_least_float32(dets[:, :4])[order]
     # Here an overlap that equals the threshold suppresses; the number just below it has that effect.
     below = float(np.nextafter(np.float32(iou_threshold), np.float32(-1)))

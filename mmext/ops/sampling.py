@@ -29,7 +29,8 @@ def between(position: Float[Tensor, "*P"], size: int | Tensor) -> Axis:
     part = position - low
     place = torch.stack([low, low + 1], dim=-1)
     limit = torch.as_tensor(size, device=position.device).to(position.dtype).unsqueeze(-1)
-    inside = (place >= 0) & (place < limit)
+    # At -1 a place of the map has the weight 0 but a slope; mmcv's kernels see nothing there, and so no slope.
+    inside = (place >= 0) & (place < limit) & (position > -1).unsqueeze(-1)
     weight = torch.stack([1 - part, part], dim=-1) * inside
     return torch.where(inside, place, 0).long(), weight
 
