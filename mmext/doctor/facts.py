@@ -29,8 +29,9 @@ NEEDS = {
     "decord": "mmaction2",
 }
 """What a host imports without declaring it (decord is declared, but has wheels for few platforms)."""
-SETUP = "rm -rf .venv; make setup"
-"""From scratch, since a set-up does not mend later damage; downloads and built wheels are kept."""
+BUILD = "install --no-build-isolation --no-cache-dir --no-deps mmcv==2.1.0"
+"""What pip is told for mmcv with its own operators: isolated from torch it would leave them out, silently."""
+CHECKOUT = os.path.exists(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "Makefile"))
 
 
 class Finding(NamedTuple):
@@ -96,6 +97,27 @@ def repaired(m: Machine, name: str, detail: str, cure: str) -> Finding:
     if "mmext" in m.importable:
         return Finding(name, OK, f"{detail}; mmext repairs it when it is imported")
     return Finding(name, TROUBLE, detail, f"{cure}, or use mmext, which repairs it: pip install -e .")
+
+
+def fresh(checkout: bool = CHECKOUT, **choices: str) -> str:
+    """What makes a new environment, since nothing mends an old one: in a checkout make, elsewhere pip.
+
+    Args:
+        checkout: whether ``make setup`` is there.
+        choices: its variables.
+
+    >>> fresh(True, TORCH="2.14.1")
+    'rm -rf .venv; make setup TORCH=2.14.1'
+    >>> fresh(False, STACK="onedl", PYTHON="python3.12")
+    "python3.12 -m venv fresh; fresh/bin/pip install 'mmext[onedl]'"
+    """
+    if checkout:
+        return " ".join(["rm -rf .venv; make setup", *(f"{name}={value}" for name, value in choices.items())])
+    torch = f"torch=={choices['TORCH']} " if "TORCH" in choices else ""
+    made = f"{choices.get('PYTHON', 'python3')} -m venv fresh; fresh/bin/pip"
+    stack = f"{made} install {torch}'mmext[{choices.get('STACK', 'openmmlab')}]'"
+    tools = "fresh/bin/pip uninstall -y mmcv-lite; fresh/bin/pip install ninja psutil wheel"
+    return f"{stack}; {tools}; fresh/bin/pip {BUILD}" if "OPS" in choices else stack
 
 
 def numbers(version: str) -> tuple[int, ...]:

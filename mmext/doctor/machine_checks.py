@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 
-from .facts import OK, SETUP, TROUBLE, WARN, Finding, Machine
+from .facts import OK, TROUBLE, WARN, Finding, Machine, fresh
 from .supported import TORCH
 
 COMPILERS = ("c++", "g++", "clang++")
@@ -22,13 +22,13 @@ def check_operators(m: Machine) -> Finding:
     name, error = "operators", m.errors.get("operators")
     if m.version("mmcv") is None or "mmext" not in m.importable:
         missing = "mmcv" if m.version("mmcv") is None else "mmext, which serves them without a compiler,"
-        return Finding(name, TROUBLE, f"{missing} is not installed", SETUP)
+        return Finding(name, TROUBLE, f"{missing} is not installed", fresh())
     if error:
-        return Finding(name, TROUBLE, f"nobody serves them: {error}", SETUP)
+        return Finding(name, TROUBLE, f"nobody serves them: {error}", fresh())
     alone = [operator for operator, source in m.served.items() if not source]
     if alone:
         detail = f"nobody serves {', '.join(alone)}"
-        return Finding(name, WARN, detail, f"mmcv's own, for a model that needs them: {SETUP} OPS=mmcv")
+        return Finding(name, WARN, detail, f"mmcv's own, for a model that needs them: {fresh(OPS='mmcv')}")
     sources = [f"{source} serves {', '.join(operators)}" for source, operators in by_source(m.served).items()]
     return Finding(name, OK, "; ".join([*sources, reason(m)]))
 
@@ -63,7 +63,9 @@ def check_extension(m: Machine) -> Finding:
         return Finding(name, OK, "none, and none is needed")
     if error:
         detail = f"expected one that was built for torch {m.version('torch')}, got: {error}"
-        return Finding(name, TROUBLE, detail, f"{SETUP} (wheels alone), or {SETUP} OPS=mmcv (builds it anew)")
+        return Finding(
+            name, TROUBLE, detail, f"{fresh()} (wheels alone), or {fresh(OPS='mmcv')} (builds it anew)"
+        )
     return Finding(name, OK, "loads")
 
 
@@ -74,17 +76,17 @@ def check_cuda(m: Machine) -> Finding:
     seen = f"device of capability {', '.join(m.devices)}"
     if m.facts.get("torch_cuda", "None") == "None":
         return Finding(
-            "CUDA", WARN, f"{seen}, but torch is a CPU build", f"{SETUP} TORCH=..., naming a CUDA build"
+            "CUDA", WARN, f"{seen}, but torch is a CPU build", f"{fresh(TORCH='...')}, naming a CUDA build"
         )
     archs = m.facts.get("torch_archs", "").split()
     strange = [device for device in m.devices if not has_kernels(device, archs)]
     if strange:
         detail = f"torch has no kernels for capability {', '.join(strange)}, only for {' '.join(archs)}"
-        return Finding("CUDA", TROUBLE, detail, f"{SETUP} TORCH={TORCH}")
+        return Finding("CUDA", TROUBLE, detail, f"{fresh(TORCH=TORCH)}")
     error = m.errors.get("operators on CUDA")
     if error:
         detail = f"{seen}, but the operators do not run on it: {error}"
-        return Finding("CUDA", TROUBLE, detail, f"{SETUP}, or MMEXT_OPS=torch in the environment")
+        return Finding("CUDA", TROUBLE, detail, f"{fresh()}, or MMEXT_OPS=torch in the environment")
     return Finding("CUDA", OK, seen)
 
 

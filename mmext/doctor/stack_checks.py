@@ -7,11 +7,8 @@ of what is installed.
 from __future__ import annotations
 
 from . import supported
-from .facts import FORKS, HOSTS, OK, SETUP, TROUBLE, WARN, Finding, Machine, repaired
+from .facts import FORKS, HOSTS, OK, TROUBLE, WARN, Finding, Machine, fresh, repaired
 
-BUILD = (
-    "pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall --no-binary mmcv mmcv==2.1.0"
-)
 IMPORTS = {"torch": "torch", "torchvision": "torchvision", "mmengine": "mmengine", "mmcv": "mmcv", **HOSTS}
 """Import name and distribution of what the stack is made of."""
 
@@ -25,9 +22,9 @@ def check_torch(m: Machine) -> Finding:
     """Expect a torch that is new enough, and that can be imported."""
     version, error = m.version("torch"), m.errors.get("torch")
     if version is None:
-        return Finding("torch", TROUBLE, "not installed", SETUP)
+        return Finding("torch", TROUBLE, "not installed", fresh())
     if error:
-        return Finding("torch", TROUBLE, f"{version} cannot be imported: {error}", SETUP)
+        return Finding("torch", TROUBLE, f"{version} cannot be imported: {error}", fresh())
     return supported.check_torch(version)
 
 
@@ -35,8 +32,12 @@ def check_pair(m: Machine) -> Finding:
     """A torchvision that was built for another torch breaks whatever imports it; without one all is well."""
     torch, torchvision = m.version("torch"), m.version("torchvision")
     if torch is None or torchvision is None:
-        series = f"; {supported.torchvision_for(torch)} would fit" if torch else ""
-        return Finding("torchvision", OK, f"not installed{series}, and not needed")
+        fitting = (
+            f"; one that fits: pip install --no-deps 'torchvision=={supported.torchvision_for(torch)}.*'"
+            if torch
+            else ""
+        )
+        return Finding("torchvision", OK, f"not installed, and not needed{fitting}")
     found = supported.check_pair(torch, torchvision)
     error = m.errors.get("torchvision")
     if found.status != OK or not error:
@@ -53,11 +54,16 @@ def check_families(m: Machine) -> Finding:
         both = f"{', '.join(official)} and {', '.join(forks)}"
         detail = f"expected one family, got {both}, which write the same folders"
         return Finding(
-            "host family", TROUBLE, detail, f"{SETUP} (the official ones), or {SETUP} STACK=onedl (the forks)"
+            "host family",
+            TROUBLE,
+            detail,
+            f"{fresh()} (the official ones), or {fresh(STACK='onedl')} (the forks)",
         )
     if "mmcv" in official and "mmcv-lite" in official:
         detail = "expected one mmcv, got mmcv and mmcv-lite, which write the same folder"
-        return Finding("host family", TROUBLE, detail, f"{SETUP}, or {SETUP} OPS=mmcv for compiled operators")
+        return Finding(
+            "host family", TROUBLE, detail, f"{fresh()}, or {fresh(OPS='mmcv')} for compiled operators"
+        )
     return Finding(
         "host family", OK, "onedl forks" if forks else "official" if official else "none installed"
     )
@@ -77,7 +83,7 @@ def check_halves(m: Machine) -> Finding:
     halves += [f"{name} needs {need}, which is missing" for name, need in _partners(m)]
     if halves:
         return Finding(
-            "installation", TROUBLE, f"expected whole packages, got halves: {'; '.join(halves)}", SETUP
+            "installation", TROUBLE, f"expected whole packages, got halves: {'; '.join(halves)}", fresh()
         )
     return Finding("installation", OK, "whole")
 
@@ -108,10 +114,10 @@ def check_wish(m: Machine) -> Finding:
         )
     if m.wanted == "mmcv" and "mmcv/_ext" not in m.parts:
         detail = "=mmcv expects mmcv's compiled extension, and there is none"
-        return Finding(name, TROUBLE, detail, f"unset {name}, or {SETUP} OPS=mmcv")
+        return Finding(name, TROUBLE, detail, f"unset {name}, or {fresh(OPS='mmcv')}")
     if m.wanted == "torchvision" and m.version("torchvision") is None:
         detail = "=torchvision expects torchvision, and there is none"
-        return Finding(name, TROUBLE, detail, f"unset {name}, or {SETUP}")
+        return Finding(name, TROUBLE, detail, f"unset {name}, or {fresh()}")
     return Finding(name, OK, m.wanted)
 
 
@@ -128,9 +134,9 @@ def check_mmengine(m: Machine) -> Finding:
     """Expect mmengine: mmext is built on its registries."""
     version, error = m.version("mmengine"), m.errors.get("mmengine")
     if version is None:
-        return Finding("mmengine", TROUBLE, "not installed; mmext cannot be used without it", SETUP)
+        return Finding("mmengine", TROUBLE, "not installed; mmext cannot be used without it", fresh())
     if error:
-        return Finding("mmengine", TROUBLE, f"{version} cannot be imported: {error}", SETUP)
+        return Finding("mmengine", TROUBLE, f"{version} cannot be imported: {error}", fresh())
     # It tells the standard library by a path prefix that many Pythons do not have.
     lazy = "; 'import os' in a pure-Python config gives a placeholder (text configs, as ours, are fine)"
     return Finding("mmengine", OK, version + lazy * (m.facts.get("builtin_os") == "False"))
@@ -146,7 +152,7 @@ def check_upper_bound(m: Machine) -> Finding:
     )
     if "onedl-mmcv" in m.versions:
         return repaired(m, "mmcv's version", detail, "make setup STACK=openmmlab")
-    return Finding("mmcv's version", TROUBLE, detail, f"{SETUP}, or by hand: pip install mmcv-lite==2.1.0")
+    return Finding("mmcv's version", TROUBLE, detail, f"{fresh()}, or by hand: pip install mmcv-lite==2.1.0")
 
 
 def check_hosts(m: Machine) -> Finding:
@@ -158,10 +164,10 @@ def check_hosts(m: Machine) -> Finding:
     ]
     present = ", ".join(f"{host} {version}" for host, version in found.items() if version)
     if broken:
-        return Finding("hosts", TROUBLE, f"cannot be imported: {'; '.join(broken)}", SETUP)
+        return Finding("hosts", TROUBLE, f"cannot be imported: {'; '.join(broken)}", fresh())
     if missing:
         detail = f"not installed: {', '.join(missing)}; the parts of mmext for them cannot be used"
-        return Finding("hosts", WARN, detail, SETUP)
+        return Finding("hosts", WARN, detail, fresh())
     return Finding("hosts", OK, present)
 
 

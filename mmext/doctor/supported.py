@@ -6,7 +6,7 @@ import os
 import re
 import sys
 
-from .facts import OK, SETUP, TROUBLE, WARN, Finding, numbers
+from .facts import OK, TROUBLE, WARN, Finding, fresh, numbers
 
 PYTHONS = ((3, 10), (3, 13))
 TORCHES = ((2, 4), (2, 14))
@@ -24,13 +24,13 @@ def check_python(version: tuple[int, ...]) -> Finding:
         "Python",
         TROUBLE,
         f"expected {_range(PYTHONS)}, got {got}",
-        f"{SETUP} PYTHON=python3.12, or another of them",
+        f"{fresh(PYTHON='python3.12')}, or another of them",
     )
 
 
 def check_torch(version: str) -> Finding:
     """Expect a torch that is new enough; one that is newer than the tested ones is only doubted."""
-    cure = f"{SETUP} TORCH={TORCH}"
+    cure = f"{fresh(TORCH=TORCH)}"
     found = re.fullmatch(r"\d+\.\d+(\.\d+)?((a|b|rc|\.dev)\d+)?(\+[\w.]+)?", version)
     if not found or numbers(version)[:2] < TORCHES[0]:
         expected = f"expected a version from {_dotted(TORCHES[0])} on, such as {TORCH}"
