@@ -1,4 +1,4 @@
-"""Rows of mmcv's operators: upstream is mmcv's compiled extension, ours torchvision's or plain PyTorch's in its place.
+"""Rows of mmcv's operators: mmcv's compiled extension is upstream, torchvision or plain PyTorch ours.
 
 They need an environment with mmcv's extension and a torchvision that fits: see ``make test-ops``.
 """

@@ -2,7 +2,8 @@
 
 Paper     Soft-NMS, Bodla et al. 2017, https://arxiv.org/abs/1704.04503
 Idea      Greedy suppression needs no loop over boxes: whether a box is kept depends on better ones alone, so repeating
-          "kept unless a kept one overlaps" over a block of boxes settles after as many rounds as its longest chain.
+          "kept unless a kept one overlaps" over a block of boxes settles after as many rounds as its
+          longest chain.
 Host      mmcv's ``nms``, ``softnms`` and ``nms_match``
 Deviates  none known; soft suppression is sequential, and runs on the CPU as mmcv's does
 Letters   N boxes, xyxy; K kept
@@ -21,7 +22,7 @@ BLOCK = 512  # boxes that are settled at once: a few megabytes a matrix
 
 
 def overlap(a: Float[Tensor, "N 4"], b: Float[Tensor, "M 4"], offset: int) -> Float[Tensor, "N M"]:
-    """Intersection over union of all pairs; NaN where both boxes are empty, which then exceeds no threshold."""
+    """Intersection over union of all pairs; NaN, which exceeds no threshold, where both boxes are empty."""
     shared = intersections(a[:, None], b[None], offset)
     return shared / (areas(a, offset)[:, None] + areas(b, offset)[None] - shared)
 
@@ -114,7 +115,7 @@ def _softened(
 
 
 def _close_gaps(gone: Bool[np.ndarray, " N"]) -> Int[np.ndarray, " K"]:
-    """Order in which mmcv leaves the rest: each gap is closed by the last one that stays (it decides between ties)."""
+    """Order in which mmcv leaves the rest, which decides between ties: the last one closes each gap."""
     number = int((~gone).sum())
     order = np.arange(number)
     order[gone[:number]] = number + np.flatnonzero(~gone[number:])[::-1]
@@ -138,7 +139,7 @@ def _nms_by_torchvision(boxes: Tensor, scores: Tensor, iou_threshold: float, off
 
 
 def _mmcvs_order(scores: Float[Tensor, " N"]) -> Int[Tensor, " N"]:
-    """By falling score. mmcv does not ask for a stable sort, and which of two equal boxes stays depends on that."""
+    """By falling score; not stably, as in mmcv, since which of two equal boxes stays depends on that."""
     return scores.sort(descending=True).indices
 
 

@@ -1,16 +1,17 @@
 """RoIAlign, and RoIAlign whose bins move (deformable RoI pooling).
 
-Paper     Mask R-CNN, He et al. 2017, https://arxiv.org/abs/1703.06870; Deformable Convolutional Networks, Dai et al. 2017,
-          https://arxiv.org/abs/1703.06211
-Idea      A region is divided into bins, the map is sampled at a grid of positions in each, and a bin is their mean or maximum.
+Paper     Mask R-CNN, He et al. 2017, https://arxiv.org/abs/1703.06870; Deformable Convolutional Networks, Dai
+          et al. 2017, https://arxiv.org/abs/1703.06211
+Idea      A region is divided into bins, the map is sampled at a grid of positions in each, and a bin is their
+          mean or maximum.
 Host      mmcv's ``roi_align_*`` and ``deform_roi_pool_*``
-Deviates  A bin without samples has the maximum 0. mmcv's is -10000. Where a moved bin's sample lies on the edge of the map,
-          the slope is that of the formula; mmcv's kernel uses places that it does not read.
+Deviates  A bin without samples has the maximum 0. mmcv's is -10000. Where a moved bin's sample lies on the
+          edge of the map, the slope is that of the formula; mmcv's kernel uses places that it does not read.
 Letters   K regions, P x Q bins, S samples of a bin along one axis, N images, C channels, H x W map
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mmext.functional import at_least_float32
@@ -29,7 +30,8 @@ class Bins:
         size: P and Q.
         spatial_scale: pixels of the map a pixel of the image.
         sampling_ratio: samples along each axis of a bin; 0 takes one a pixel.
-        aligned: whether the middle of the first pixel is at half a pixel (else regions are at least a pixel wide).
+        aligned: whether the middle of the first pixel is at half a pixel (else regions are at least a pixel
+        wide).
         shift: of each bin, x then y, as a part of the region's size.
     """
 
@@ -57,8 +59,8 @@ class Bins:
     def chunks(self, sampling_ratio: int) -> list[tuple[Tensor | slice, tuple[int, int]]]:
         """Regions that are pooled at once, and the most samples that one of them has along y and x.
 
-        With a fixed number of samples nothing is asked of the device. Else their numbers are, once a call, and regions
-        with similar numbers go together.
+        With a fixed number of samples nothing is asked of the device. Else their numbers are, once a call,
+        and regions with similar numbers go together.
         """
         bins = self.size[0] * self.size[1]
         if sampling_ratio > 0:
@@ -105,7 +107,7 @@ class Bins:
 
 def pool_mean(x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int) -> Float[Tensor, "K C P Q"]:
     """Mean of each bin's samples; 0 for a bin without."""
-    (N, C, H, W), (P, Q) = x.shape, bins.size
+    (C, H, W), (P, Q) = x.shape[1:], bins.size
     rows = rows_of(x)
     parts, order = [], []
     for which, most in bins.chunks(sampling_ratio):
@@ -125,7 +127,7 @@ def pool_mean(x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int) -> F
 
 
 def _axis(bins: Bins, which: Tensor | slice, axis: int, most: int, size: int) -> Axis:
-    """Both places of every sample along one axis, flat in the last dimension; samples that are not there weigh nothing."""
+    """Both places of every sample along one axis, flat in the last dimension; missing ones weigh nothing."""
     position, there = bins.all_positions(which, axis, most)
     place, weight = between_clamped(position, size)
     return place.flatten(-2), (weight * there[..., None]).flatten(-2)
@@ -135,7 +137,7 @@ def pool_maximum(
     x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int
 ) -> tuple[Float[Tensor, "K C P Q"], Float[Tensor, "2 K C P Q"]]:
     """Maximum of each bin's samples, and the number of that sample along y and x; -1 for a bin without."""
-    (N, C, H, W), (P, Q) = x.shape, bins.size
+    (C, H, W), (P, Q) = x.shape[1:], bins.size
     K = len(bins.bin)
     best, which_one = x.new_zeros(K, C, P, Q), x.new_full((2, K, C, P, Q), -1)
     rows = rows_of(x)
@@ -204,7 +206,8 @@ def _forward(
         return
     best, which_one = pool_maximum(at_least_float32(input), bins, sampling_ratio)
     output.copy_(best)
-    # mmcv keeps these two for backward alone, in the input's dtype: numbers of samples stay exact in half, positions do not.
+    # mmcv keeps these two for backward alone, in the input's dtype: numbers of samples stay exact in half,
+    # positions do not.
     argmax_y.copy_(which_one[0])
     argmax_x.copy_(which_one[1])
 

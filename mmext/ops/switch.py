@@ -35,7 +35,7 @@ def forced() -> str | None:
 
 @functools.cache
 def torchvision_error() -> str | None:
-    """Why torchvision cannot serve: its error, or None where it can. Said once, where it is installed and does not fit."""
+    """Why torchvision cannot serve, or None where it can; said once if one is installed."""
     import torch
 
     try:
@@ -46,15 +46,16 @@ def torchvision_error() -> str | None:
         text = "not installed" if missing else str(error).strip().splitlines()[0]
         if not missing:
             logger.warning(
-                "expected a torchvision of the same build as torch %s, got one that fails with %r; plain PyTorch serves its "
-                "operators; install the torchvision that fits (mmext doctor names it), or uninstall it",
+                "expected a torchvision of the same build as torch %s, got one that fails with %r; plain "
+                "PyTorch serves its operators; install the torchvision that fits (mmext doctor names it), or "
+                "uninstall it",
                 torch.__version__,
                 text,
             )
         if forced() == "torchvision":
             raise ImportError(
-                f"{SWITCH}=torchvision: expected a torchvision that fits torch {torch.__version__}, got: {text}; install it "
-                f"(mmext doctor names the version), or unset {SWITCH}"
+                f"{SWITCH}=torchvision: expected a torchvision that fits torch {torch.__version__}, got: "
+                f"{text}; install it (mmext doctor names the version), or unset {SWITCH}"
             ) from error
         return text
     return None

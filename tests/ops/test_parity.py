@@ -1,4 +1,4 @@
-"""Ours equals mmcv's compiled operators, values and gradients. Runs where mmcv has its extension (make test-ops)."""
+"""Ours equals mmcv's compiled operators, values and gradients, where mmcv has them (make test-ops)."""
 
 import pytest
 import torch

@@ -161,8 +161,9 @@ for host in ("mmdet", "mmseg", "mmaction"):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mmcv.ops"):
                 asked |= {(node.module, alias.name) for alias in node.names}
 # Named in configs, and looked up in the registry or in mmcv.ops itself.
-asked |= {("mmcv.ops", name) for name in ("soft_nms", "DeformRoIPoolPack", "ModulatedDeformRoIPoolPack", "SAConv2d",
-                                           "ModulatedDeformConv2dPack", "DeformConv2dPack", "SyncBatchNorm", "CARAFENaive")}
+named = '''soft_nms DeformRoIPoolPack ModulatedDeformRoIPoolPack SAConv2d
+ModulatedDeformConv2dPack DeformConv2dPack SyncBatchNorm CARAFENaive'''.split()
+asked |= {("mmcv.ops", name) for name in named}
 missing = set()
 for module, name in asked:
     found = getattr(importlib.import_module(module), name)
