@@ -69,8 +69,8 @@ def unfit(path: str, error: ImportError) -> str:
     """One sentence on an extension that does not load."""
     return (
         f"{path}: expected mmcv's extension to be built for the installed torch, got "
-        f"{str(error).splitlines()[0]!r}; build it again (make setup OPS=mmcv), or install mmcv-lite==2.1.0 in "
-        "its place"
+        f"{str(error).splitlines()[0]!r}; build it again (make setup OPS=mmcv), or install mmcv-lite==2.1.0 "
+        "in its place"
     )
 
 

@@ -1,9 +1,8 @@
 """Non-maximum suppression: plain, soft, and with the boxes that each kept one stands for.
 
 Paper     Soft-NMS, Bodla et al. 2017, https://arxiv.org/abs/1704.04503
-Idea      Greedy suppression needs no loop over boxes: whether a box is kept depends on better ones alone, so repeating
-          "kept unless a kept one overlaps" over a block of boxes settles after as many rounds as its
-          longest chain.
+Idea      Greedy suppression needs no loop over boxes: whether a box is kept depends on better ones alone, so
+          repeating "kept unless a kept one overlaps" settles after as many rounds as the longest chain has.
 Host      mmcv's ``nms``, ``softnms`` and ``nms_match``
 Deviates  none known; soft suppression is sequential, and runs on the CPU as mmcv's does
 Letters   N boxes, xyxy; K kept
