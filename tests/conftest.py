@@ -12,6 +12,28 @@ from mmengine.registry import DefaultScope
 
 from tests.checkout import REPO, run_script
 
+SECOND_STACK = (
+    "test_compat.py",
+    "test_forks.py",
+    "test_registry.py",
+    "test_untrusted_files.py",
+    "test_configs.py::test_it_takes_a_training_and_a_test_step",
+    "contract/test_models.py",
+    "cli/test_train_and_test.py",
+    "cli/test_stock_tools.py",
+    "cli/test_poisoned_checkpoints.py",
+)
+"""What depends on the family of the hosts: CI runs these on the forks too (make test STACK=onedl
+ARGS="-m second_stack"), make test-stacks runs every test there."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the second stack."""
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SECOND_STACK):
+            item.add_marker("second_stack")
+
 
 @pytest.fixture(autouse=True)
 def default_scope():

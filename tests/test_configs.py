@@ -2,16 +2,19 @@
 
 import ast
 import re
+from contextlib import ExitStack
 
 import pytest
 import torch
 import yaml
 from mmengine.config import Config
+from mmengine.registry import DATASETS, TRANSFORMS
 
 from tests.contract.parts import ROOT, host_of, name_of
 
 CONFIGS = sorted(path for path in ROOT.glob("configs/**/*.py") if "_base_" not in path.parts)
-NAME = re.compile(r"[a-z0-9-]+(_[a-z0-9-]+)+_\d+xb\d+-([a-z]+-)*\d+[xeik]_[a-z0-9-]+")
+METAFILES = sorted(ROOT.glob("configs/*/*/metafile.yml"))
+NAME = re.compile(r"[a-z0-9-]+(_[a-z0-9-]+)+_\d+xb\d+-(\d+x\d+x\d+-)?([a-z]+-)*\d+[xeik]_[a-z0-9-]+")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)
@@ -26,10 +29,34 @@ def test_it_takes_a_training_and_a_test_step(path):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)
+def test_its_data_are_complete(path):
+    """A config joins its data set and its pipeline itself where each has a base of its own."""
+    cfg = Config.fromfile(path)
+    with ExitStack() as scope:
+        datasets, transforms = (
+            scope.enter_context(registry.switch_scope_and_registry(cfg.default_scope))
+            for registry in (DATASETS, TRANSFORMS)
+        )
+        loaders = [cfg[f"{split}_dataloader"] for split in ("train", "val", "test")]
+        for dataset in [one for loader in loaders for one in inner_datasets(loader.dataset)]:
+            assert datasets.get(dataset.type), f"no data set {dataset.type}"
+            assert dataset.get("ann_file") or dataset.data_prefix
+            assert [transforms.build(transform) for transform in dataset.pipeline]
+
+
+def inner_datasets(dataset):
+    """The data sets that read files, looking inside wrappers."""
+    inner = [dataset.dataset] if "dataset" in dataset else dataset.get("datasets")
+    return [one for part in inner for one in inner_datasets(part)] if inner else [dataset]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name_of)
 def test_it_reads_as_the_house_asks(path):
     assert NAME.fullmatch(path.stem), (
         f"{path.name}: {{paper}}_{{model}}_{{gpus}}xb{{batch}}-{{schedule}}_{{dataset}}"
     )
+    thousands = re.search(r"\d000i_", path.stem)
+    assert not thousands, f"{path.name}: expected thousands of iterations as k, got {thousands[0]}"
     docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
     for part in ("Run ", "Hardware ", "Expected "):
         assert re.search(rf"^{part}", docstring, re.M), f"the docstring of {path.name} lacks {part.strip()!r}"
@@ -38,10 +65,31 @@ def test_it_reads_as_the_house_asks(path):
     assert all("_base_" in base for base in bases), "one step from configs/_base_"
 
 
-def test_the_model_index_names_every_config_and_no_other():
-    index = yaml.safe_load((ROOT / "model-index.yml").read_text())
-    models = [m for file in index["Import"] for m in yaml.safe_load((ROOT / file).read_text())["Models"]]
-    assert sorted(m["Config"] for m in models) == [str(path.relative_to(ROOT)) for path in CONFIGS]
+def test_the_model_index_imports_every_metafile():
+    index = yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"]
+    assert sorted(index) == [str(path.relative_to(ROOT)) for path in METAFILES]
+
+
+@pytest.mark.parametrize("path", METAFILES, ids=lambda path: "-".join(path.parts[-3:-1]))
+def test_a_metafile_names_its_paper_and_every_config_beside_it(path):
+    meta = yaml.safe_load(path.read_text())
+    readme = path.with_name("README.md")
+    for collection in meta["Collections"]:
+        assert collection["README"] == str(readme.relative_to(ROOT))
+        assert collection["Paper"]["URL"] in readme.read_text()
+    beside = [config for config in CONFIGS if config.parent == path.parent]
+    assert {(model["Name"], model["Config"]) for model in meta["Models"]} == {
+        (f"mmext_{config.stem}", str(config.relative_to(ROOT))) for config in beside
+    }
+    collections = {collection["Name"] for collection in meta["Collections"]}
+    assert {model["In Collection"] for model in meta["Models"]} == collections
+
+
+def test_collections_and_models_bear_different_names():
+    metas = [yaml.safe_load(path.read_text()) for path in METAFILES]
+    for kind in ("Collections", "Models"):
+        names = [entry["Name"] for meta in metas for entry in meta[kind]]
+        assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,14 @@ ROWS = {  # row: module of this folder with a function of that name
     "stm/temporal_inference": "stm",
     "stm/temporal_training": "stm",
     "stm/backbone": "stm",
+    "ops/nms_1000_torchvision": "ops",
+    "ops/nms_1000_torch": "ops",
+    "ops/nms_20000_torchvision": "ops",
+    "ops/nms_20000_torch": "ops",
+    "ops/roi_align_torchvision": "ops",
+    "ops/roi_align_torch": "ops",
+    "ops/deform_conv_torchvision": "ops",
+    "ops/deform_conv_torch": "ops",
 }
 ROOT = Path(__file__).parents[2]
 SIDES = ("ours", "upstream")

@@ -21,6 +21,7 @@ import matplotlib
 from mmengine import Config
 from mmengine.fileio import load
 from PIL import Image
+from prettytable import PrettyTable, TableStyle
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -196,11 +197,11 @@ def write_report(work_dir: Path, score: float, readme_picture: Path | None) -> s
     if readme_picture is not None:
         draw_samples(spread(samples["val"], 2) + samples["test"], readme_picture, score, 1200)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    lines = [f"{'':14}" + "".join(f"{name:>7}" for name in METRICS)]
+    table = PrettyTable(["", *METRICS])
+    table.set_style(TableStyle.PLAIN_COLUMNS)
     for split, words in SPLITS.items():
-        lines.append(f"{words:14}" + "".join(f"{value:7.3f}" for value in summary[split].values()))
-    lines.append(f"pictures: {folder / 'predictions.png'} and {folder / 'curves.png'}")
-    return "\n".join(lines)
+        table.add_row([words, *(f"{value:.3f}" for value in summary[split].values())])
+    return f"{table}\npictures: {folder / 'predictions.png'} and {folder / 'curves.png'}"
 
 
 def main(argv: list[str] | None = None) -> None:

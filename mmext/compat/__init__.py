@@ -1,13 +1,5 @@
 """Repairs of the hosts: each explicit, logged at debug level, reversible, and off where not needed.
 
-``mmaction_drn``          mmaction2's wheel lacks a folder that ``import mmaction.models`` needs
-``two_stage_bfloat16``    two-stage detectors cannot train in bfloat16
-``coco_iou_thresholds``   a config's list of IoU thresholds makes COCO's evaluation fail
-``numpy_names``           the hosts use names that numpy has removed
-``sync_bn_on_cpu``        SyncBN among several ranks fails on CPUs
-``resume_weights_only``   torch >= 2.6 refuses to load the checkpoints that mmengine saves
-========================  ==========================================================================
-=======
 ==========================  ==========================================================================
 ``mmaction_drn``            mmaction2's wheel lacks a folder that ``import mmaction.models`` needs
 ``mmaction_metadata``       mmaction2 imports ``importlib_metadata``, which it does not declare
@@ -17,7 +9,15 @@
 ``coco_iou_thresholds``     a config's list of IoU thresholds makes COCO's evaluation fail
 ``numpy_names``             the hosts use names that numpy has removed
 ``sync_bn_on_cpu``          SyncBN among several ranks fails on CPUs
-``resume_weights_only``     torch >= 2.6 refuses to load the checkpoints that mmengine saves
+``resume_weights_only``     ``weights_only`` refuses the checkpoints that mmengine saves
+``untrusted_checkpoints``   hosts load checkpoints, features and downloads in a way that lets a file run code
+``untrusted_fallback``      the forks' mmengine loads a refused checkpoint again, unsafely
+``untrusted_configs``       mmengine runs the config text that a checkpoint carries
+``untrusted_pickles``       annotations, proposals and results in pickles can run code
+``untrusted_yaml``          YAML can run code
+``untrusted_volumes``       mmseg's pickled volumes can run code
+``untrusted_label_tree``    mmdet's label tree of OpenImages can run code
+``fork_packages``           mmengine looks for the maintained forks under the official names
 ``mmext_configs``           ``_base_ = "mmext::…"`` is not found
 ``mmext_hub``               ``get_config("mmext::…")`` and ``get_model`` neither
 ==========================  ==========================================================================
@@ -27,6 +27,7 @@ that it is for is about to be imported, or has just been (or acts at once if tha
 So the order of the imports does not matter, and neither does a host that is missing.
 
 Switch off   ``MMEXT_COMPAT=off`` in the environment, or a list of names: ``MMEXT_COMPAT=numpy_names``
+Trust        ``MMEXT_TRUST`` names files that may run code (:mod:`mmext.compat.trust`)
 Undo         ``mmext.compat.undo()``
 Watch        ``logging.getLogger("mmext").setLevel("DEBUG")``, or ``mmext.compat.state()``
 Host         none; every import of a host is inside a repair
@@ -40,8 +41,16 @@ from types import ModuleType
 from typing import Any
 
 from mmext.compat.bfloat16 import TwoStageBfloat16
-from mmext.compat.checkpoints import ResumeWeightsOnly
+from mmext.compat.checkpoints import ResumeWeightsOnly, UntrustedCheckpoints, UntrustedFallback
 from mmext.compat.configs import MmextConfigs, MmextHub
+from mmext.compat.data_files import (
+    UntrustedConfigs,
+    UntrustedLabelTree,
+    UntrustedPickles,
+    UntrustedVolumes,
+    UntrustedYaml,
+)
+from mmext.compat.forks import ForkPackages
 from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncBatchNormOnCpu
 from mmext.compat.mmaction import MmactionMetadata, MmactionMmcv, MmactionTestingViews
 from mmext.compat.repair import Repair, logger
@@ -58,6 +67,14 @@ REPAIRS: tuple[Repair, ...] = (
     CocoIouThresholds(),
     SyncBatchNormOnCpu(),
     ResumeWeightsOnly(),
+    UntrustedCheckpoints(),
+    UntrustedFallback(),
+    UntrustedConfigs(),
+    UntrustedPickles(),
+    UntrustedYaml(),
+    UntrustedVolumes(),
+    UntrustedLabelTree(),
+    ForkPackages(),
     MmextConfigs(),
     MmextHub(),
 )

@@ -1,6 +1,7 @@
 """Two-stage detectors in bfloat16, which mmcv's RoIAlign refuses and mmdet's anchors are too coarse in."""
 
 import functools
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -21,26 +22,21 @@ class TwoStageBfloat16(Repair):
     before = ("mmdet.models",)
 
     def needed(self) -> bool:
-        """Try RoIAlign on one pixel."""
+        """True wherever mmdet can be imported: it makes its anchors in the dtype of the scores everywhere."""
         try:
-            import torch
-            from mmcv.ops import roi_align
+            import mmcv.ops  # noqa: F401
         except ImportError:
             return False
-        one = torch.ones(1, 1, 1, 1, dtype=torch.bfloat16)
-        try:
-            roi_align(one, torch.zeros(1, 5, dtype=torch.bfloat16), 1)
-        except (RuntimeError, NotImplementedError):
-            return True
-        return False
+        return importlib.util.find_spec("mmdet") is not None
 
     def apply(self) -> None:
-        """Wrap RoIAlign and the generators of priors."""
+        """Wrap the generators of priors, and RoIAlign where it refuses: ours in mmext.ops does not."""
         from mmcv.ops import RoIAlign
         from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
 
         self.wrapped: list[tuple[Any, str, Callable, Callable]] = []
-        self._wrap(RoIAlign, "forward", align_in_float32)
+        if _refuses():
+            self._wrap(RoIAlign, "forward", align_in_float32)
         for generator in (AnchorGenerator, MlvlPointGenerator):
             self._wrap(generator, "grid_priors", priors_in_float32)
 
@@ -55,6 +51,19 @@ class TwoStageBfloat16(Repair):
         for cls, name, plain, ours in self.wrapped:
             if getattr(cls, name) is ours:
                 setattr(cls, name, plain)
+
+
+def _refuses() -> bool:
+    """Try RoIAlign on one pixel."""
+    import torch
+    from mmcv.ops import roi_align
+
+    one = torch.ones(1, 1, 1, 1, dtype=torch.bfloat16)
+    try:
+        roi_align(one, torch.zeros(1, 5, dtype=torch.bfloat16), 1)
+    except (RuntimeError, NotImplementedError):
+        return True
+    return False
 
 
 def align_in_float32(plain: Callable) -> Callable:

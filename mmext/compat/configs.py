@@ -22,6 +22,8 @@ class MmextConfigs(Repair):
 
     def needed(self) -> bool:
         """True until mmengine's table holds us."""
+        if self.after[0] not in sys.modules:
+            return False
         from mmengine.config.utils import MODULE2PACKAGE
 
         return NAME not in MODULE2PACKAGE
@@ -67,7 +69,7 @@ class MmextHub(Repair):
 
     def needed(self) -> bool:
         """True wherever there is a hub."""
-        return True
+        return self.after[0] in sys.modules
 
     def apply(self) -> None:
         """Answer for our own names; all others go mmengine's way."""

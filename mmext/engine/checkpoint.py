@@ -20,6 +20,8 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import checkpoint as _  # noqa: F401  its import makes mmext.compat extend torch's list
 from torch import nn
 
+from mmext.compat import trust
+from mmext.compat.checkpoints import load_weights
 from mmext.errors import BadInputError, some
 
 UNREADABLE = (
@@ -31,7 +33,7 @@ UNREADABLE = (
     OSError,
     zipfile.BadZipFile,
 )
-"""What torch raises for files that are cut off, something else, or want to run code."""
+"""What torch raises for files that are cut off, or something else."""
 
 MODULE_PREFIX = re.compile(r"^module\.")
 """What a distributed wrapper puts before each key; mmengine strips it too."""
@@ -51,7 +53,9 @@ def read(file: str | Path) -> dict[str, Any]:
     if path.stat().st_size == 0:
         raise BadInputError(f"{file}: expected a checkpoint, got an empty file; copy it again")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = load_weights(path, map_location="cpu")
+    except trust.UntrustedFileError:
+        raise
     except UNREADABLE as error:
         raise BadInputError(_why_unreadable(file, path, error)) from None
     weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
@@ -75,10 +79,11 @@ def check_resumable(file: str | Path) -> None:
             f"{file}: expected one to resume from, got one without {some(missing or ['meta.iter'])}; "
             "start from its weights with --cfg-options load_from=FILE instead of --resume"
         )
-    if "config" in meta:
+    if "config" in meta and not trust.is_trusted(str(file)):
         raise BadInputError(
             f"{file}: expected no meta.config, which mmengine does not save but would run as Python when it "
-            "resumes, got one; start from its weights with --cfg-options load_from=FILE instead of --resume"
+            "resumes, got one; start from its weights with --cfg-options load_from=FILE instead of --resume, "
+            f"or set {trust.SWITCH}={file} if you trust it as you trust a program"
         )
 
 
@@ -129,13 +134,6 @@ def check_fits(file: str | Path, model: nn.Module, *, strict: bool = True) -> No
 
 def _why_unreadable(file: str | Path, path: Path, error: Exception) -> str:
     head = path.open("rb").read(4)
-    if re.search("GLOBAL|do not trust|unrecognized function|allowlisted", str(error)):
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        what = asked[1] if asked else "something else"
-        return (
-            f"{file}: refused before anything of it ran, expected weights and numbers, got a use of {what}; "
-            "get it from a source that you trust, saved as weights alone"
-        )
     if head == b"PK\x03\x04":
         return f"{file}: expected a whole checkpoint, got one that is cut off or damaged; copy it again"
     return f"{file}: expected what torch.save wrote, got a file that starts with {head!r}; check the path"

@@ -50,6 +50,10 @@ def _bbox_overlaps(
     bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, aligned: bool, offset: int
 ) -> None:
     found = bbox_overlaps(
-        at_least_float32(bboxes1), at_least_float32(bboxes2), of_first=mode == 1, aligned=aligned, offset=offset
+        at_least_float32(bboxes1),
+        at_least_float32(bboxes2),
+        of_first=mode == 1,
+        aligned=aligned,
+        offset=offset,
     )
     ious.copy_(found)

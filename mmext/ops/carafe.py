@@ -1,8 +1,9 @@
 """CARAFE: upsampling by kernels that the content predicts.
 
-Paper     CARAFE: Content-Aware ReAssembly of FEatures, Wang et al. 2019, https://arxiv.org/abs/1905.02188, Eq. 3
-Idea      Each place of the larger map is a weighted sum of the k x k places around the one that it lies in. The taps are taken
-          one after the other, so nothing larger than the output is held.
+Paper     CARAFE: Content-Aware ReAssembly of FEatures, Wang et al. 2019, https://arxiv.org/abs/1905.02188,
+          Eq. 3
+Idea      Each place of the larger map is a weighted sum of the k x k places around the one that it lies in.
+          The taps are taken one after the other, so nothing larger than the output is held.
 Host      mmcv's ``carafe_*`` and ``carafe_naive_*``, which are the same function
 Letters   N images, C channels in G groups, H x W map, s scale, T = k * k taps
 """
@@ -73,8 +74,8 @@ def carafe_backward(
 def _naive_forward(
     features: Tensor, masks: Tensor, output: Tensor, kernel_size: int, group_size: int, scale_factor: int
 ) -> None:
-    plain = (at_least_float32(one) for one in (features, masks))
-    output.copy_(carafe(*plain, kernel_size, group_size, scale_factor))
+    x, masks = at_least_float32(features), at_least_float32(masks)
+    output.copy_(carafe(x, masks, kernel_size, group_size, scale_factor))
 
 
 @serves("carafe_naive", "carafe_naive_backward")
@@ -88,8 +89,8 @@ def _naive_backward(
     group_size: int,
     scale_factor: int,
 ) -> None:
-    plain = (at_least_float32(one) for one in (top_grad, features, masks))
-    to_features, to_masks = carafe_backward(*plain, kernel_size, group_size, scale_factor)
+    grad, x, masks = (at_least_float32(one) for one in (top_grad, features, masks))
+    to_features, to_masks = carafe_backward(grad, x, masks, kernel_size, group_size, scale_factor)
     bottom_grad.copy_(to_features)
     mask_grad.copy_(to_masks)
 
@@ -125,6 +126,4 @@ def _backward(
     group_size: int,
     scale_factor: int,
 ) -> None:
-    _naive_backward(
-        top_grad, rfeatures, masks, bottom_grad, mask_grad, kernel_size, group_size, scale_factor
-    )
+    _naive_backward(top_grad, rfeatures, masks, bottom_grad, mask_grad, kernel_size, group_size, scale_factor)

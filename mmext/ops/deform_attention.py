@@ -1,11 +1,13 @@
 """Multi-scale deformable attention.
 
 Paper     Deformable DETR, Zhu et al. 2020, https://arxiv.org/abs/2010.04159, Eq. 3
-Idea      Each query reads a few positions of each level's map, between pixels, and adds them up with its own weights: a bag of
-          4 * L * P places, summed without holding the samples.
-Host      mmcv's ``ms_deform_attn_*``, which mmcv calls on CUDA (on a CPU it has a loop over the levels of its own)
+Idea      Each query reads a few positions of each level's map, between pixels, and adds them up with its own
+          weights: a bag of 4 * L * P places, summed without holding the samples.
+Host      mmcv's ``ms_deform_attn_*``, which mmcv calls on CUDA (on a CPU it has a loop over the levels of its
+          own)
 Deviates  none known; the levels' sizes stay on the device
-Letters   N images, S places of all levels, M heads, D channels a head, Q queries, L levels, P positions a level
+Letters   N images, S places of all levels, M heads, D channels a head, Q queries, L levels, P positions a
+          level
 """
 
 import torch
@@ -49,8 +51,8 @@ def deformable_attention(
 def _forward(
     value: Tensor, sizes: Tensor, starts: Tensor, location: Tensor, attention: Tensor, im2col_step: int
 ) -> Tensor:
-    plain = (at_least_float32(one) for one in (value, location, attention))
-    return deformable_attention(*plain, sizes, starts).to(value.dtype)
+    plain = [at_least_float32(one) for one in (value, location, attention)]
+    return deformable_attention(plain[0], plain[1], plain[2], sizes, starts).to(value.dtype)
 
 
 @serves("ms_deform_attn", "ms_deform_attn_backward")
@@ -67,8 +69,10 @@ def _backward(
     im2col_step: int,
 ) -> None:
     inputs = tuple(at_least_float32(one) for one in (value, location, attention))
-    found = gradients(
-        lambda *some: deformable_attention(*some, sizes, starts), inputs, at_least_float32(grad_output)
-    )
+
+    def attend(value: Tensor, location: Tensor, attention: Tensor) -> Tensor:
+        return deformable_attention(value, location, attention, sizes, starts)
+
+    found = gradients(attend, inputs, at_least_float32(grad_output))
     for target, one in zip((grad_value, grad_location, grad_attention), found, strict=True):
         target.copy_(one)

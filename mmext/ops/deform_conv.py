@@ -1,12 +1,13 @@
 """Deformable convolution, with and without modulation.
 
-Paper     Deformable Convolutional Networks, Dai et al. 2017, https://arxiv.org/abs/1703.06211; version 2, Zhu et al. 2018,
-          https://arxiv.org/abs/1811.11168
-Idea      Tap t of a kernel at place p reads x at p + t + offset, between pixels. All taps of all places are sampled into
-          columns, and the convolution is one product with them.
+Paper     Deformable Convolutional Networks, Dai et al. 2017, https://arxiv.org/abs/1703.06211; version 2, Zhu
+          et al. 2018, https://arxiv.org/abs/1811.11168
+Idea      Tap t of a kernel at place p reads x at p + t + offset, between pixels. All taps of all places are
+          sampled into columns, and the convolution is one product with them.
 Host      mmcv's ``deform_conv_*`` and ``modulated_deform_conv_*``; torchvision has one operator for both
 Deviates  none known
-Letters   N images, C input and O output channels, G groups, D groups of offsets, T = kh * kw taps, H W map, h w output
+Letters   N images, C input and O output channels, G groups, D groups of offsets, T = kh * kw taps, H W map, h
+          w output
 """
 
 from typing import Any, NamedTuple
@@ -35,31 +36,38 @@ class Shape(NamedTuple):
 
 
 def tap_positions(shape: Shape, axis: int, places: int, like: Tensor) -> Float[Tensor, "taps places"]:
-    """Row (or column), in pixels, that each row of taps reads at each row of places if nothing is deformed."""
+    """Row (or column), in pixels, that each row of taps reads at each row of places without offsets."""
     at = torch.arange(places, device=like.device, dtype=like.dtype) * shape.stride[axis] - shape.padding[axis]
     taps = torch.arange(shape.kernel[axis], device=like.device, dtype=like.dtype)
     return at + taps[:, None] * shape.dilation[axis]
 
 
+def positions(offset: Float[Tensor, "N offsets h w"], shape: Shape) -> tuple[Tensor, Tensor]:
+    """Row and column, in pixels, that each tap reads at each place: both (N, D, kh, kw, h, w)."""
+    (kh, kw), (h, w) = shape.kernel, offset.shape[2:]
+    by_tap = offset.reshape(len(offset), shape.offset_groups, kh, kw, 2, h, w)
+    y = by_tap[:, :, :, :, 0] + tap_positions(shape, 0, h, offset)[:, None, :, None]
+    return y, by_tap[:, :, :, :, 1] + tap_positions(shape, 1, w, offset)[None, :, None, :]
+
+
 def sample_columns(
     x: Float[Tensor, "N C H W"],
     offset: Float[Tensor, "N offsets h w"],
-    mask: Float[Tensor, "N taps h w"] | None,
+    mask: Float[Tensor, "N factors h w"] | None,
     shape: Shape,
 ) -> Float[Tensor, "places taps C"]:
     """What each tap reads at each place of each image: bilinear, zero outside of the map, times its mask.
 
     Args:
         x: the map.
-        offset: shift in pixels: row and column of tap 0, row and column of tap 1 and so on, group after group.
+        offset: shift in pixels: row and column of tap 0, row and column of tap 1 and so on, group after
+        group.
         mask: factor of each tap, group after group.
         shape: where the taps lie.
     """
     (N, C, H, W), (kh, kw), D = x.shape, shape.kernel, shape.offset_groups
     h, w = offset.shape[2:]
-    by_tap = offset.reshape(N, D, kh, kw, 2, h, w)
-    y = by_tap[:, :, :, :, 0] + tap_positions(shape, 0, h, offset)[:, None, :, None]
-    x_at = by_tap[:, :, :, :, 1] + tap_positions(shape, 1, w, offset)[None, :, None, :]
+    y, x_at = positions(offset, shape)
     index, weight = corners(between(y, H), between(x_at, W), W)  # (N, D, kh, kw, h, w, 4)
     if mask is not None:
         weight = weight * mask.reshape(N, D, kh, kw, h, w, 1)
@@ -85,7 +93,7 @@ def deform_conv2d(
     x: Float[Tensor, "N C H W"],
     offset: Float[Tensor, "N offsets h w"],
     weight: Float[Tensor, "O I kh kw"],
-    mask: Float[Tensor, "N taps h w"] | None,
+    mask: Float[Tensor, "N factors h w"] | None,
     shape: Shape,
 ) -> Float[Tensor, "N O h w"]:
     """Deformable convolution, modulated if there is a mask.
@@ -108,7 +116,7 @@ def backward(
     x: Float[Tensor, "N C H W"],
     offset: Float[Tensor, "N offsets h w"],
     weight: Float[Tensor, "O I kh kw"],
-    mask: Float[Tensor, "N taps h w"] | None,
+    mask: Float[Tensor, "N factors h w"] | None,
     shape: Shape,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients for ``x``, ``offset``, ``weight`` and ``mask``."""
@@ -130,7 +138,12 @@ def backward_by_torchvision(
     found = torch.ops.torchvision._deform_conv2d_backward(
         grad.contiguous(), x, weight, offset, factor, bias, *_flat(shape), mask is not None
     )
-    return found[0], found[2], found[1], None if mask is None else found[3]
+    # A tap at exactly -1, as all along a padded edge before the offsets have learnt, has no slope in mmcv's
+    # kernel (nor in ours), but one in torchvision's.
+    (y, x_at), (H, W) = positions(offset, shape), x.shape[2:]
+    seen = ((y > -1) & (y < H) & (x_at > -1) & (x_at < W)).unsqueeze(4).expand(-1, -1, -1, -1, 2, -1, -1)
+    to_offset = torch.where(seen.reshape(offset.shape), found[2], 0)
+    return found[0], to_offset, found[1], None if mask is None else found[3]
 
 
 def by_torchvision(x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, shape: Shape) -> Tensor:
@@ -151,40 +164,51 @@ FORMULAS: dict[str, tuple[Any, Any]] = {
     "torchvision": (by_torchvision, backward_by_torchvision),
 }
 
+PLAIN = ("kH", "kW", "dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
+MODULATED = (
+    *("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
+    *("group", "deformable_group"),
+)
 
-def _shape(kernel: Pair, numbers: dict[str, int], names: tuple[str, ...]) -> Shape:
+
+def _shape(numbers: dict[str, int], names: tuple[str, ...]) -> Shape:
     """What mmcv passes as numbers of its own names."""
-    *pairs, groups, offset_groups = (numbers[name] for name in names)
-    return Shape(kernel, *zip(pairs[::2], pairs[1::2], strict=True), groups, offset_groups)  # type: ignore[arg-type]
+    *flat, groups, offset_groups = (numbers[name] for name in names)
+    kernel, stride, padding, dilation = zip(flat[::2], flat[1::2], strict=True)
+    return Shape(kernel, stride, padding, dilation, groups, offset_groups)
 
 
-PLAIN = ("dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
-MODULATED = ("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w", "group", "deformable_group")
+class _Adapters:
+    """mmcv's five functions for one source; ``formula`` and ``gradient`` are all that differs."""
 
+    def __init__(self, source: str) -> None:
+        self.formula, self.gradient = FORMULAS[source]
+        for name in ("forward", "backward_input", "backward_parameters"):
+            serves("deform_conv", f"deform_conv_{name}", source=source)(getattr(self, name))
+        for name in ("forward", "backward"):
+            function = getattr(self, f"modulated_{name}")
+            serves("modulated_deform_conv", f"modulated_deform_conv_{name}", source=source)(function)
 
-def _serve(source: str) -> None:
-    """Register one source's adapters; the two differ in the formulas that they call."""
-    formula, gradient = FORMULAS[source]
+    def _run(self, output: Tensor, *inputs: Tensor | None, shape: Shape) -> None:
+        output.copy_(self.formula(*(None if one is None else at_least_float32(one) for one in inputs), shape))
 
-    def run(target: Tensor, x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, shape: Shape) -> None:
-        if target.numel():  # an empty batch has nothing to convolve, and torchvision refuses it
-            plain = (None if one is None else at_least_float32(one) for one in (x, offset, weight, mask))
-            target.copy_(formula(*plain, shape))
+    def _back(self, *tensors: Tensor | None, shape: Shape) -> tuple[Tensor, ...]:
+        return self.gradient(*(None if one is None else at_least_float32(one) for one in tensors), shape)
 
-    def back(grad: Tensor, *inputs: Tensor | None, shape: Shape) -> tuple[Tensor | None, ...]:
-        plain = [None if one is None else at_least_float32(one) for one in inputs]
-        if grad.numel() == 0:
-            return tuple(None if one is None else torch.zeros_like(one) for one in plain)
-        return gradient(at_least_float32(grad), *plain, shape)
-
-    @serves("deform_conv", "deform_conv_forward", source=source)
     def forward(
-        input: Tensor, weight: Tensor, offset: Tensor, output: Tensor, columns: Tensor, ones: Tensor, **how: int
+        self,
+        input: Tensor,
+        weight: Tensor,
+        offset: Tensor,
+        output: Tensor,
+        columns: Tensor,
+        ones: Tensor,
+        **how: int,
     ) -> None:
-        run(output, input, offset, weight, None, _shape((how["kH"], how["kW"]), how, PLAIN))
+        self._run(output, input, offset, weight, None, shape=_shape(how, PLAIN))
 
-    @serves("deform_conv", "deform_conv_backward_input", source=source)
     def backward_input(
+        self,
         input: Tensor,
         offset: Tensor,
         grad_output: Tensor,
@@ -194,15 +218,15 @@ def _serve(source: str) -> None:
         columns: Tensor,
         **how: int,
     ) -> None:
-        shape = _shape((how["kH"], how["kW"]), how, PLAIN)
-        to_x, to_offset, to_weight, _ = back(grad_output, input, offset, weight, None, shape=shape)
-        grad_input.copy_(to_x)  # type: ignore[arg-type]
-        grad_offset.copy_(to_offset)  # type: ignore[arg-type]
+        shape = _shape(how, PLAIN)
+        to_x, to_offset, to_weight, _ = self._back(grad_output, input, offset, weight, None, shape=shape)
+        grad_input.copy_(to_x)
+        grad_offset.copy_(to_offset)
         # mmcv asks for the weight's gradient in a second call, with the same scratch tensor: it waits there.
-        columns.set_(to_weight.to(columns.dtype).contiguous())  # type: ignore[union-attr, call-overload]
+        columns.resize_(to_weight.shape).copy_(to_weight)
 
-    @serves("deform_conv", "deform_conv_backward_parameters", source=source)
     def backward_parameters(
+        self,
         input: Tensor,
         offset: Tensor,
         grad_output: Tensor,
@@ -211,14 +235,15 @@ def _serve(source: str) -> None:
         ones: Tensor,
         **how: int,
     ) -> None:
-        shape = _shape((how["kH"], how["kW"]), how, PLAIN)
+        found = columns
         if columns.shape != grad_weight.shape:  # the input needed no gradient
             # The gradient does not depend on the weight's values.
-            columns = back(grad_output, input, offset, torch.zeros_like(grad_weight), None, shape=shape)[2]  # type: ignore[assignment]
-        grad_weight.add_(columns, alpha=how["scale"])
+            like = torch.zeros_like(grad_weight)
+            found = self._back(grad_output, input, offset, like, None, shape=_shape(how, PLAIN))[2]
+        grad_weight.add_(found, alpha=how["scale"])
 
-    @serves("modulated_deform_conv", "modulated_deform_conv_forward", source=source)
     def modulated_forward(
+        self,
         input: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -229,12 +254,12 @@ def _serve(source: str) -> None:
         columns: Tensor,
         **how: int,
     ) -> None:
-        run(output, input, offset, weight, mask, _shape((how["kernel_h"], how["kernel_w"]), how, MODULATED))
+        self._run(output, input, offset, weight, mask, shape=_shape(how, MODULATED))
         if how["with_bias"]:
             output.add_(bias[:, None, None])
 
-    @serves("modulated_deform_conv", "modulated_deform_conv_backward", source=source)
     def modulated_backward(
+        self,
         input: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -250,13 +275,12 @@ def _serve(source: str) -> None:
         grad_output: Tensor,
         **how: int,
     ) -> None:
-        shape = _shape((how["kernel_h"], how["kernel_w"]), how, MODULATED)
-        found = back(grad_output, input, offset, weight, mask, shape=shape)
+        found = self._back(grad_output, input, offset, weight, mask, shape=_shape(how, MODULATED))
         for target, one in zip((grad_input, grad_offset, grad_weight, grad_mask), found, strict=True):
-            target.copy_(one)  # type: ignore[arg-type]
+            target.copy_(one)
         if how["with_bias"]:
             grad_bias.copy_(at_least_float32(grad_output).sum(dim=(0, 2, 3)))
 
 
 for _source in FORMULAS:
-    _serve(_source)
+    _Adapters(_source)

@@ -1,7 +1,7 @@
 """Finds ``mmcv._ext``: mmcv's own where it is installed and loads, else our stand-in.
 
-The hosts import ``mmcv.ops`` long before a config's ``custom_imports``, so the wheel's ``mmext.pth`` puts a finder into
-``sys.meta_path`` at Python's start. It compares names, and calls :func:`find` for this one alone.
+The hosts import ``mmcv.ops`` long before a config's ``custom_imports``, so the wheel's ``mmext.pth`` puts a
+finder into ``sys.meta_path`` at Python's start. It compares names, and calls :func:`find` for this one alone.
 """
 
 import importlib.util
@@ -37,8 +37,8 @@ def find(name: str, path: Iterable[str] | None) -> ModuleSpec | None:
     own = PathFinder.find_spec(name, list(path) if path is not None else None)
     if own is None and wish == "mmcv":
         raise ImportError(
-            f"{SWITCH}=mmcv: expected mmcv with its compiled extension, got an mmcv without; build it (make setup OPS=mmcv), "
-            f"or unset {SWITCH}"
+            f"{SWITCH}=mmcv: expected mmcv with its compiled extension, got an mmcv without; build it (make "
+            f"setup OPS=mmcv), or unset {SWITCH}"
         )
     if own is None or wish in ("torch", "torchvision"):
         return importlib.util.spec_from_file_location(name, STAND_IN)
@@ -50,7 +50,7 @@ def find(name: str, path: Iterable[str] | None) -> ModuleSpec | None:
 class _Loader(ExtensionFileLoader):
     """Loads mmcv's extension, or the stand-in if it was built for another torch."""
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:  # type: ignore[override]
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
         try:
             return super().create_module(spec)
         except ImportError as error:
@@ -68,15 +68,16 @@ class _Loader(ExtensionFileLoader):
 def unfit(path: str, error: ImportError) -> str:
     """One sentence on an extension that does not load."""
     return (
-        f"{path}: expected mmcv's extension to be built for the installed torch, got {str(error).splitlines()[0]!r}; "
-        "build it again (make setup OPS=mmcv), or install mmcv-lite==2.1.0 in its place"
+        f"{path}: expected mmcv's extension to be built for the installed torch, got "
+        f"{str(error).splitlines()[0]!r}; build it again (make setup OPS=mmcv), or install mmcv-lite==2.1.0 "
+        "in its place"
     )
 
 
 def install() -> None:
     """Put a finder in front, as ``mmext.pth`` does at Python's start; twice is once."""
     if not any(getattr(one, "MMEXT", False) for one in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Finder())
 
 
 class _Finder:

@@ -2,8 +2,9 @@
 
 Paper     Focal Loss for Dense Object Detection, Lin et al. 2017, https://arxiv.org/abs/1708.02002, Eq. 5
 Host      mmcv's ``sigmoid_focal_loss_*`` and ``softmax_focal_loss_*``, which it calls on CUDA
-Deviates  DEVIATION: log(1 - p) is that of the logit; mmcv's loses it above a logit of about 17, where 1 - p rounds to 0 in
-          float32. The weight of the background, for which mmcv reads beyond its list of weights, is 1.
+Deviates  DEVIATION: log(1 - p) is that of the logit; mmcv's loses it above a logit of about 17, where 1 - p
+          rounds to 0 in float32. The weight of the background, for which mmcv reads beyond its list of
+          weights, is 1.
 Letters   N samples, K classes; a label of K is background in the sigmoid form
 """
 

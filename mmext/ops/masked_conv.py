@@ -19,8 +19,8 @@ def columns_at(
     cols: Int[Tensor, " M"],
     kernel: tuple[int, int],
     padding: tuple[int, int],
-) -> Float[Tensor, "C*T M"]:
-    """What a kernel reads at each place, with zeros outside of the map: channel by channel, row by row of taps."""
+) -> Float[Tensor, "columns M"]:
+    """What a kernel reads at each place, zeros outside of the map: by channel, then by row of taps."""
     padded = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     y = rows + torch.arange(kernel[0], device=x.device)[:, None, None]
     at = cols + torch.arange(kernel[1], device=x.device)[:, None]

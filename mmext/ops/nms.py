@@ -1,8 +1,8 @@
 """Non-maximum suppression: plain, soft, and with the boxes that each kept one stands for.
 
 Paper     Soft-NMS, Bodla et al. 2017, https://arxiv.org/abs/1704.04503
-Idea      Greedy suppression needs no loop over boxes: whether a box is kept depends on better ones alone, so repeating
-          "kept unless a kept one overlaps" over a block of boxes settles after as many rounds as its longest chain.
+Idea      Greedy suppression needs no loop over boxes: whether a box is kept depends on better ones alone, so
+          repeating "kept unless a kept one overlaps" settles after as many rounds as the longest chain has.
 Host      mmcv's ``nms``, ``softnms`` and ``nms_match``
 Deviates  none known; soft suppression is sequential, and runs on the CPU as mmcv's does
 Letters   N boxes, xyxy; K kept
@@ -21,7 +21,7 @@ BLOCK = 512  # boxes that are settled at once: a few megabytes a matrix
 
 
 def overlap(a: Float[Tensor, "N 4"], b: Float[Tensor, "M 4"], offset: int) -> Float[Tensor, "N M"]:
-    """Intersection over union of all pairs; NaN where both boxes are empty, which then exceeds no threshold."""
+    """Intersection over union of all pairs; NaN, which exceeds no threshold, where both boxes are empty."""
     shared = intersections(a[:, None], b[None], offset)
     return shared / (areas(a, offset)[:, None] + areas(b, offset)[None] - shared)
 
@@ -114,7 +114,7 @@ def _softened(
 
 
 def _close_gaps(gone: Bool[np.ndarray, " N"]) -> Int[np.ndarray, " K"]:
-    """Order in which mmcv leaves the rest: each gap is closed by the last one that stays (it decides between ties)."""
+    """Order in which mmcv leaves the rest, which decides between ties: the last one closes each gap."""
     number = int((~gone).sum())
     order = np.arange(number)
     order[gone[:number]] = number + np.flatnonzero(~gone[number:])[::-1]
@@ -123,16 +123,23 @@ def _close_gaps(gone: Bool[np.ndarray, " N"]) -> Int[np.ndarray, " K"]:
 
 @serves("nms")
 def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    order = scores.sort(descending=True, stable=True).indices
+    order = _mmcvs_order(scores)
     return order[kept(at_least_float32(boxes)[order], _as_float32(iou_threshold), offset=offset)]
 
 
 @serves("nms", source="torchvision")
 def _nms_by_torchvision(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    boxes = at_least_float32(boxes)
+    order = _mmcvs_order(scores)
+    boxes = at_least_float32(boxes)[order]
     if offset:  # the far edge one pixel further out gives the same widths, heights and overlaps
         boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
-    return torch.ops.torchvision.nms(boxes, at_least_float32(scores), _as_float32(iou_threshold))
+    ranks = torch.arange(len(boxes), 0, -1, device=boxes.device, dtype=boxes.dtype)
+    return order[torch.ops.torchvision.nms(boxes, ranks, _as_float32(iou_threshold))]
+
+
+def _mmcvs_order(scores: Float[Tensor, " N"]) -> Int[Tensor, " N"]:
+    """By falling score; not stably, as in mmcv, since which of two equal boxes stays depends on that."""
+    return scores.sort(descending=True).indices
 
 
 def _as_float32(number: float) -> float:
@@ -166,7 +173,7 @@ def _softnms(
 
 @serves("nms_match")
 def _nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
-    order = dets[:, 4].sort(descending=True, stable=True).indices
+    order = _mmcvs_order(dets[:, 4])
     boxes = at_least_float32(dets[:, :4])[order]
     # Here an overlap that equals the threshold suppresses; the number just below it has that effect.
     below = float(np.nextafter(np.float32(iou_threshold), np.float32(-1)))

@@ -2,7 +2,8 @@
 
 Paper     PSANet, Zhao et al. 2018
 Host      mmcv's ``psamask_*``
-Letters   N images, H x W map, M = h * w entries of a mask, whose middle lies on its place; zero outside of the map
+Letters   N images, H x W map, M = h * w entries of a mask, whose middle lies on its place; zero outside of
+          the map
 """
 
 import torch
@@ -15,7 +16,9 @@ COLLECT, DISTRIBUTE = 0, 1
 Size = tuple[int, int]
 
 
-def entries(size: Size, mask: Size, half: Size, like: Tensor) -> tuple[Int[Tensor, "P P"], Bool[Tensor, "P P"]]:
+def entries(
+    size: Size, mask: Size, half: Size, like: Tensor
+) -> tuple[Int[Tensor, "P P"], Bool[Tensor, "P P"]]:
     """Entry of place q's mask that lies on place p, for all p and q, and whether there is one."""
     rows, cols = (torch.arange(number, device=like.device) for number in size)
     y = rows[:, None] - rows + half[0]  # (H of p, H of q)
@@ -26,9 +29,7 @@ def entries(size: Size, mask: Size, half: Size, like: Tensor) -> tuple[Int[Tenso
     return torch.where(has, index, 0).reshape(places, places), has.reshape(places, places)
 
 
-def psa_mask(
-    x: Shaped[Tensor, "N M H W"], mask: Size, half: Size, kind: int
-) -> Shaped[Tensor, "N P H W"]:
+def psa_mask(x: Shaped[Tensor, "N M H W"], mask: Size, half: Size, kind: int) -> Shaped[Tensor, "N P H W"]:
     """Masks over the map: what place q collects from p at (p, q), or what it distributes to p at (q, p)."""
     size = (x.shape[2], x.shape[3])
     index, has = entries(size, mask, half, x)

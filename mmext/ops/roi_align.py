@@ -1,16 +1,17 @@
 """RoIAlign, and RoIAlign whose bins move (deformable RoI pooling).
 
-Paper     Mask R-CNN, He et al. 2017, https://arxiv.org/abs/1703.06870; Deformable Convolutional Networks, Dai et al. 2017,
-          https://arxiv.org/abs/1703.06211
-Idea      A region is divided into bins, the map is sampled at a grid of positions in each, and a bin is their mean or maximum.
+Paper     Mask R-CNN, He et al. 2017, https://arxiv.org/abs/1703.06870; Deformable Convolutional Networks, Dai
+          et al. 2017, https://arxiv.org/abs/1703.06211
+Idea      A region is divided into bins, the map is sampled at a grid of positions in each, and a bin is their
+          mean or maximum.
 Host      mmcv's ``roi_align_*`` and ``deform_roi_pool_*``
-Deviates  A bin without samples has the maximum 0. mmcv's is -10000. Where a moved bin's sample lies on the edge of the map,
-          the slope is that of the formula; mmcv's kernel uses places that it does not read.
+Deviates  A bin without samples has the maximum 0. mmcv's is -10000. Where a moved bin's sample lies on the
+          edge of the map, the slope is that of the formula; mmcv's kernel uses places that it does not read.
 Letters   K regions, P x Q bins, S samples of a bin along one axis, N images, C channels, H x W map
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mmext.functional import at_least_float32
@@ -29,7 +30,8 @@ class Bins:
         size: P and Q.
         spatial_scale: pixels of the map a pixel of the image.
         sampling_ratio: samples along each axis of a bin; 0 takes one a pixel.
-        aligned: whether the middle of the first pixel is at half a pixel (else regions are at least a pixel wide).
+        aligned: whether the middle of the first pixel is at half a pixel (else regions are at least a pixel
+        wide).
         shift: of each bin, x then y, as a part of the region's size.
     """
 
@@ -57,8 +59,8 @@ class Bins:
     def chunks(self, sampling_ratio: int) -> list[tuple[Tensor | slice, tuple[int, int]]]:
         """Regions that are pooled at once, and the most samples that one of them has along y and x.
 
-        With a fixed number of samples nothing is asked of the device. Else their numbers are, once a call, and regions
-        with similar numbers go together.
+        With a fixed number of samples nothing is asked of the device. Else their numbers are, once a call,
+        and regions with similar numbers go together.
         """
         bins = self.size[0] * self.size[1]
         if sampling_ratio > 0:
@@ -79,22 +81,33 @@ class Bins:
             found.append((order[first:], (high, wide)))
         return found
 
-    def positions(self, which: Tensor | slice, axis: int, most: int) -> tuple[Tensor, Tensor]:
-        """Positions of the samples along one axis, in pixels of the map, (K, P, Q, S) or broadcast, and which there are."""
-        start, size, number = (one[which][:, axis, None, None, None] for one in (self.start, self.bin, self.samples))
-        extent = self.extent[which][:, axis, None, None]
+    def positions(self, which: Tensor | slice, axis: int, sample: Tensor) -> Tensor:
+        """Where samples lie along one axis, in pixels of the map: (K, P, Q, ...), or 1 in place of P or Q.
+
+        Args:
+            which: regions.
+            axis: 0 for y, 1 for x.
+            sample: its number within its bin; broadcasts against the result.
+        """
+        start, size, number, extent = (
+            one[which][:, axis, None, None, None] for one in (self.start, self.bin, self.samples, self.extent)
+        )
         bins = torch.arange(self.size[axis], device=start.device, dtype=start.dtype)
-        bins = bins[:, None, None] if axis == 0 else bins[None, :, None]
-        at = torch.arange(most, device=start.device, dtype=start.dtype)
+        bins = bins[:, None, None] if axis == 0 else bins[:, None]
         if self.shift is not None:  # x comes first in the shift
-            start = start + (extent * self.shift[which][:, 1 - axis])[..., None]
-        there = at < number
-        return start + bins * size + (at + 0.5) * size / number.clamp(min=1), there
+            start = start + extent * self.shift[which][:, 1 - axis, :, :, None]
+        return start + bins * size + (sample + 0.5) * size / number.clamp(min=1)
+
+    def all_positions(self, which: Tensor | slice, axis: int, most: int) -> tuple[Tensor, Tensor]:
+        """Positions of ``most`` samples of each bin along one axis, and which of them there are."""
+        sample = torch.arange(most, device=self.bin.device, dtype=self.bin.dtype)
+        there = sample < self.samples[which][:, axis, None, None, None]
+        return self.positions(which, axis, sample), there
 
 
 def pool_mean(x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int) -> Float[Tensor, "K C P Q"]:
     """Mean of each bin's samples; 0 for a bin without."""
-    (N, C, H, W), (P, Q) = x.shape, bins.size
+    (C, H, W), (P, Q) = x.shape[1:], bins.size
     rows = rows_of(x)
     parts, order = [], []
     for which, most in bins.chunks(sampling_ratio):
@@ -114,8 +127,8 @@ def pool_mean(x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int) -> F
 
 
 def _axis(bins: Bins, which: Tensor | slice, axis: int, most: int, size: int) -> Axis:
-    """Both places of every sample along one axis, flat in the last dimension; samples that are not there weigh nothing."""
-    position, there = bins.positions(which, axis, most)
+    """Both places of every sample along one axis, flat in the last dimension; missing ones weigh nothing."""
+    position, there = bins.all_positions(which, axis, most)
     place, weight = between_clamped(position, size)
     return place.flatten(-2), (weight * there[..., None]).flatten(-2)
 
@@ -123,45 +136,51 @@ def _axis(bins: Bins, which: Tensor | slice, axis: int, most: int, size: int) ->
 def pool_maximum(
     x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int
 ) -> tuple[Float[Tensor, "K C P Q"], Float[Tensor, "2 K C P Q"]]:
-    """Maximum of each bin's samples, and the position (y, x) that has it; -1 for a bin without."""
-    (N, C, H, W), (P, Q) = x.shape, bins.size
+    """Maximum of each bin's samples, and the number of that sample along y and x; -1 for a bin without."""
+    (C, H, W), (P, Q) = x.shape[1:], bins.size
     K = len(bins.bin)
-    best, where = x.new_zeros(K, C, P, Q), x.new_full((2, K, C, P, Q), -1)
+    best, which_one = x.new_zeros(K, C, P, Q), x.new_full((2, K, C, P, Q), -1)
     rows = rows_of(x)
     for which, most in bins.chunks(sampling_ratio):
         if most[0] * most[1] == 0:
             continue
-        (y, has_y), (x_at, has_x) = (bins.positions(which, axis, most[axis]) for axis in (0, 1))
+        (y, has_y), (x_at, has_x) = (bins.all_positions(which, axis, most[axis]) for axis in (0, 1))
         k = len(y)
-        y, has_y = (one.expand(k, P, 1, -1)[..., None] for one in (y, has_y))
-        x_at, has_x = (one.expand(k, 1, Q, -1)[..., None, :] for one in (x_at, has_x))
-        index, weight = corners(between_clamped(y, H), between_clamped(x_at, W), W)  # (k, P, Q, S, S, 4)
+        index, weight = corners(
+            between_clamped(y.expand(k, P, Q, -1)[..., None], H),
+            between_clamped(x_at.expand(k, P, Q, -1)[..., None, :], W),
+            W,
+        )  # (k, P, Q, S, S, 4)
         index = index + (bins.image[which] * (H * W)).reshape(-1, 1, 1, 1, 1, 1)
         values = add_up(rows, index.flatten(0, -2), weight.flatten(0, -2)).unflatten(0, (k, P, Q, -1))
-        there = (has_y & has_x).expand(k, P, Q, *most).flatten(3)
-        values = values.masked_fill(~there[..., None], -torch.inf)
-        top = values.argmax(dim=3, keepdim=True)  # the first of equals, as in mmcv
+        there = (has_y[..., None] & has_x[..., None, :]).expand(k, P, Q, *most).flatten(3)
+        top = values.masked_fill(~there[..., None], -torch.inf).argmax(
+            dim=3, keepdim=True
+        )  # the first of equals
         some = there.any(dim=3)[:, None]
-        found = values.gather(3, top).squeeze(3).permute(0, 3, 1, 2)
-        best[which] = torch.where(some, found, 0)
-        for axis, position in enumerate((y.expand(k, P, Q, *most), x_at.expand(k, P, Q, *most))):
-            at = position.flatten(3)[..., None].expand_as(values).gather(3, top).squeeze(3).permute(0, 3, 1, 2)
-            where[axis, which] = torch.where(some, at, -1)
-    return best, where
+        top_value, top = (one.squeeze(3).permute(0, 3, 1, 2) for one in (values.gather(3, top), top))
+        best[which] = torch.where(some, top_value, 0)
+        for axis, number in enumerate((top // most[1], top % most[1])):
+            which_one[axis, which] = torch.where(some, number, -1).to(x.dtype)
+    return best, which_one
 
 
 def spread_maximum(
     grad: Float[Tensor, "K C P Q"],
-    where: Float[Tensor, "2 K C P Q"],
-    image: Int[Tensor, " K"],
+    which_one: Float[Tensor, "2 K C P Q"],
+    bins: Bins,
     shape: tuple[int, int, int, int],
 ) -> Float[Tensor, "N C H W"]:
     """Gradient of :func:`pool_maximum` for the map: each goes to the places around its maximum."""
     N, C, H, W = shape
-    index, weight = corners(between_clamped(where[0], H), between_clamped(where[1], W), W)  # (K, C, P, Q, 4)
-    channel = torch.arange(C, device=grad.device)[None, :, None, None, None]
-    index = index + (image[:, None, None, None, None] * C + channel) * (H * W)
-    weight = weight * ((where[0] != -1) | (where[1] != -1))[..., None]  # -1, -1: no sample
+    y, x = (
+        bins.positions(slice(None), axis, which_one[axis].permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        for axis in (0, 1)
+    )
+    index, weight = corners(between_clamped(y, H), between_clamped(x, W), W)  # (K, C, P, Q, 4)
+    channel = torch.arange(C, device=grad.device)[:, None, None, None]
+    index = index + (bins.image[:, None, None, None, None] * C + channel) * (H * W)
+    weight = weight * (which_one[0] >= 0)[..., None]
     to_map = grad.new_zeros(N * C * H * W)
     return to_map.index_add_(0, index.flatten(), (weight * grad[..., None]).flatten()).reshape(shape)
 
@@ -185,10 +204,12 @@ def _forward(
     if pool_mode == 1:
         output.copy_(pool_mean(at_least_float32(input), bins, sampling_ratio))
         return
-    best, where = pool_maximum(at_least_float32(input), bins, sampling_ratio)
+    best, which_one = pool_maximum(at_least_float32(input), bins, sampling_ratio)
     output.copy_(best)
-    argmax_y.copy_(where[0])
-    argmax_x.copy_(where[1])
+    # mmcv keeps these two for backward alone, in the input's dtype: numbers of samples stay exact in half,
+    # positions do not.
+    argmax_y.copy_(which_one[0])
+    argmax_x.copy_(which_one[1])
 
 
 @serves("roi_align", "roi_align_backward")
@@ -206,11 +227,11 @@ def _backward(
     aligned: bool,
 ) -> None:
     grad, rois = at_least_float32(grad_output), at_least_float32(rois)
-    if pool_mode == 0:
-        where = torch.stack([at_least_float32(argmax_y), at_least_float32(argmax_x)])
-        grad_input.copy_(spread_maximum(grad, where, rois[:, 0].long(), tuple(grad_input.shape)))  # type: ignore[arg-type]
-        return
     bins = Bins(rois, (aligned_height, aligned_width), spatial_scale, sampling_ratio, aligned=aligned)
+    if pool_mode == 0:
+        which_one = torch.stack([at_least_float32(argmax_y), at_least_float32(argmax_x)])
+        grad_input.copy_(spread_maximum(grad, which_one, bins, tuple(grad_input.shape)))  # type: ignore[arg-type]
+        return
     # The mean is linear in the map, so its gradient does not depend on the values there.
     like = torch.zeros_like(at_least_float32(grad_input))
     grad_input.copy_(gradients(lambda x: pool_mean(x, bins, sampling_ratio), (like,), grad)[0])
@@ -256,7 +277,16 @@ def _backward_by_torchvision(
     size = (aligned_height, aligned_width)
     if pool_mode == 0:
         _backward(
-            grad_output, rois, argmax_y, argmax_x, grad_input, *size, spatial_scale, sampling_ratio, 0, aligned
+            grad_output,
+            rois,
+            argmax_y,
+            argmax_x,
+            grad_input,
+            *size,
+            spatial_scale,
+            sampling_ratio,
+            0,
+            aligned,
         )
         return
     grad, regions = at_least_float32(grad_output), at_least_float32(rois)

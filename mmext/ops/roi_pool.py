@@ -20,7 +20,7 @@ VALUES = 2**24  # pixels times channels that are held at once: 64 MB
 def bin_edges(
     low: Float[Tensor, " K"], high: Float[Tensor, " K"], bins: int, size: int
 ) -> tuple[Int[Tensor, "K bins"], Int[Tensor, "K bins"]]:
-    """First pixel of each bin along one axis, and the first one after it; both equal for regions without extent."""
+    """First pixel of each bin along one axis, and the first one after it; equal if a region is empty."""
     at = torch.arange(bins, device=low.device, dtype=low.dtype)
     step = ((high - low) / bins)[:, None]
     first = (at * step + low[:, None]).floor().clamp(0, size).long()
@@ -39,7 +39,7 @@ def roi_pool(
         size: P and Q.
         spatial_scale: pixels of the map a pixel of the image.
     """
-    (N, C, H, W), (P, Q), K = x.shape, size, len(rois)
+    (C, H, W), (P, Q), K = x.shape[1:], size, len(rois)
     best, where = x.new_zeros(K, C, P, Q), torch.full((K, C, P, Q), -1, device=x.device)
     if K == 0:
         return best, where

@@ -1,10 +1,10 @@
-"""Bilinear samples of a map as weighted sums of its places, which is what the pooling and deformable operators share.
+"""Bilinear samples of a map as weighted sums of its places, which pooling and deformable operators share.
 
-A map becomes a table of rows, one row of channels a place. Each sample is a bag of four places with weights, each pooled
-value a bag of several samples, and ``embedding_bag`` adds a bag up without ever holding the samples. It has gradients for
-the rows and for the weights, and through these for the positions.
+A map becomes a table of rows, one row of channels a place. Each sample is a bag of four places with weights,
+each pooled value a bag of several samples, and ``embedding_bag`` adds a bag up without ever holding the
+samples. It has gradients for the rows and for the weights, and through these for the positions.
 
-Letters   R rows, B bags, S entries of a bag, C channels; positions in pixels, 0 at the middle of the first one
+Letters   R rows, B bags, S entries of a bag, C channels; positions in pixels, 0 in the middle of the first
 """
 
 import torch
@@ -29,13 +29,15 @@ def between(position: Float[Tensor, "*P"], size: int | Tensor) -> Axis:
     part = position - low
     place = torch.stack([low, low + 1], dim=-1)
     limit = torch.as_tensor(size, device=position.device).to(position.dtype).unsqueeze(-1)
-    inside = (place >= 0) & (place < limit)
+    # At -1 a place of the map has the weight 0 but a slope; mmcv's kernels see nothing there, and so no
+    # slope.
+    inside = (place >= 0) & (place < limit) & (position > -1).unsqueeze(-1)
     weight = torch.stack([1 - part, part], dim=-1) * inside
     return torch.where(inside, place, 0).long(), weight
 
 
 def between_clamped(position: Float[Tensor, "*P"], size: int) -> Axis:
-    """The two places around a position; up to a pixel outside, the edge counts, and beyond zero (RoIAlign's rule)."""
+    """The two places around a position by RoIAlign's rule: the edge counts up to a pixel outside."""
     inside = (position >= -1) & (position <= size)
     position = position.clamp(0, size - 1)
     low = position.detach().floor()
@@ -45,7 +47,7 @@ def between_clamped(position: Float[Tensor, "*P"], size: int) -> Axis:
 
 
 def corners(y: Axis, x: Axis, width: int | Tensor) -> Axis:
-    """All pairs of a row's and a column's places: index within the map, and weight; flat in the last dimension."""
+    """All pairs of a row's and a column's places: index within the map and weight, in the last dimension."""
     index = y[0][..., :, None] * width + x[0][..., None, :]
     weight = y[1][..., :, None] * x[1][..., None, :]
     return index.flatten(-2), weight.flatten(-2)

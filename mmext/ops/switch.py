@@ -8,7 +8,12 @@ import os
 SWITCH = "MMEXT_OPS"
 CHOICES = ("mmcv", "torchvision", "torch", "off")
 
-TORCHVISION = {"nms": "nms", "roi_align": "roi_align", "deform_conv": "deform_conv2d", "modulated_deform_conv": "deform_conv2d"}
+TORCHVISION = {
+    "nms": "nms",
+    "roi_align": "roi_align",
+    "deform_conv": "deform_conv2d",
+    "modulated_deform_conv": "deform_conv2d",
+}
 """Operators that torchvision serves, and its own names for them."""
 
 logger = logging.getLogger("mmext")
@@ -22,13 +27,15 @@ def forced() -> str | None:
     """
     value = os.environ.get(SWITCH) or None
     if value not in (None, *CHOICES):
-        raise ImportError(f"{SWITCH}={value}: expected one of {', '.join(CHOICES)}, or nothing; change it, or unset it")
+        raise ImportError(
+            f"{SWITCH}={value}: expected one of {', '.join(CHOICES)}, or nothing; change it, or unset it"
+        )
     return value
 
 
 @functools.cache
 def torchvision_error() -> str | None:
-    """Why torchvision cannot serve: its error, or None where it can. Said once, where it is installed and does not fit."""
+    """Why torchvision cannot serve, or None where it can; said once if one is installed."""
     import torch
 
     try:
@@ -39,15 +46,16 @@ def torchvision_error() -> str | None:
         text = "not installed" if missing else str(error).strip().splitlines()[0]
         if not missing:
             logger.warning(
-                "expected a torchvision of the same build as torch %s, got one that fails with %r; plain PyTorch serves its "
-                "operators; install the torchvision that fits (mmext doctor names it), or uninstall it",
+                "expected a torchvision of the same build as torch %s, got one that fails with %r; plain "
+                "PyTorch serves its operators; install the torchvision that fits (mmext doctor names it), or "
+                "uninstall it",
                 torch.__version__,
                 text,
             )
         if forced() == "torchvision":
             raise ImportError(
-                f"{SWITCH}=torchvision: expected a torchvision that fits torch {torch.__version__}, got: {text}; install it "
-                f"(mmext doctor names the version), or unset {SWITCH}"
+                f"{SWITCH}=torchvision: expected a torchvision that fits torch {torch.__version__}, got: "
+                f"{text}; install it (mmext doctor names the version), or unset {SWITCH}"
             ) from error
         return text
     return None
@@ -61,4 +69,6 @@ def torchvision_serves(operator: str, device: str) -> bool:
     import torch
 
     key = {"cpu": "CPU", "cuda": "CUDA"}.get(device)
-    return key is not None and torch._C._dispatch_has_kernel_for_dispatch_key(f"torchvision::{TORCHVISION[operator]}", key)
+    return key is not None and torch._C._dispatch_has_kernel_for_dispatch_key(
+        f"torchvision::{TORCHVISION[operator]}", key
+    )

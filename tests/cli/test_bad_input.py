@@ -111,9 +111,9 @@ def test_data_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     sentence(ends[1], f"{comma.folder}/all.json", "got the string 'tree'", "('tree',)", "comma")
     sentence(ends[2], f"{outside.folder}/all.json", "annotation 31", "2.png", "outside", "64 x 48")
     sentence(ends[3], f"{empty.folder}/all.json", "annotation 32", "1.png", "empty", "correct or remove")
-    sentence(ends[4], f"{missing.folder}/images/2.png", "not found", "python tools/data/trees.py")
-    sentence(ends[5], f"{cut.folder}/images/1.png", "truncated", "python tools/data/trees.py")
-    sentence(ends[6], f"{gone.folder}/all.json: not found", "python tools/data/trees.py")
+    sentence(ends[4], f"{missing.folder}/images/2.png", "not found", "mmext data trees")
+    sentence(ends[5], f"{cut.folder}/images/1.png", "truncated", "mmext data trees")
+    sentence(ends[6], f"{gone.folder}/all.json: not found", "mmext data trees")
 
 
 def test_a_wrong_config_is_refused(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_wrong_config_is_refused(tmp_path: Path) -> None:
     ]
     sentence(ends[0], str(data.config), "model.bbox_head.type", "mmext.GFLHed", "did you mean mmext.GFLHead")
     sentence(ends[1], str(data.config), "optim_wrapper.optimizer.type", "AdmW", "AdamW")
-    sentence(ends[2], "nowhere.pth: not found", "model.backbone", "python tools/data/mobilenet_v2.py")
+    sentence(ends[2], "nowhere.pth: not found", "model.backbone", "mmext data mobilenet_v2")
     sentence(ends[3], "nowhere.py: not found")
     sentence(ends[4], "broken.py", "SyntaxError")
     sentence(ends[5], "orphan.py", "nobody.py")

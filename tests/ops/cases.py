@@ -1,4 +1,4 @@
-"""Calls of mmcv's operators, on random inputs and in the corners. Each is made with several sources and compared."""
+"""Calls of mmcv's operators, on random inputs and in the corners, to be made with several sources."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,7 +48,8 @@ def picture(*shape: int, seed: int = 3) -> Tensor:
 
 def nms_cases() -> Iterator[Case]:
     for number, levels, offset, threshold in (
-        (0, 0, 0, 0.5), (1, 0, 0, 0.5), (300, 0, 0, 0.3), (300, 0, 1, 0.5), (300, 5, 0, 0.5), (1100, 0, 0, 0.7)
+        (0, 0, 0, 0.5), (1, 0, 0, 0.5), (300, 0, 0, 0.3), (300, 0, 1, 0.5), (300, 5, 0, 0.5), (1100, 0, 0,
+        0.7)
     ):  # fmt: skip
         make = lambda n=number, k=levels: dict(boxes=boxes(n), scores=scores(n, k))  # noqa: E731
         run = lambda boxes, scores, t=threshold, o=offset: ops.nms(boxes, scores, t, offset=o)  # noqa: E731
@@ -177,7 +178,7 @@ def other_cases() -> Iterator[Case]:
 
             def make(weighted=weighted):
                 found = dict(x=picture(12, 5) * 3, labels=torch.arange(12) % (5 if weighted else 6))
-                return {**found, "weight": torch.rand(5)} if weighted else found
+                return {**found, "weight": torch.linspace(0.3, 1.2, 5)} if weighted else found
 
             run = lambda x, labels, weight=None, g=gamma: ops.sigmoid_focal_loss(  # noqa: E731
                 x, labels, g, 0.25, weight, "sum"
@@ -195,14 +196,16 @@ def other_cases() -> Iterator[Case]:
         run = lambda x, masks, how=(kernel, groups, scale): ops.carafe(x, masks, *how)  # noqa: E731
         yield Case(f"carafe-{kernel}-{groups}-{scale}", make, run, ("x", "masks"), cuda_only=True)
     yield Case(
-        "masked-conv", lambda: dict(x=picture(1, 4, 9, 8), mask=picture(1, 9, 8) > 0.5, weight=picture(6, 4, 3, 3),
-                                    bias=picture(6)),
+        "masked-conv",
+        lambda: dict(
+            x=picture(1, 4, 9, 8), mask=picture(1, 9, 8) > 0.5, weight=picture(6, 4, 3, 3), bias=picture(6)
+        ),
         lambda x, mask, weight, bias: ops.masked_conv2d(x, mask, weight, bias, 1), cuda_only=True,
     )  # fmt: skip
     shift = torch.tensor([[0, 1, -1, 2], [-4, 3, 0, 9]], dtype=torch.int)
     yield Case(
-        "tin-shift", lambda: dict(x=picture(2, 4, 8, 6), shift=shift), lambda x, shift: ops.tin_shift(x, shift),
-        cuda_only=True,
+        "tin-shift", lambda: dict(x=picture(2, 4, 8, 6), shift=shift),
+        lambda x, shift: ops.tin_shift(x, shift), cuda_only=True,
     )  # fmt: skip
     for kind in (0, 1):
         for mask in ((3, 5), (9, 11), (1, 1)):

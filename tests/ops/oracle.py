@@ -104,11 +104,11 @@ def roi_pool(x, rois, size, scale):
 
 
 def deform_conv(x, offset, weight, mask, stride, padding, dilation, groups, offset_groups):
-    (N, C), (O, I, kh, kw), (h, w) = x.shape[:2], weight.shape, offset.shape[2:]
-    out = np.zeros((N, O, h, w))
+    (N, C), (out_channels, per_group, kh, kw), (h, w) = x.shape[:2], weight.shape, offset.shape[2:]
+    out = np.zeros((N, out_channels, h, w))
     for n, o, i, j in np.ndindex(out.shape):
-        for c in range(I):
-            channel = o // (O // groups) * I + c
+        for c in range(per_group):
+            channel = o // (out_channels // groups) * per_group + c
             block = channel // (C // offset_groups)
             for t, (a, b) in enumerate(np.ndindex(kh, kw)):
                 at = block * kh * kw + t
@@ -183,9 +183,9 @@ def softmax_focal(x, labels, gamma, alpha, weight):
 
 
 def masked_conv(x, mask, weight, bias):
-    (_, C, H, W), (O, _, kh, kw) = x.shape, weight.shape
-    out = np.zeros((1, O, H, W))
-    for o, i, j in np.ndindex(O, H, W):
+    (_, C, H, W), (_, _, kh, kw) = x.shape, weight.shape
+    out = np.zeros((1, len(weight), H, W))
+    for o, i, j in np.ndindex(*out.shape[1:]):
         if mask[0, i, j] > 0:
             out[0, o, i, j] = bias[o] + sum(
                 weight[o, c, a, b] * x[0, c, i + a - 1, j + b - 1]

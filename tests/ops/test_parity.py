@@ -1,4 +1,4 @@
-"""Ours equals mmcv's compiled operators, values and gradients. Runs where mmcv has its extension (make test-ops)."""
+"""Ours equals mmcv's compiled operators, values and gradients, where mmcv has them (make test-ops)."""
 
 import pytest
 import torch
@@ -21,5 +21,10 @@ def test_values_and_gradients_equal_mmcvs(case, source, serve):
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
         torch.testing.assert_close(
-            ours[name], value, rtol=1e-5, atol=1e-5, equal_nan=True, msg=lambda text, name=name: f"{name}: {text}"
+            ours[name],
+            value,
+            rtol=1e-5,
+            atol=1e-5,
+            equal_nan=True,
+            msg=lambda text, name=name: f"{name}: {text}",
         )

@@ -86,10 +86,10 @@ def test_queries_and_keys_do_not_decay_in_the_authors_recipe(path):
 
 def test_there_is_an_authors_recipe_for_each_data_set():
     assert [path.stem.split("_")[-1] for path in OFFICIAL] == [
-        "cityscapes769",
-        "pascalcontext59",
-        "voc12aug",
-        "ade20k",
+        "cityscapes-769x769",
+        "pascal-context-59-520x520",
+        "voc12aug-513x513",
+        "ade20k-520x520",
     ]
 
 

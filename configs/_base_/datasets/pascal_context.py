@@ -14,41 +14,12 @@ train_pipeline = [
     dict(type="PhotoMetricDistortion"),
     dict(type="PackSegInputs"),
 ]
-# The recipe of EMANet's authors, {{_base_.factors_train_pipeline}}: the image's own size times a factor.
-factors_train_pipeline = [
-    *train_pipeline[:2],
-    dict(
-        type="RandomChoice",
-        transforms=[
-            [dict(type="Resize", scale_factor=factor, keep_ratio=True)]
-            for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
-        ],
-    ),
-    dict(type="RandomCrop", crop_size=(513, 513)),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PackSegInputs"),
-]
 test_pipeline = [
     dict(type="LoadImageFromFile", backend_args=backend_args),
     dict(type="Resize", scale=(520, 520), keep_ratio=True),
     # After the resize, so that the truth keeps its size.
     dict(type="LoadAnnotations", backend_args=backend_args),
     dict(type="PackSegInputs"),
-]
-tta_pipeline = [
-    dict(type="LoadImageFromFile", backend_args=backend_args),
-    dict(
-        type="TestTimeAug",
-        transforms=[
-            [
-                dict(type="Resize", scale_factor=factor, keep_ratio=True)
-                for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-            ],
-            [dict(type="RandomFlip", prob=prob, direction="horizontal") for prob in (0.0, 1.0)],
-            [dict(type="LoadAnnotations", backend_args=backend_args)],
-            [dict(type="PackSegInputs")],
-        ],
-    ),
 ]
 
 train_dataloader = dict(
@@ -80,6 +51,3 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
-test_evaluator = val_evaluator

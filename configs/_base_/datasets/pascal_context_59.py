@@ -21,21 +21,6 @@ test_pipeline = [
     dict(type="LoadAnnotations", reduce_zero_label=True, backend_args=backend_args),
     dict(type="PackSegInputs"),
 ]
-tta_pipeline = [
-    dict(type="LoadImageFromFile", backend_args=backend_args),
-    dict(
-        type="TestTimeAug",
-        transforms=[
-            [
-                dict(type="Resize", scale_factor=factor, keep_ratio=True)
-                for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-            ],
-            [dict(type="RandomFlip", prob=prob, direction="horizontal") for prob in (0.0, 1.0)],
-            [dict(type="LoadAnnotations", reduce_zero_label=True, backend_args=backend_args)],
-            [dict(type="PackSegInputs")],
-        ],
-    ),
-]
 
 train_dataloader = dict(
     batch_size=4,
@@ -66,6 +51,3 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
-test_evaluator = val_evaluator

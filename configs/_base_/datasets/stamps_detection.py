@@ -1,11 +1,11 @@
-"""Photographic cut-outs on photographs, six classes; tools/data/stamps.py says how they are made.
+"""Photographic cut-outs on photographs, six classes; mmext/prepare/stamps.py says how they are made.
 
 1500 training images and 300 validation images of 320 x 320 that share no cut-out and no background. There is
 no third split, so testing means validation. Beside the usual numbers come AP at IoU 0.9 (``coco90/bbox_mAP``)
 and which share of the objects that are hidden in part is found at IoU 0.5 (``hidden/bbox_AR@100``).
 """
 
-data_command = "python tools/data/stamps.py"  # what to run when the files below are missing
+data_command = "mmext data stamps"  # what to run when the files below are missing
 
 dataset_type = "CocoDataset"
 data_root = "data/stamps/"

@@ -1,9 +1,9 @@
-"""Tree crowns from the air, one class; tools/data/trees.py says where they come from and how they are cut.
+"""Tree crowns from the air, one class; mmext/prepare/trees.py says where they come from and how they are cut.
 
 64 training tiles, 9 validation tiles (279 boxes) and, as test set, two photographs of other sites.
 """
 
-data_command = "python tools/data/trees.py"  # what to run when the files below are missing
+data_command = "mmext data trees"  # what to run when the files below are missing
 
 dataset_type = "CocoDataset"
 data_root = "data/trees/"

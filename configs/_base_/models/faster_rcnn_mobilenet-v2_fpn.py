@@ -1,6 +1,6 @@
 """A small Faster R-CNN for CPUs: MobileNetV2 with ImageNet weights, FPN of 96 channels."""
 
-weights_command = "python tools/data/mobilenet_v2.py"  # what to run when the checkpoint below is missing
+weights_command = "mmext data mobilenet_v2"  # what to run when the checkpoint below is missing
 
 model = dict(
     type="FasterRCNN",

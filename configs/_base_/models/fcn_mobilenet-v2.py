@@ -1,6 +1,6 @@
 """A small FCN for stamps and CPUs: MobileNetV2 with ImageNet weights at stride 16, one 3x3 convolution."""
 
-weights_command = "python tools/data/mobilenet_v2.py"  # what to run when the checkpoint below is missing
+weights_command = "mmext data mobilenet_v2"  # what to run when the checkpoint below is missing
 
 # The backbone freezes its stages only when training starts, after the distributed wrapper has counted them.
 find_unused_parameters = True

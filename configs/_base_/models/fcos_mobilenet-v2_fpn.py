@@ -1,6 +1,6 @@
 """A small FCOS for CPUs: MobileNetV2 with ImageNet weights, FPN of 96 channels, no anchors."""
 
-weights_command = "python tools/data/mobilenet_v2.py"  # what to run when the checkpoint below is missing
+weights_command = "mmext data mobilenet_v2"  # what to run when the checkpoint below is missing
 
 model = dict(
     type="FCOS",

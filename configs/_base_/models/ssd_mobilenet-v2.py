@@ -1,6 +1,6 @@
 """A small SSD for CPUs and images of 320 x 320: MobileNetV2 with ImageNet weights, four levels."""
 
-weights_command = "python tools/data/mobilenet_v2.py"  # what to run when the checkpoint below is missing
+weights_command = "mmext data mobilenet_v2"  # what to run when the checkpoint below is missing
 
 model = dict(
     type="SingleStageDetector",

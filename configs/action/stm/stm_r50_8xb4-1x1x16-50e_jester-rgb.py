@@ -1,0 +1,28 @@
+"""STM, ResNet-50, 16 frames, on Jester: gestures.
+
+Run       tools/dist_train.sh configs/action/stm/stm_r50_8xb4-1x1x16-50e_jester-rgb.py 8
+Hardware  written for 8 GPUs x 4 clips; other batch sizes: --auto-scale-lr. Not run by us.
+Expected  top-1 96.7 with 30 views (a public leaderboard's entry of the paper; we have not
+          checked the paper)
+"""
+
+_base_ = [
+    "../../_base_/models/tsm_r50.py",
+    "../../_base_/datasets/jester_action.py",
+    "../../_base_/pipelines/rawframes_224.py",
+    "../../_base_/schedules/sgd_50e.py",
+    "../../_base_/runtime_action.py",
+]
+
+model = dict(
+    backbone=dict(type="mmext.ResNetSTM", num_segments=16),
+    cls_head=dict(num_classes=27, num_segments=16),
+    test_cfg=dict(max_testing_views=160),  # 10 of the 30 views at a time
+)
+train_dataloader = dict(
+    batch_size=4,
+    dataset=dict(pipeline=[*_base_.train_crops_16, *_base_.flips, *_base_.pack], **_base_.train_set),
+)
+val_dataloader = dict(batch_size=4, dataset=dict(pipeline=_base_.test_pipeline_16, **_base_.val_set))
+test_dataloader = dict(dataset=dict(pipeline=_base_.views30_pipeline_16, **_base_.val_set))
+auto_scale_lr = dict(base_batch_size=32)
