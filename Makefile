@@ -56,7 +56,7 @@ test-ops:  ## our operators against mmcv's own extension, in an environment that
 	OMP_NUM_THREADS=1 .venv-mmcv/bin/python -m pytest -m "not slow" -n $(JOBS) tests/ops $(ARGS)
 
 test-stacks:  ## every test that is not slow, on the official packages and on the forks
-	$(MAKE) test
+	$(MAKE) test STACK=openmmlab
 	$(MAKE) test STACK=onedl
 
 test-slow: setup  ## the tests that take minutes each

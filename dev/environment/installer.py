@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 from mmext.doctor.facts import OK
 from mmext.doctor.supported import check_pair, is_cpu_build, torchvision_for
@@ -93,13 +95,16 @@ def from_pip(told: str) -> dict[str, str]:
     for scope in ("global", "install", ":env:"):  # pip's own order, the last wins
         for key, text in re.findall(rf"^{scope}\.([\w-]+)=(.+)$", told, flags=re.M):
             values[key.replace("default-timeout", "timeout")] = ast.literal_eval(text)
-    here = {key: [word for word in text.split() if exists(word)] for key, text in values.items()}
+    here = {key: values.get(key, "").split() for key in ("extra-index-url", "find-links", "constraint")}
+    for place in [word for words in here.values() for word in words if not exists(word, "proxy" in values)]:
+        print(f"mmext: {place}, which pip's configuration names, is not there; going on without", flush=True)
+        here = {key: [word for word in words if word != place] for key, words in here.items()}
     found = {
         "UV_INDEX_STRATEGY": "unsafe-best-match",  # pip takes the best version of all indexes
-        "UV_DEFAULT_INDEX": " ".join(here.get("index-url", ())),
-        "UV_INDEX": " ".join(here.get("extra-index-url", ())),
-        "UV_FIND_LINKS": ",".join(here.get("find-links", ())),
-        "UV_CONSTRAINT": " ".join(here.get("constraint", ())),
+        "UV_DEFAULT_INDEX": values.get("index-url", ""),
+        "UV_INDEX": " ".join(here["extra-index-url"]),
+        "UV_FIND_LINKS": ",".join(here["find-links"]),
+        "UV_CONSTRAINT": " ".join(here["constraint"]),
         "UV_NO_INDEX": "1" if values.get("no-index") in ("1", "true", "yes") else "",
         "UV_INSECURE_HOST": values.get("trusted-host", ""),
         "UV_HTTP_TIMEOUT": values.get("timeout", ""),
@@ -111,10 +116,15 @@ def from_pip(told: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def exists(place: str) -> bool:
-    """Whether a file or folder is there; what is elsewhere is not asked."""
+def exists(place: str, proxy: bool = False) -> bool:
+    """Whether a file or folder is there, or a host's name known; behind a proxy that is not ours to ask."""
     parts = urlsplit(place)
-    return parts.scheme not in ("", "file") or Path(unquote(parts.path)).expanduser().exists()
+    if parts.scheme in ("", "file"):
+        return Path(unquote(parts.path)).expanduser().exists()
+    try:
+        return bool(proxy or getproxies() or socket.getaddrinfo(parts.hostname, None))
+    except OSError:
+        return False
 
 
 def choices(torch: str, torchvision: str, has_gpu: bool) -> list[list[str]]:

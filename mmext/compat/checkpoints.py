@@ -232,6 +232,7 @@ def _harmless() -> list[Any]:
     return [
         HistoryBuffer,
         _known_as("builtins", "getattr", method_of_history_buffer),
+        _known_as("_codecs", "encode", str.encode),  # bytes, which torch allows by itself only later than 2.4
         np.ndarray,
         np.dtype,
         *(type(np.dtype(number)) for number in numbers),

@@ -192,7 +192,7 @@ class _Adapters:
     def _run(self, output: Tensor, *inputs: Tensor | None, shape: Shape) -> None:
         output.copy_(self.formula(*(None if one is None else at_least_float32(one) for one in inputs), shape))
 
-    def _back(self, *tensors: Tensor | None, shape: Shape) -> tuple[Tensor, ...]:
+    def _back(self, *tensors: Tensor | None, shape: Shape) -> tuple[Any, ...]:
         return self.gradient(*(None if one is None else at_least_float32(one) for one in tensors), shape)
 
     def forward(

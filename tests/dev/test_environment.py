@@ -1,6 +1,7 @@
 """The set-up: what stops it, what it installs from where, what it repeats; and that its pins agree."""
 
 import argparse
+import doctest
 import importlib.metadata
 import os
 import re
@@ -174,16 +175,22 @@ def test_an_environment_that_was_damaged_since_is_named(plan, installs):
 # What is installed, and from where.
 
 
-def test_pips_configuration_is_translated_for_uv_without_what_does_not_exist(tmp_path):
+def test_pips_configuration_is_translated_for_uv_without_what_is_not_there(tmp_path, monkeypatch, capsys):
+    def known(host, port):
+        if host != "a.example":
+            raise OSError("Name or service not known")
+        return [host]
+
+    monkeypatch.setattr(installer.socket, "getaddrinfo", known)
+    monkeypatch.setattr(installer, "getproxies", dict)
     here = tmp_path / "wheels"
     here.mkdir()
     told = f"""
 global.cert='/certificates.pem'
 global.default-timeout='60'
-global.extra-index-url='https://a.example/simple file://{here} file://{tmp_path}/gone'
+global.extra-index-url='https://a.example/simple https://d.example/simple file://{here} file://{tmp_path}/gone'
 global.find-links='/replaced'
 global.index-url='https://b.example/simple'
-global.proxy='http://c.example:3128'
 global.trusted-host='b.example'
 install.constraint='{tmp_path}/gone.txt'
 :env:.find-links='{here} {tmp_path}/gone'
@@ -196,9 +203,17 @@ install.constraint='{tmp_path}/gone.txt'
         "UV_INSECURE_HOST": "b.example",
         "UV_HTTP_TIMEOUT": "60",
         "SSL_CERT_FILE": "/certificates.pem",
-        "HTTPS_PROXY": "http://c.example:3128",
-        "HTTP_PROXY": "http://c.example:3128",
     }
+    assert capsys.readouterr().out.count("is not there; going on without") == 4
+    behind = installer.from_pip(
+        "global.proxy='http://c.example:3128'\nglobal.find-links='https://d.example/'"
+    )
+    assert (behind["HTTPS_PROXY"], behind["HTTP_PROXY"]) == ("http://c.example:3128",) * 2
+    assert behind["UV_FIND_LINKS"] == "https://d.example/"
+
+
+def test_the_examples_are_true():
+    assert doctest.testmod(installer).failed == 0
 
 
 def test_a_cpu_build_is_preferred_without_a_gpu_and_a_version_names_the_pair():
@@ -497,7 +512,7 @@ def test_the_makefile_takes_the_newest_torch_that_is_tested_and_an_environment_f
 def test_ci_runs_the_checks_and_the_tests_everywhere():
     script = REPO / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    commands = re.findall(r"^part \".*?\" (make .*)$", script.read_text(), flags=re.M)
+    commands = re.findall(r"^part \".*?\" (make .*)$", script.read_text().replace("\\\n", ""), flags=re.M)
     assert commands[:4] == ["make setup", "make check", "make test", "make test-ops"]
     assert commands[4].startswith("make test STACK=onedl ")
     assert subprocess.run(["bash", "-n", str(script)]).returncode == 0

@@ -268,6 +268,6 @@ def test_a_broken_host_is_reported_even_if_it_crashes_python(bare, tmp_path, cod
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mmcv\nVersion: 2.1.0\n")
     result = doctor(bare, PYTHONPATH=str(tmp_path))
     assert result.returncode == 1
-    line = next(line for line in result.stdout.splitlines() if "mmcv's ops" in line)
+    line = next(line for line in result.stdout.splitlines() if "mmcv's extension" in line)
     assert line.startswith("trouble")
     assert said in line
