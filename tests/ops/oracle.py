@@ -12,8 +12,7 @@ def iou(a, b, offset=0):
     return w * h / union if union else math.nan
 
 
-def nms(boxes, scores, threshold, offset=0):
-    order = sorted(range(len(boxes)), key=lambda i: -scores[i])
+def nms(boxes, order, threshold, offset=0):
     kept = []
     for i in order:
         if not any(iou(boxes[k], boxes[i], offset) > threshold for k in kept):
