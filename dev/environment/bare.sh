@@ -23,11 +23,16 @@ outside() {  # make the tree, go on in namespaces of its own, and clear up
     command -v debootstrap >/dev/null || apt-get install -y -qq debootstrap
     tree=$(mktemp -d "${TMPDIR:-/var/tmp}/mmext-bare.XXXXXX")
     chmod 755 "$tree"
-    # shellcheck disable=SC2064  # the folder of now
-    trap "[ -n '${KEEP:-}' ] || rm -rf --one-file-system '$tree'" EXIT
+    trap clear_up EXIT
     trap 'exit 130' INT TERM HUP
     unshare --mount --pid --fork --kill-child bash "${BASH_SOURCE[0]}" --inside "$tree" &
-    wait $!
+    child=$!
+    wait "$child"
+}
+
+clear_up() {  # whatever still runs in there ends with its namespace, and so do the mounts
+    if [ -n "${child:-}" ] && kill -KILL "$child" 2>/dev/null; then wait "$child" || true; fi
+    [ -n "${KEEP:-}" ] || rm -rf --one-file-system "$tree" "$tree.log"
 }
 
 mirror() {  # where this machine's own Debian comes from; elsewhere nothing, and debootstrap knows one
