@@ -181,7 +181,7 @@ class TestCorners:
 
     @DEFORM
     def test_channels_last(self, use_deform):
-        # In double precision: in float32 the two orders differ by rounding, which positions between pixels amplify.
+        # In double precision: in float32 the two orders differ by rounding, and positions amplify that.
         sac, x = layer(use_deform).double(), image().double()
         expected = sac(x)
         last = dict(memory_format=torch.channels_last)
