@@ -53,7 +53,7 @@ test-ops: export TORCHVISION := 0.28.0
 test-ops: export MMEXT_CUDA ?= 0
 test-ops:  ## our operators against mmcv's own extension, in an environment that has it
 	$(MAKE) setup OPS=mmcv
-	OMP_NUM_THREADS=1 .venv-mmcv/bin/python -m pytest -m "not slow" -n $(JOBS) tests/ops $(ARGS)
+	OMP_NUM_THREADS=1 .venv-mmcv/bin/python -m pytest -m "not slow" -n $(JOBS) tests/ops tests/detection/detecto_rs/test_sac_cost.py $(ARGS)
 
 test-stacks:  ## every test that is not slow, on the official packages and on the forks
 	$(MAKE) test STACK=openmmlab

@@ -3,15 +3,11 @@
 import importlib
 import sys
 from collections.abc import Callable
-from importlib.machinery import PathFinder
 from importlib.util import module_from_spec, spec_from_file_location
 
-import mmcv
 import pytest
 
 from mmext.ops import finder, switch, table
-
-COMPILED = PathFinder.find_spec("mmcv._ext", mmcv.__path__) is not None
 
 
 @pytest.fixture(scope="session")

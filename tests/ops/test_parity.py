@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from tests.mmcv_extension import compiled_only
 from tests.ops.cases import CASES, outputs
-from tests.ops.conftest import COMPILED
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="mmcv has no compiled extension here: make test-ops")
+pytestmark = compiled_only
 
 
 @pytest.mark.parametrize("source", ["torch", "torchvision"])

@@ -7,7 +7,7 @@ import pytest
 
 from mmext.ops import finder, switch, table
 from tests.fresh_process import ROOT, run
-from tests.ops.conftest import COMPILED
+from tests.mmcv_extension import compiled_only
 
 START = (ROOT / "mmext" / "start.pth").read_text()
 WITHOUT = f"""
@@ -63,7 +63,7 @@ def test_torchvision_serves_what_it_has_and_can_be_switched_off(tmp_path):
     assert "nms=torchvision" in run(WITHOUT + ASK, cwd=tmp_path, MMEXT_OPS="torchvision")
 
 
-@pytest.mark.skipif(not COMPILED, reason="needs mmcv's extension: make test-ops")
+@compiled_only
 def test_mmcvs_own_extension_comes_first_and_can_be_passed_over(tmp_path):
     assert "nms=mmcv roi_align=mmcv modulated_deform_conv=mmcv carafe=mmcv" in run(START + ASK, cwd=tmp_path)
     assert "nms=mmcv" in run(START + ASK, cwd=tmp_path, MMEXT_OPS="mmcv")
