@@ -48,7 +48,9 @@ class Installer(NamedTuple):
         """Call ``pip install``, or uv's."""
         quiet = () if sys.stdout.isatty() else ("-q",)
         if self.uv:
-            call(self.uv, "pip", "install", "--python", self.python, *quiet, *words, env=self.env)
+            # Compiled once here, as pip does: where Python may not write bytecode, each import would compile anew.
+            flags = ("--python", self.python, "--compile-bytecode", *quiet)
+            call(self.uv, "pip", "install", *flags, *words, env=self.env)
         else:
             call(*self.pip, "install", *quiet, *words)
 

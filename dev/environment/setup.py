@@ -111,7 +111,8 @@ def check_disk(free: int, fetched: int, where: Path) -> None:
 def stamp(plan: Plan) -> str:
     """What a finished set-up leaves: what it made, and a hash of all that this depends on."""
     files = [REQUIREMENTS / f"{name}.txt" for name in (plan.stack, *PINS)]
-    files += [ROOT / "pyproject.toml", ROOT / "setup.py", ROOT / "mmext" / "version.py"]
+    files += [ROOT / "pyproject.toml", ROOT / "setup.py"]
+    files += [ROOT / "mmext" / "version.py", ROOT / "mmext" / "start.pth"]
     files += [ROOT / "dev" / "environment" / "prove.py"]
     built = plan.mmcv.folder(plan.torch, "").name if plan.ops else ""
     texts = [plan.torch, plan.torchvision, built, *(path.read_text() for path in files)]
