@@ -48,7 +48,7 @@ class Installer(NamedTuple):
         """Call ``pip install``, or uv's."""
         quiet = () if sys.stdout.isatty() else ("-q",)
         if self.uv:
-            # Compiled once here, as pip does: where Python may not write bytecode, each import would compile anew.
+            # Compiled once, as pip does: where Python may not write bytecode, each import would compile anew.
             flags = ("--python", self.python, "--compile-bytecode", *quiet)
             call(self.uv, "pip", "install", *flags, *words, env=self.env)
         else:
