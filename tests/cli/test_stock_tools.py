@@ -78,7 +78,9 @@ data = dict(
 )
 train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=data)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)
+test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)
 val_evaluator = dict(ann_file="{root}/annotations/val.json")
+test_evaluator = val_evaluator
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=2, val_interval=2)
 param_scheduler = []
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=2), logger=dict(interval=1))

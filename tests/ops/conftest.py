@@ -13,7 +13,7 @@ from mmext.ops import finder, switch, table
 @pytest.fixture(scope="session")
 def stand_in():
     """What mmcv gets in place of its extension."""
-    spec = spec_from_file_location("mmext_stand_in", finder.STAND_IN)
+    spec = spec_from_file_location(finder.NAME, finder.STAND_IN)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
