@@ -102,7 +102,7 @@ def _partners(m: Machine) -> list[tuple[str, str]]:
 
 def check_wish(m: Machine) -> Finding:
     """``MMEXT_OPS`` may ask for what is not there."""
-    name, choices = "MMEXT_OPS", ("mmcv", "torchvision", "torch", "off")
+    name, choices = "MMEXT_OPS", supported.OPERATOR_SOURCES
     if not m.wanted:
         return Finding(name, OK, "not set")
     if m.wanted not in choices:

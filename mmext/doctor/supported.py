@@ -11,6 +11,8 @@ from .facts import OK, TROUBLE, WARN, Finding, fresh, numbers
 PYTHONS = ((3, 10), (3, 13))
 TORCHES = ((2, 4), (2, 14))
 """The oldest, and the newest that was tested."""
+OPERATOR_SOURCES = ("mmcv", "torchvision", "torch", "off")
+"""What ``MMEXT_OPS`` may say."""
 TORCH = "2.14.1"
 """What a set-up takes by default."""
 

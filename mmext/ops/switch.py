@@ -5,8 +5,9 @@ import importlib
 import logging
 import os
 
+from mmext.doctor.supported import OPERATOR_SOURCES
+
 SWITCH = "MMEXT_OPS"
-CHOICES = ("mmcv", "torchvision", "torch", "off")
 
 TORCHVISION = {
     "nms": "nms",
@@ -26,9 +27,10 @@ def forced() -> str | None:
         ImportError: it is none of the choices (an error of this kind, since an import asks).
     """
     value = os.environ.get(SWITCH) or None
-    if value not in (None, *CHOICES):
+    if value not in (None, *OPERATOR_SOURCES):
         raise ImportError(
-            f"{SWITCH}={value}: expected one of {', '.join(CHOICES)}, or nothing; change it, or unset it"
+            f"{SWITCH}={value}: expected one of {', '.join(OPERATOR_SOURCES)}, or nothing; change it, or "
+            "unset it"
         )
     return value
 

@@ -24,6 +24,7 @@ MODULES = (
     "boxes",
     "roi_align",
     "roi_pool",
+    "deform_roi_pool",
     "deform_conv",
     "deform_attention",
     "focal_loss",
