@@ -151,6 +151,7 @@ def unpack(archive: Path) -> Path:
 def variables(build: Build, env: Mapping[str, str]) -> dict[str, str]:
     """Environment variables that steer mmcv's build."""
     steer = {"MMCV_WITH_OPS": "1", "FORCE_CUDA": str(int(build.cuda)), "MAX_JOBS": str(num_jobs())}
+    steer["CFLAGS"] = f"-g0 {env.get('CFLAGS', '')}".strip()  # half of the time goes into what debuggers read
     steer["CXX"] = env.get("CXX") or find_compiler(env) or "c++"
     nvcc = find_nvcc(env)
     if build.cuda and nvcc:
