@@ -51,8 +51,8 @@ def _qfl_negative(x: Tensor, beta: float, slope: Tensor) -> Tensor:
 class _QualityFocal(torch.autograd.Function):
     """Row sums of Eq. 2. The slope is worked out with the value, so it alone is kept for backward.
 
-    It is kept in float32 also for logits of half precision: most slopes are those of sure negatives, which are
-    below what half precision can say until a loss scale has lifted them, and with it they must not overflow.
+    It is kept in float32 also for logits of half precision: most slopes are those of sure negatives, which
+    are below what half precision can say until a loss scale lifts them, and scaled they must not overflow.
 
     ``column`` tells where ``target`` (N, 1) stands in its row, all other targets being 0; without it
     ``target`` is dense (N, K).

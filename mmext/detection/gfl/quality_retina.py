@@ -15,8 +15,8 @@ from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
-from mmext.detection.gfl.distribution import rows
 from mmext.detection.gfl.quality import QFL, check_quality_loss, quality_labels
+from mmext.detection.positives import rows
 from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
