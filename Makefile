@@ -15,7 +15,7 @@ ARGS ?=
 
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo doctor data check test test-ops test-stacks test-slow test-bare bench evidence clean
+.PHONY: help setup demo doctor data check test test-ops test-stacks test-slow test-bare bench gpu-check evidence clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-26s %s\n", $$1, $$2}'
@@ -36,12 +36,13 @@ data: setup  ## fetch the demo's photographs and ImageNet weights
 	$(PY) tools/data/trees.py
 	$(PY) tools/data/mobilenet_v2.py
 
-check: setup  ## format, lint, types, imports between modules, spelling
+check: setup  ## format, lint, types, imports between modules, spelling, remains of merges
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/codespell
+	@! git grep -nE '^(<{7} |={7}$$|>{7} )' || { echo "a merge left these marks behind: mend them" >&2; exit 1; }
 
 # One torch thread a process: several threads each on the same cores make everything many times slower.
 test: setup  ## every test that is not slow (ARGS="-k name" picks some)
@@ -67,6 +68,9 @@ test-bare:  ## make demo and a few tests on a bare Debian, as an ordinary user (
 
 bench: setup  ## our parts against the hosts': time, bytes, operators
 	OMP_NUM_THREADS=1 $(PY) -m dev.benchmarks.run $(ARGS)
+
+gpu-check: setup  ## what only a GPU can tell, in ten minutes at most; writes docs/evidence/gpu.json
+	$(PY) -m dev.gpu_check $(ARGS)
 
 evidence: setup  ## one study, three seeds an arm: STUDY=trees, detection, detectors, segmentation, action or sample_weighting
 	$(PY) -m dev.evidence.run $(STUDY) $(ARGS)

@@ -3,10 +3,13 @@
 Tests assert these numbers and ``make bench`` prints them; time is only ever printed.
 """
 
+import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -61,55 +64,107 @@ def flops(run: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-WAITING = (
-    "_local_scalar_dense",  # .item(), int(), float(), bool()
-    "nonzero",
-    "masked_select",
-    "_unique2",
-    "unique_dim",
-    "unique_consecutive",
-)
-"""Operators whose result's size or value the host has to know."""
+class HostWait(NamedTuple):
+    """A place where the host would wait for a GPU."""
+
+    operator: str
+    """What waits, for example ``aten.nonzero``."""
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} in {self.function}: {self.operator}"
 
 
-class _WaitCounter(TorchDispatchMode):
-    def __init__(self) -> None:
+# The sizes of their results depend on values, so the host has to look at these before it can go on.
+_SIZED_BY_VALUES = {
+    "aten.nonzero",
+    "aten.masked_select",
+    "aten._unique2",
+    "aten.unique_dim",
+    "aten.unique_consecutive",
+    "aten.bincount",
+    "aten._local_scalar_dense",  # .item(), float(), int(), bool(), if tensor:
+    "aten.equal",
+    "aten.is_nonzero",
+    "torchvision.nms",
+}
+_READ_BY_THE_HOST = (Tensor.tolist, Tensor.numpy, Tensor.cpu)
+_TORCH = str(Path(torch.__file__).parent)
+_PASSED_OVER = (_TORCH, __file__, "<")  # "<": code that has no file, such as a check of types
+
+
+def host_waits(run: Callable[[], Any]) -> list[HostWait]:
+    """Where the host would wait for a GPU while ``run`` runs, each time one entry; counted on any device.
+
+    Counts what reads a value (``item``, ``tolist``, ``numpy``, ``cpu``, a tensor as a condition or an index
+    of Python) and what cannot know the size of its result (``nonzero``, a boolean mask as an index,
+    ``repeat_interleave`` by a tensor without ``output_size``, ``unique``). The place is the innermost line
+    outside of torch. Backward counts where its thread is the caller's, as on a CPU.
+    """
+    found: list[HostWait] = []
+    with _WaitsOfFunctions(found), _WaitsOfOperators(found):
+        run()
+    return found
+
+
+class _WaitsOfOperators(TorchDispatchMode):
+    def __init__(self, found: list[HostWait]) -> None:
         super().__init__()
-        self.total = 0
+        self.found = found
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name, kwargs = func.overloadpacket.__name__, kwargs or {}
-        repeats = func is torch.ops.aten.repeat_interleave.Tensor and kwargs.get("output_size") is None
-        if name in WAITING or repeats or (name.startswith("index") and _by_mask(args)):
-            self.total += 1
+        kwargs = kwargs or {}
+        if _waits(func, args, kwargs):
+            self.found.append(_wait_here(str(func.overloadpacket)))
         return func(*args, **kwargs)
 
 
-def _by_mask(args: tuple) -> bool:
-    """Whether an indexing operator, whose second argument holds the indices, got a boolean mask."""
-    indices = args[1] if len(args) > 1 and isinstance(args[1], list | tuple) else ()
-    return any(isinstance(one, Tensor) and one.dtype in (torch.bool, torch.uint8) for one in indices)
+class _WaitsOfFunctions(TorchFunctionMode):
+    """What copies to the host is no operator where the tensor is there already."""
 
-
-class _CopyCounter(TorchFunctionMode):
-    """Copies to the host, which no operator tells of where the tensor is there already."""
-
-    def __init__(self) -> None:
+    def __init__(self, found: list[HostWait]) -> None:
         super().__init__()
-        self.total = 0
+        self.found = found
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (Tensor.tolist, Tensor.numpy, Tensor.cpu):
-            self.total += 1
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in _READ_BY_THE_HOST or (func is Tensor.to and _names_the_cpu(*args[1:], **kwargs)):
+            self.found.append(_wait_here(f"Tensor.{func.__name__}"))
+        if func is torch.tensor and isinstance(args[0], list | tuple):
+            self.found += [_wait_here("torch.tensor") for one in args[0] if isinstance(one, Tensor)]
+        before = len(self.found)
+        result = func(*args, **kwargs)
+        if func is F.one_hot and (len(args) > 1 or "num_classes" in kwargs):
+            del self.found[before:]  # it looks for wrong classes on a CPU alone
+        return result
 
 
-def host_waits(run: Callable[[], Any]) -> int:
-    """How often ``run`` would make the host wait for a GPU, counted on any device.
+def _names_the_cpu(device: Any = None, *_: Any, **more: Any) -> bool:
+    """Whether ``Tensor.to`` is asked for the CPU by its name, not for the device of another tensor."""
+    device = more.get("device", device)
+    return isinstance(device, str) and device == "cpu"
 
-    Counted are values that Python reads, results whose size depends on values, and copies to the host. Waits
-    within an operator that look like none, such as NMS, are not seen.
-    """
-    with _WaitCounter() as waits, _CopyCounter() as copies:
-        run()
-    return waits.total + copies.total
+
+def _waits(func: Any, args: tuple, kwargs: dict[str, Any]) -> bool:
+    name = str(func.overloadpacket)
+    if name in _SIZED_BY_VALUES:
+        return True
+    if name in ("aten.index", "aten.index_put", "aten.index_put_"):
+        masks = [one.dtype in (torch.bool, torch.uint8) for one in args[1] if one is not None]
+        fills = "put" in name and len(masks) == 1 and args[2].numel() == 1  # torch makes masked_fill of it
+        return any(masks) and not fills
+    return name == "aten.repeat_interleave" and "output_size" not in kwargs and len(args) < 3
+
+
+def _wait_here(operator: str) -> HostWait:
+    """The innermost line of the stack that is not torch's, this file's, or a check of types."""
+    frame = sys._getframe(1)
+    while frame.f_back and _passed_over(frame.f_code.co_filename):
+        frame = frame.f_back
+    return HostWait(operator, frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+
+
+def _passed_over(file: str) -> bool:
+    return file.startswith(_PASSED_OVER) or "jaxtyping" in file or "beartype" in file

@@ -47,6 +47,7 @@ class TaskRegistry(Registry):
 
         Raises:
             ImportError: nobody knows the name, and at least one task could not be loaded.
+            KeyError: nobody knows the name, but one that is spelt almost like it.
         """
         scope, name = self.split_scope_key(key)
         if scope not in (None, self.scope):
@@ -59,20 +60,22 @@ class TaskRegistry(Registry):
         found = super().get(name)
         if found is None and _failures:
             raise ImportError(self._not_found(name)) from next(iter(_failures.values()))
+        if found is None and (near := _nearest(name)) and near != name:  # else it is of another registry
+            raise KeyError(f"mmext.{name} is not a part of mmext; did you mean mmext.{near}?")
         return found
 
     def import_from_location(self) -> None:
         """Nothing: :meth:`get` loads. mmengine would look for a module ``mmext.utils``."""
 
     def _not_found(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self.module_dict, n=3)
+        near = _nearest(name)
         reasons = "; ".join(
             f"mmext.{task} needs {TASKS[task]}: {traceback.format_exception_only(error)[-1].strip()}"
             for task, error in _failures.items()
         )
         return (
             f"mmext.{name} was not found among the parts that could be loaded"
-            + (f" (did you mean mmext.{near[0]}?)" if near else "")
+            + (f" (did you mean mmext.{near}?)" if near else "")
             + f". Not loaded: {reasons}. Install the hosts with pip install 'mmext[openmmlab]', "
             "or run mmext doctor, which names the cure."
         )
@@ -105,3 +108,9 @@ ALL = (
     OPTIM_WRAPPERS,
     OPTIM_WRAPPER_CONSTRUCTORS,
 )
+
+
+def _nearest(name: str) -> str | None:
+    """The registered name that is spelt most like this one, of whichever registry; None if none is close."""
+    known = [one for registry in ALL for one in registry.module_dict]
+    return next(iter(difflib.get_close_matches(name, known, n=1)), None)

@@ -11,13 +11,14 @@ import pytest
 from mmengine.registry import DefaultScope
 
 from tests.checkout import REPO, run_script
+from tests.two_ranks import TwoRanks
 
 SECOND_STACK = (
     "test_compat.py",
     "test_forks.py",
     "test_registry.py",
     "test_untrusted_files.py",
-    "test_configs.py::test_it_takes_a_training_and_a_test_step",
+    "test_configs.py::test_it_builds_and_takes_a_step_if_it_brings_a_type",
     "contract/test_models.py",
     "cli/test_train_and_test.py",
     "cli/test_stock_tools.py",
@@ -42,6 +43,14 @@ def default_scope():
     yield
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(before)
+
+
+@pytest.fixture(scope="session")
+def two_ranks():
+    """Runs a function in two gloo ranks, always the same two processes."""
+    pair = TwoRanks()
+    yield pair
+    pair.stop()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fresh_process import BLOCK, run
+from tests.fresh_process import BLOCK, run, run_from_nothing
 
 TOY = """
 import torch
@@ -53,7 +53,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_import_needs_no_torch_no_numpy_and_no_host(tmp_path: Path) -> None:
-    run(
+    run_from_nothing(
         BLOCK
         + """
 sys.meta_path.insert(0, Block("torch", "numpy", "mmengine", "mmcv", "mmdet", "mmseg", "mmaction"))
@@ -68,7 +68,7 @@ mmext.compat.undo()
 
 
 def test_import_loads_neither_torch_nor_a_host_and_is_idempotent(tmp_path: Path) -> None:
-    run(
+    run_from_nothing(
         """
         import sys
         import mmext
@@ -411,7 +411,7 @@ def run_sync_bn(folder: Path, *, world: int = 2, repaired: bool = True, **env: s
     (folder / "sync.py").write_text(SYNC_BN)
     (folder / "ranks.py").write_text(TWO_RANKS.format(world=world, repaired=repaired))
     code = "import runpy; runpy.run_path('ranks.py', run_name='__main__')"
-    return run(code, cwd=folder, **env)
+    return run_from_nothing(code, cwd=folder, **env)  # it starts processes of its own
 
 
 def test_sync_bn_on_cpus_takes_each_ranks_own_statistics_and_says_so_once(tmp_path: Path) -> None:

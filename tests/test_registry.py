@@ -148,11 +148,12 @@ def test_a_misspelt_name_is_not_taken_for_a_missing_host(tmp_path: Path) -> None
     run(
         BUILD
         + """
-for name in ("mmext.GFLHed", "mmext.NoSuchPart"):
+for name, guess in {"mmext.GFLHed": "did you mean mmext.GFLHead?", "mmext.NoSuchPart": "registry"}.items():
     try:
         MODELS.build(dict(type=name))
     except KeyError as error:
         assert name in str(error)
+        assert guess in str(error), error
     else:
         raise AssertionError(name)
 """,

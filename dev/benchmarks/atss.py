@@ -14,16 +14,17 @@ from .cases import HEIGHT, STRIDES, WIDTH, Case, scope
 def _assign(side: str, num_boxes: int) -> Case:
     assigner = TASK_UTILS.build(dict(type=f"{scope(side)}.ATSSAssigner", topk=9))
     generator = AnchorGenerator(STRIDES, [1.0], octave_base_scale=8, scales_per_octave=1)
-    levels = generator.grid_priors([(-(-HEIGHT // s), -(-WIDTH // s)) for s in STRIDES], device="cpu")
+    sizes = [(-(-HEIGHT // s), -(-WIDTH // s)) for s in STRIDES]
+    levels = generator.grid_priors(sizes, device=torch.get_default_device())
     extent = torch.rand(num_boxes, 2) * 300 + 16
     corner = torch.rand(num_boxes, 2) * (torch.tensor([WIDTH, HEIGHT]) - extent)
     truth = InstanceData(
         bboxes=torch.cat([corner, corner + extent], 1), labels=torch.zeros(num_boxes, dtype=torch.long)
     )
-    priors, sizes = InstanceData(priors=torch.cat(levels)), [len(level) for level in levels]
+    priors, counts = InstanceData(priors=torch.cat(levels)), [len(level) for level in levels]
 
     def run() -> Any:
-        return assigner.assign(priors, sizes, truth)
+        return assigner.assign(priors, counts, truth)
 
     return Case(run, run)
 

@@ -18,7 +18,10 @@ import resource
 import statistics
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from prettytable import PrettyTable, TableStyle
 
@@ -79,36 +82,50 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3, help="processes a side (default 3)")
     parser.add_argument("--seconds", type=float, default=2.0, help="timed a process at least (default 2)")
     parser.add_argument("--json", type=Path, help="write the numbers here as well")
-    parser.add_argument("--measure", choices=SIDES, help=argparse.SUPPRESS)  # the inner process
+    parser.add_argument("--device", default="cpu", help="where the tensors lie (default cpu)")
+    parser.add_argument("--measure", choices=SIDES, help="this side alone, here; a line of JSON for each row")
     args = parser.parse_args()
     if unknown := set(args.rows) - set(ROWS):
         parser.error(f"unknown row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     if args.measure:
-        print(json.dumps(measure(args.rows[0], args.measure, args.seconds)))
+        for row in args.rows or ROWS:
+            print(json.dumps(outcome(row, args.measure, args.seconds, args.device)), flush=True)
         return
-    results = {row: take_turns(row, args.turns, args.seconds) for row in args.rows or ROWS}
+    results = {row: take_turns(row, args.turns, args.seconds, args.device) for row in args.rows or ROWS}
     print(table(results))
     if args.json:
-        args.json.write_text(json.dumps(dict(machine=machine(), rows=results), indent=1) + "\n")
+        args.json.write_text(json.dumps(dict(machine=machine(args.device), rows=results), indent=1) + "\n")
 
 
-def take_turns(row: str, turns: int, seconds: float) -> dict[str, dict[str, float]]:
+def take_turns(row: str, turns: int, seconds: float, device: str = "cpu") -> dict[str, dict[str, float]]:
     """Median of each number over alternating processes."""
     found: dict[str, list[dict]] = {side: [] for side in SIDES}
     for _ in range(turns):
         for side in SIDES:
             command = [sys.executable, "-m", "dev.benchmarks.run", row, "--measure", side]
-            command += ["--seconds", str(seconds)]
+            command += ["--seconds", str(seconds), "--device", device]
             env = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
             done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True)
-            found[side].append(json.loads(done.stdout.splitlines()[-1]))
+            one = json.loads(done.stdout.splitlines()[-1])
+            if "error" in one:
+                sys.exit(f"error: {row}, {side}: {one['error']}; {' '.join(command[1:])} repeats it")
+            found[side].append(one)
     return {
         side: {key: statistics.median(r[key] for r in runs) for key in COLUMNS}
         for side, runs in found.items()
     }
 
 
-def measure(row: str, side: str, seconds: float) -> dict[str, float]:
+def outcome(row: str, side: str, seconds: float, device: str) -> dict[str, Any]:
+    """What :func:`measure` finds, or its error: one row's fault must not hide the others."""
+    try:
+        return dict(row=row, **measure(row, side, seconds, device))
+    except Exception as error:
+        traceback.print_exc()
+        return dict(row=row, error=f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def measure(row: str, side: str, seconds: float, device: str = "cpu") -> dict[str, float]:
     """One side of one row, in this process."""
     import torch
     from torch.utils.benchmark import Timer
@@ -117,18 +134,35 @@ def measure(row: str, side: str, seconds: float) -> dict[str, float]:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    case = getattr(importlib.import_module(f"dev.benchmarks.{ROWS[row]}"), row.split("/")[1])(side)
-    baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    case.run()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - baseline
-    timed = Timer("run()", globals=dict(run=case.run)).blocked_autorange(min_run_time=seconds)
-    return dict(
-        seconds=timed.median,
-        kept_bytes=bytes_kept_for_backward(case.forward),
-        operators=num_operators(case.run),
-        flops=flops(case.run),
-        peak_bytes=peak * 1024,  # Linux counts in KiB
-    )
+    with torch.device(device):
+        case = getattr(importlib.import_module(f"dev.benchmarks.{ROWS[row]}"), row.split("/")[1])(side)
+        peak = extra_peak(case.run, device)
+        timed = Timer("run()", globals=dict(run=case.run)).blocked_autorange(min_run_time=seconds)
+        return dict(
+            seconds=timed.median,  # the timer waits for a GPU before and after
+            kept_bytes=bytes_kept_for_backward(case.forward),
+            operators=num_operators(case.run),
+            flops=flops(case.run),
+            peak_bytes=peak,
+        )
+
+
+def extra_peak(run: Callable[[], Any], device: str) -> int:
+    """Bytes that one call needs at most beyond what is there before: of the process, or of the GPU."""
+    import torch
+
+    if not device.startswith("cuda"):
+        baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        run()
+        # Linux counts in KiB. A process knows its highest peak alone: of several rows the first counts.
+        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - baseline) * 1024
+    run()  # kernels and their work space are there from the first call on
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    baseline = torch.cuda.memory_allocated()
+    run()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - baseline
 
 
 def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -150,13 +184,12 @@ def cell(ours: float, upstream: float, unit: float) -> str:
     return f"{ours * unit:,.4g} / {upstream * unit:,.4g} = {ratio}"
 
 
-def machine() -> dict[str, str]:
+def machine(device: str = "cpu") -> dict[str, str]:
     """What the numbers were taken on."""
     import torch
 
-    return dict(
-        processor=platform.machine(), python=platform.python_version(), torch=torch.__version__, threads="1"
-    )
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
+    return dict(processor=name, python=platform.python_version(), torch=torch.__version__, threads="1")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ HEIGHT, WIDTH = 256, 320
 
 
 def _batch() -> dict:
-    g = torch.Generator().manual_seed(0)
+    g = torch.Generator(torch.get_default_device()).manual_seed(0)
     samples = []
     for number in range(2):
         extent = torch.rand(7, 2, generator=g) * 60 + 20
@@ -47,7 +47,7 @@ def _step(side: str, name: str) -> Case:
     torch.manual_seed(0)
     model = MODELS.build(cfg)
     model.init_weights()
-    model.train()
+    model.train().to(torch.get_default_device())  # tells the preprocessor as well
     batch = _batch()
 
     def loss() -> Tensor:

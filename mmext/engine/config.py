@@ -146,7 +146,8 @@ def _is_known_elsewhere(kind: str, file: str | None, path: str) -> bool:
                 return True
         except ImportError as error:  # of mmext.registry, whose message says which host is missing
             raise BadInputError(f"{file}: {path}.type is {kind!r}: {error}") from error
-        except RuntimeError as error:  # mmengine's word for a dotted path that it cannot follow
+        # mmengine's word for a dotted path that it cannot follow, and ours for a name that is nearly one.
+        except (RuntimeError, KeyError) as error:
             logger.debug("%s: %s", kind, error)
     return False
 

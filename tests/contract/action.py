@@ -14,9 +14,9 @@ from tests.contract.parts import built
 T = 8  # frames of a clip unless the size says otherwise
 
 
-def build(path) -> nn.Module:
-    """The model of a config, ready to train."""
-    return built(Config.fromfile(path), MODELS)
+def build(path, *, init: bool = True) -> nn.Module:
+    """The model of a config, ready to train; ``init=False`` leaves its weights as they are made."""
+    return built(Config.fromfile(path), MODELS, init=init)
 
 
 def num_classes(model: nn.Module) -> int:

@@ -16,11 +16,11 @@ from tests.contract.parts import built
 NUM_STUFF = 183  # COCO's things and stuff, as in HTC's semantic branch
 
 
-def build(path) -> nn.Module:
-    """The model of a config, ready to train."""
+def build(path, *, init: bool = True) -> nn.Module:
+    """The model of a config, ready to train; ``init=False`` leaves its weights as they are made."""
     cfg = Config.fromfile(path)
     lessen(cfg.model)
-    return built(cfg, MODELS)
+    return built(cfg, MODELS, init=init)
 
 
 def lessen(cfg) -> None:

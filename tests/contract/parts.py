@@ -89,13 +89,14 @@ def name_of(path: Path) -> str:
     return path.stem
 
 
-def built(cfg: Config, models: Registry) -> nn.Module:
+def built(cfg: Config, models: Registry, *, init: bool = True) -> nn.Module:
     """A config's model in training, with the weights that it draws instead of a file of pretrained ones."""
     forget_files(cfg.model)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = models.build(cfg.model)
-        model.init_weights()
+        if init:
+            model.init_weights()
     return model.train()
 
 

@@ -13,12 +13,12 @@ from tests.contract.parts import built
 IGNORED = 255
 
 
-def build(path) -> nn.Module:
-    """The model of a config, ready to train."""
+def build(path, *, init: bool = True) -> nn.Module:
+    """The model of a config, ready to train; ``init=False`` leaves its weights as they are made."""
     cfg = Config.fromfile(path)
     if cfg.model.data_preprocessor.pop("size", None):  # small batches would be padded to the full crop
         cfg.model.data_preprocessor.size_divisor = 32
-    return built(cfg, MODELS)
+    return built(cfg, MODELS, init=init)
 
 
 def num_classes(model: nn.Module) -> int:

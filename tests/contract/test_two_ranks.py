@@ -1,9 +1,6 @@
 """Two gloo ranks train like one process on the joined batch, with unequal batches where the host allows."""
 
 import pytest
-import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.nn.modules.dropout import _DropoutNd
 
 from tests.contract.parts import host_of, name_of, small_configs
@@ -24,18 +21,14 @@ def share(data: dict, rank: int) -> dict:
     return {key: [values[rank]] for key, values in data.items()}
 
 
-def rank_main(rank: int, path, folder) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def step_of_rank(rank: int, path) -> dict:
     host = host_of(path)
     model = host.build(path)
-    torch.save(step(host, model, share(host.two_rank_batch(model), rank)), folder / f"rank{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
+    return step(host, model, share(host.two_rank_batch(model), rank))
 
 
 @pytest.mark.parametrize("path", small_configs(), ids=name_of)
-def test_two_ranks_equal_one_process(path, tmp_path):
+def test_two_ranks_equal_one_process(path, two_ranks):
     host = host_of(path)
     model = host.build(path)
     data = host.two_rank_batch(model)
@@ -43,8 +36,7 @@ def test_two_ranks_equal_one_process(path, tmp_path):
         pytest.skip(
             "the host draws samples at random, or takes statistics of a batch: no two ranks do so alike"
         )
-    mp.spawn(rank_main, args=(path, tmp_path), nprocs=2)
-    ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    ranks = two_ranks(step_of_rank, path)
     mean = {key: (ranks[0][key] + ranks[1][key]) / 2 for key in ranks[0]}
     joined = step(host, model, data)
     for name, expected in joined.items():

@@ -503,7 +503,7 @@ def test_every_target_sets_up_first():
         "test-bare",
     }  # the last ones call make again
     assert {name for name, needs in targets.items() if "setup" not in needs.split()} == alone
-    assert {"demo", "test", "check", "bench", "data", "test-slow", "evidence"} <= set(targets)
+    assert {"demo", "test", "check", "bench", "data", "test-slow", "evidence", "gpu-check"} <= set(targets)
 
 
 def test_the_makefile_takes_the_newest_torch_that_is_tested_and_an_environment_for_each_kind():

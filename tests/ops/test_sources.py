@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mmext.ops import finder, switch, table
-from tests.fresh_process import ROOT, run
+from tests.fresh_process import ROOT
+from tests.fresh_process import run_from_nothing as run
 from tests.mmcv_extension import compiled_only
 
 START = (ROOT / "mmext" / "start.pth").read_text()

@@ -385,16 +385,16 @@ def test_float64_gives_what_float32_gives(kind):
 
 
 @every_head
-def test_it_waits_for_the_device_at_most_five_times_more_than_the_host(kind):
-    """Once calibrated: for the positives' indices, their number a level, and what the host's losses look at.
+def test_it_waits_for_the_device_at_most_three_times_more_than_the_host(kind):
+    """Once calibrated: for the positives' indices and their number a level, in ATSS for the centerness.
 
     Not for every level, and not for whether it is calibrated.
     """
     gts, out = truth((4, 3)), outputs(kind)
     host, ours = build(kind), build(kind, dict(w_loc="auto", calib_iters=1))
     losses(kind, ours, out, gts)
-    waits = [host_waits(lambda h=h: losses(kind, h, out, gts)) for h in (host, ours)]
-    assert waits[1] <= waits[0] + 5
+    theirs, mine = (host_waits(lambda h=h: losses(kind, h, out, gts)) for h in (host, ours))
+    assert len(mine) <= len(theirs) + 3, set(map(str, mine)) - set(map(str, theirs))
 
 
 @every_head

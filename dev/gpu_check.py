@@ -1,0 +1,393 @@
+"""Everything that only a machine with a GPU can tell, in one command of at most ten minutes.
+
+    python -m dev.gpu_check                  every part; writes docs/evidence/gpu.json
+    python -m dev.gpu_check --device cpu     the same steps without a GPU: a rehearsal, not a result
+
+Each registered part is looked at in the smallest config that uses it, as in the contract suite: one training
+step on the device equals the step on the CPU; float16 with a loss scale and bfloat16 come close to float32;
+the device is waited for as often as was counted; torch.compile changes nothing; two ranks equal one process
+where there are two GPUs. The rows of dev/benchmarks follow. What the time does not suffice for is listed as
+left out. Exit code 1: a check failed.
+"""
+
+import argparse
+import copy
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+
+from mmext.measure import host_waits
+from tests.contract.parts import host_of, small_configs
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "mmext"
+RESULT = ROOT / "docs/evidence/gpu.json"
+LOSS_SCALE = 2.0**16  # the first of torch.amp.GradScaler
+TOLERANCE = 1e-3  # of a parameter's gradient in float32, relative to its length: sums run in another order
+# In half precision layers of random weights flip signs of activations, so that single gradients differ much.
+# A slope that is lost or overflows changes the length of the whole; these catch both.
+MIN_COSINE, MAX_RATIO, MAX_LOSS_ERROR = 0.5, 1.5, 0.05
+
+Gradients = dict[str, Tensor]
+
+
+def main() -> None:
+    """Run all checks, print a line each, and write what was found."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu to rehearse (default cuda)")
+    parser.add_argument("--minutes", type=float, default=10, help="time for all of it (default 10)")
+    parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS), help="default: all")
+    parser.add_argument("--configs", nargs="+", metavar="NAME", help="part of a small config's name")
+    parser.add_argument("--json", type=Path, help=f"default: {RESULT.relative_to(ROOT)}; none on a CPU")
+    args = parser.parse_args()
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error(
+            "expected a GPU that torch can use, and found none; python tools/doctor.py says why, "
+            "--device cpu rehearses without one"
+        )
+    paths = [p for p in small_configs() if not args.configs or any(word in p.stem for word in args.configs)]
+    if not paths:
+        parser.error(f"no small config has {args.configs} in its name; there are {names(small_configs())}")
+    deadline = time.monotonic() + args.minutes * 60
+    found = {what: CHECKS[what](paths, args.device, deadline) for what in CHECKS if what in args.only}
+    for file in [args.json or (RESULT if args.device == "cuda" else None)]:
+        if file:
+            file.write_text(json.dumps(dict(machine=machine(args.device), checks=found), indent=1) + "\n")
+    failed = [
+        f"{what} of {name}" for what, rows in found.items() for name, row in rows.items() if not row["ok"]
+    ]
+    print(f"gpu-check: {len(failed)} failed" + "".join(f"\n  {one}" for one in failed))
+    sys.exit(bool(failed))
+
+
+def names(paths: list[Path]) -> str:
+    """The configs' names in one line."""
+    return ", ".join(path.stem for path in paths)
+
+
+def over(paths: list[Path], deadline: float, what: str, check: Callable[[Path], dict]) -> dict[str, dict]:
+    """The outcome of a check for each config; an error is one, and so is a lack of time."""
+    found = {}
+    for path in paths:
+        if time.monotonic() > deadline:
+            found[path.stem] = dict(ok=True, left_out="no time was left")
+        else:
+            try:
+                found[path.stem] = check(path)
+            except Exception as error:
+                traceback.print_exc()
+                found[path.stem] = dict(ok=False, error=f"{type(error).__name__}: {error}".splitlines()[0])
+        print(f"{what} {path.stem}: {found[path.stem]}", flush=True)
+    return found
+
+
+# --- one training step
+
+
+def step(host: ModuleType, model: nn.Module, data: dict, *, scale: float = 1.0) -> tuple[float, Gradients]:
+    """Loss and gradients in float64 on the CPU, the loss multiplied by ``scale`` in between."""
+    model.zero_grad(set_to_none=True)
+    loss = host.loss(model, data)
+    (loss * scale).backward()
+    grads = {
+        name: p.grad.double().cpu() / scale for name, p in model.named_parameters() if p.grad is not None
+    }
+    return loss.item(), grads
+
+
+def largest_error(found: Gradients, expected: Gradients) -> tuple[str, float]:
+    """The parameter whose gradient is off most, and by how much of its length.
+
+    A gradient of less than a thousandth of the mean length per element counts as that long: some are nothing
+    but rounding, as that of a constant added to all logits of a softmax.
+    """
+    if found.keys() != expected.keys():
+        raise AssertionError(f"gradients for different parameters: {found.keys() ^ expected.keys()}")
+    floor = (
+        1e-3
+        * (sum(g.square().sum() for g in expected.values()) / sum(g.numel() for g in expected.values()))
+        ** 0.5
+    )
+    errors = {
+        name: float((found[name] - g).norm() / g.norm().clamp(min=floor * g.numel() ** 0.5))
+        for name, g in expected.items()
+    }
+    worst = max(errors, key=lambda name: errors[name] if errors[name] == errors[name] else float("inf"))
+    return worst, errors[worst]
+
+
+def compared(found: tuple[float, Gradients], expected: tuple[float, Gradients], tolerance: float) -> dict:
+    """Whether two steps are the same within a tolerance; how far loss and worst parameter are off."""
+    worst, error = largest_error(found[1], expected[1])
+    loss_error = abs(found[0] - expected[0]) / max(abs(expected[0]), 1e-6)
+    ok = error <= tolerance and loss_error <= tolerance  # not a number is not
+    return dict(ok=ok, gradient_error=error, parameter=worst, loss_error=loss_error)
+
+
+def alike(found: tuple[float, Gradients], expected: tuple[float, Gradients]) -> dict:
+    """Whether two steps lead the same way: cosine and ratio of lengths of all gradients as one vector."""
+    ours, theirs = (torch.cat([one[1][name].flatten() for name in expected[1]]) for one in (found, expected))
+    cosine, ratio = float(ours @ theirs / (ours.norm() * theirs.norm())), float(ours.norm() / theirs.norm())
+    loss_error = abs(found[0] - expected[0]) / max(abs(expected[0]), 1e-6)
+    ok = cosine >= MIN_COSINE and 1 / MAX_RATIO <= ratio <= MAX_RATIO and loss_error <= MAX_LOSS_ERROR
+    return dict(ok=ok, cosine=cosine, ratio=ratio, loss_error=loss_error)
+
+
+def half_step(
+    host: ModuleType, model: nn.Module, data: dict, dtype: torch.dtype, scale: float
+) -> tuple[float, tuple[float, Gradients]]:
+    """A step in autocast, with the loss scale halved until no gradient overflows, as GradScaler does."""
+    while True:
+        twin = hosts_in_float32(copy.deepcopy(model))
+        with torch.autocast(device_type(model), dtype=dtype):
+            loss, grads = step(host, twin, copy.deepcopy(data), scale=scale)
+        if scale <= 1 or all(g.isfinite().all() for g in grads.values()):
+            return scale, (loss, grads)
+        scale /= 2
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Float32 products without TF32's 10 bits."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def prepared(path: Path, device: str) -> tuple[ModuleType, nn.Module, dict]:
+    """A config's host, its model on the device, and a batch."""
+    host = host_of(path)
+    return host, host.build(path).to(device), host.batch(counts=(4, 3))
+
+
+def hosts_in_float32(model: nn.Module) -> nn.Module:
+    """Keep the backbone, neck and heads that hold nothing of ours out of autocast.
+
+    Fifty layers of random weights either shrink activations below what float16 knows, or flip their signs
+    with any rounding; behind them nothing could be compared.
+    """
+    for child in model.children():
+        if not any(type(m).__module__.startswith("mmext.") for m in child.modules()):
+            child.forward = torch.autocast(device_type(model), enabled=False)(child.forward)
+    return model
+
+
+def device_type(model: nn.Module) -> str:
+    """Type of the device that the model is on."""
+    return next(model.parameters()).device.type
+
+
+# --- the checks
+
+
+def parity(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
+    """A step on the device equals one on the CPU, which the tests compare with the formulas."""
+
+    def check(path: Path) -> dict:
+        host, model, data = prepared(path, "cpu")
+        expected = step(host, copy.deepcopy(model), copy.deepcopy(data))
+        with exact():
+            return compared(step(host, model.to(device), data), expected, TOLERANCE)
+
+    return over(paths, deadline, "parity", check)
+
+
+def precision(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
+    """Autocast in float16 with a loss scale, and in bfloat16, comes close to float32."""
+
+    def check(path: Path) -> dict:
+        host, model, data = prepared(path, device)
+        if reason := host.why_not_bf16(model):
+            return dict(ok=True, left_out=reason)
+        with exact():
+            expected = step(host, copy.deepcopy(model), copy.deepcopy(data))
+        found = {}
+        for dtype, scale in ((torch.float16, LOSS_SCALE), (torch.bfloat16, 1.0)):
+            name = str(dtype).removeprefix("torch.")
+            scale, half = half_step(host, model, data, dtype, scale)
+            found[name] = alike(half, expected) | dict(scale=scale)
+        return dict(ok=all(one["ok"] for one in found.values()), **found)
+
+    return over(paths, deadline, "precision", check)
+
+
+def waits(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
+    """How often a step waits for the device: as counted on any device, and as CUDA itself says."""
+
+    def check(path: Path) -> dict:
+        host, model, data = prepared(path, device)
+        step(host, model, copy.deepcopy(data))  # what the first step alone does does not count
+        model.zero_grad(set_to_none=True)
+        counted = host_waits(lambda: host.loss(model, copy.deepcopy(data)).backward())
+        ours = [
+            str(wait).removeprefix(f"{PACKAGE}/") for wait in counted if wait.file.startswith(f"{PACKAGE}/")
+        ]
+        found = dict(ok=True, counted=len(counted), in_mmext=ours)
+        if device == "cuda":
+            model.zero_grad(set_to_none=True)
+            found["by_cuda"] = synchronisations(lambda: host.loss(model, copy.deepcopy(data)).backward())
+        return found
+
+    return over(paths, deadline, "waits", check)
+
+
+def synchronisations(run: Callable[[], Any]) -> int:
+    """Warnings of CUDA about operations that wait for the device."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            run()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("synchronizing CUDA operation" in str(one.message) for one in caught)
+
+
+def compiled(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
+    """Each module of ours, compiled, takes the same step."""
+    backend = "inductor" if device == "cuda" else "aot_eager"
+
+    def check(path: Path) -> dict:
+        host, model, data = prepared(path, device)
+        ours = [m for m in model.modules() if type(m).__module__.startswith("mmext.")]
+        if not ours:
+            return dict(ok=True, left_out="what mmext gives to this config is no module")
+        with exact():
+            expected = step(host, copy.deepcopy(model), copy.deepcopy(data))
+            torch._dynamo.reset()
+            for module in ours:
+                module.compile(backend=backend)
+            found = compared(step(host, model, data), expected, TOLERANCE)
+        breaks = sum(torch._dynamo.utils.counters["graph_break"].values())
+        return dict(found, graph_breaks=breaks)
+
+    return over(paths, deadline, "torch.compile", check)
+
+
+def ranks(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
+    """Two ranks, over NCCL on two GPUs, train like one process on the joined batch."""
+    if device == "cuda" and torch.cuda.device_count() < 2:
+        reason = f"NCCL needs two GPUs, and there is {torch.cuda.device_count()}"
+        return {path.stem: dict(ok=True, left_out=reason) for path in paths}
+
+    def check(path: Path) -> dict:
+        host, model, _ = prepared(path, device)
+        data = host.two_rank_batch(model)
+        if data is None:
+            return dict(ok=True, left_out="the host's ranks differ from one process by themselves")
+        with exact(), tempfile.TemporaryDirectory() as folder:
+            expected = step(host, without_dropout(model), copy.deepcopy(data))
+            mp.spawn(rank_main, args=(path, device, folder), nprocs=2)
+            both = [torch.load(Path(folder, f"{rank}.pt"), weights_only=True) for rank in (0, 1)]
+        mean = {name: (both[0][1][name] + both[1][1][name]) / 2 for name in expected[1]}
+        return compared(((both[0][0] + both[1][0]) / 2, mean), expected, TOLERANCE)
+
+    return over(paths, deadline, "two ranks", check)
+
+
+def rank_main(rank: int, path: Path, device: str, folder: str) -> None:
+    """One of two ranks: its half of the batch."""
+    backend = "nccl" if device == "cuda" else "gloo"
+    own = f"cuda:{rank}" if device == "cuda" else device
+    if device == "cuda":
+        torch.cuda.set_device(rank)
+    dist.init_process_group(backend, init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    host, model, _ = prepared(path, own)
+    data = host.two_rank_batch(model)
+    half = {key: [values[rank]] for key, values in data.items()}
+    with exact():
+        torch.save(step(host, without_dropout(model), half), Path(folder, f"{rank}.pt"))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def without_dropout(model: nn.Module) -> nn.Module:
+    """Each rank would draw its own."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.dropout._DropoutNd):
+            module.eval()
+    return model
+
+
+def benchmarks(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
+    """Every row of dev/benchmarks on the device, a process a side."""
+    from dev.benchmarks.run import ROWS, SIDES
+
+    del paths
+    rows = [row for row in ROWS if not row.startswith("ops/")]  # those need mmcv's own extension
+    sides = {}
+    for number, side in enumerate(SIDES):
+        left = (deadline - time.monotonic()) / (len(SIDES) - number)
+        command = [sys.executable, "-m", "dev.benchmarks.run", *rows, "--measure", side, "--device", device]
+        command += ["--seconds", "0.2"]
+        with tempfile.TemporaryFile("w+") as output:
+            try:
+                if left > 0:
+                    subprocess.run(command, cwd=ROOT, stdout=output, timeout=left, check=False)
+            except subprocess.TimeoutExpired:
+                print(f"benchmarks of {side}: no time was left", flush=True)
+            output.seek(0)
+            sides[side] = {one.pop("row"): one for one in map(json.loads, output) if one}
+    found = {}
+    for row in rows:
+        both = {side: sides[side].get(row, {}) for side in SIDES}
+        if errors := [one["error"] for one in both.values() if "error" in one]:
+            found[row] = dict(ok=False, error=errors[0])
+        elif all(both.values()):
+            found[row] = dict(ok=True, ratio=both["ours"]["seconds"] / both["upstream"]["seconds"], **both)
+        else:
+            found[row] = dict(ok=True, left_out="no time was left")
+        print(f"benchmark {row}: {found[row]}", flush=True)
+    return found
+
+
+CHECKS: dict[str, Callable[[list[Path], str, float], dict[str, dict]]] = dict(
+    parity=parity, precision=precision, waits=waits, ranks=ranks, benchmarks=benchmarks, compiled=compiled
+)
+
+
+def machine(device: str) -> dict[str, Any]:
+    """What the numbers were taken on."""
+    found = dict(
+        device=torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()} processor",
+        devices=torch.cuda.device_count() if device == "cuda" else 1,
+        cuda=torch.version.cuda if device == "cuda" else None,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        commit=os.environ.get("MMEXT_COMMIT") or commit(),
+    )
+    if device == "cuda":
+        found["memory_gb"] = round(torch.cuda.get_device_properties(0).total_memory / 1e9)
+    return found
+
+
+def commit() -> str:
+    """The checkout's commit, with a plus if files differ from it; unknown outside of git."""
+    words = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""make gpu-check rehearsed on the CPU: its steps run, a fault fails, and a lack of time is said."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from dev import gpu_check
+from dev.gpu_check import alike, compared, largest_error
+from mmext.detection.gfl.losses import QualityFocalLoss
+from tests.contract.parts import small_configs
+
+SMALL = "qfl-fcos"
+
+
+def run(monkeypatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["gpu_check", *arguments])
+    with pytest.raises(SystemExit) as end:
+        gpu_check.main()
+    return end.value.code
+
+
+def test_without_a_gpu_it_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert run(monkeypatch) == 2
+    assert "expected a GPU" in capsys.readouterr().err
+
+
+def test_its_steps_run_on_the_cpu(monkeypatch, tmp_path):
+    checks = ["parity", "precision", "waits", "compiled"]
+    file = tmp_path / "found.json"
+    arguments = ["--device", "cpu", "--configs", SMALL, "--only", *checks, "--json", str(file)]
+    assert run(monkeypatch, *arguments) == 0
+    found = json.loads(file.read_text())
+    assert set(found["checks"]) == set(checks)
+    (name,) = found["checks"]["parity"]
+    assert SMALL in name
+    assert found["checks"]["parity"][name]["gradient_error"] < 1e-6
+    assert 0.5 < found["checks"]["precision"][name]["bfloat16"]["cosine"] < 1
+    assert found["checks"]["waits"][name]["counted"] >= len(found["checks"]["waits"][name]["in_mmext"]) > 0
+    assert found["machine"]["commit"]
+
+
+def test_a_wrong_gradient_fails_and_the_others_still_run(monkeypatch, tmp_path, capsys):
+    forward = QualityFocalLoss.forward
+    calls = []
+
+    def drifts(self, *args, **kwargs):
+        calls.append(1)
+        return forward(self, *args, **kwargs) * (1 if len(calls) <= 1 else 1.1)
+
+    monkeypatch.setattr(QualityFocalLoss, "forward", drifts)
+    arguments = ["--device", "cpu", "--configs", SMALL, "qfl-atss", "--only", "parity"]
+    assert run(monkeypatch, *arguments) == 1
+    out = capsys.readouterr().out
+    assert "gpu-check: " in out
+    assert "parity of" in out
+    assert out.count("parity qfl-") == 2
+
+
+def test_without_time_everything_is_left_out_and_said(monkeypatch, capsys):
+    assert run(monkeypatch, "--device", "cpu", "--minutes", "0") == 0
+    out = capsys.readouterr().out
+    for path in small_configs():
+        assert f"parity {path.stem}: {{'ok': True, 'left_out': 'no time was left'}}" in out
+
+
+def test_an_unknown_config_is_an_error_that_lists_them(monkeypatch, capsys):
+    assert run(monkeypatch, "--device", "cpu", "--configs", "nothing-like-it") == 2
+    assert small_configs()[0].stem in capsys.readouterr().err
+
+
+def test_errors_are_measured_by_the_whole_gradient():
+    expected = dict(a=torch.ones(4, dtype=torch.float64), b=torch.full((4,), 1e-9, dtype=torch.float64))
+    found = dict(a=expected["a"] * 1.01, b=torch.zeros(4, dtype=torch.float64))
+    name, error = largest_error(found, expected)
+    assert name == "a"
+    assert abs(error - 0.01) < 1e-9
+    assert compared((1.0, found), (1.0, expected), 0.02)["ok"]
+    assert not compared((1.0, found), (1.0, expected), 0.005)["ok"]
+    assert not compared((1.0, dict(found, a=expected["a"] * float("nan"))), (1.0, expected), 0.5)["ok"]
+    assert not compared((float("nan"), expected), (1.0, expected), 0.5)["ok"]
+    with pytest.raises(AssertionError, match="different parameters"):
+        largest_error(dict(a=expected["a"]), expected)
+
+
+@pytest.mark.parametrize("factor", [0.036, float("inf"), -1.0, float("nan")])
+def test_a_gradient_that_is_lost_overflows_or_turns_is_not_alike(factor):
+    expected = dict(a=torch.linspace(1, 2, 5, dtype=torch.float64))
+    assert alike((1.0, dict(a=expected["a"] * 1.1)), (1.0, expected))["ok"]
+    assert not alike((1.0, dict(a=expected["a"] * factor)), (1.0, expected))["ok"]
