@@ -14,7 +14,16 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmext.detection.gfl.distribution import centers_of, distances, predict_distributions
-from mmext.detection.gfl.quality import ANCHORS, GIOU, POINTS, QFL, anchor_losses, floor_of, saturation_of
+from mmext.detection.gfl.quality import (
+    ANCHORS,
+    GIOU,
+    POINTS,
+    QFL,
+    anchor_losses,
+    floor_of,
+    quality_loss,
+    saturation_of,
+)
 from mmext.registry import MODELS
 
 DFL = dict(type="mmext.DistributionFocalLoss", loss_weight=0.25)
@@ -67,8 +76,7 @@ class GFLHead(HostGFLHead):
         super().__init__(
             num_classes,
             in_channels,
-            # The host reads this key from the config and would take its absence for a softmax.
-            loss_cls={"use_sigmoid": True, **loss_cls},
+            loss_cls=quality_loss(loss_cls),
             loss_bbox=loss_bbox,
             loss_dfl=loss_dfl,
             bbox_coder=bbox_coder,

@@ -175,6 +175,21 @@ def check_quality_loss(head: Any) -> None:
     )
 
 
+def quality_loss(loss_cls: dict) -> dict:
+    """The config of a head's classification loss, as its host reads it.
+
+    Raises:
+        ValueError: it is a focal loss's with its type changed, whose other keys are left.
+    """
+    if left := sorted({"gamma", "alpha"} & loss_cls.keys()):
+        raise ValueError(
+            f"loss_cls expects a QualityFocalLoss with beta, got {', '.join(left)}, which a FocalLoss has left "
+            "there; write loss_cls=dict(_delete_=True, type='mmext.QualityFocalLoss')"
+        )
+    # The host reads this key from the config and would take its absence for a softmax.
+    return {"use_sigmoid": True, **loss_cls}
+
+
 def check_coder(head: Any, *, by_distance: bool) -> None:
     """Refuse a box coder that does not fit what the head predicts."""
     if isinstance(head.bbox_coder, DistancePointBBoxCoder) != by_distance:

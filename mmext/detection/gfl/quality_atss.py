@@ -27,6 +27,7 @@ from mmext.detection.gfl.quality import (
     drop_centerness,
     floor_of,
     last_bin,
+    quality_loss,
     saturation_of,
 )
 from mmext.registry import MODELS
@@ -85,7 +86,7 @@ class QualityATSSHead(ATSSHead):
         super().__init__(
             num_classes,
             in_channels,
-            loss_cls={"use_sigmoid": True, **loss_cls},
+            loss_cls=quality_loss(loss_cls),
             loss_bbox=loss_bbox,
             bbox_coder=bbox_coder or (POINTS if self.reg_max else DELTAS),
             anchor_generator=anchor_generator,

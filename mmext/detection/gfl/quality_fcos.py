@@ -28,6 +28,7 @@ from mmext.detection.gfl.quality import (
     floor_of,
     joint_losses,
     last_bin,
+    quality_loss,
     saturation_of,
 )
 from mmext.detection.positives import rows
@@ -83,8 +84,7 @@ class QualityFCOSHead(FCOSHead):
         super().__init__(
             num_classes,
             in_channels,
-            # The host reads this key from the config and would take its absence for a softmax.
-            loss_cls={"use_sigmoid": True, **loss_cls},
+            loss_cls=quality_loss(loss_cls),
             loss_bbox=loss_bbox,
             bbox_coder=bbox_coder,
             **{**host_cfg, "loss_centerness": UNUSED},
