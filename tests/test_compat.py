@@ -593,3 +593,50 @@ def test_max_testing_views_is_mended_late_and_undone(tmp_path: Path) -> None:
         cwd=tmp_path,
         MMEXT_COMPAT="mmaction_testing_views",
     )
+
+
+NMS_PRE = """
+import sys
+import torch
+
+def kept(where):
+    find = getattr(sys.modules[where], "filter_scores_and_topk")
+    given = torch.tensor([[0.9, 0.0], [0.2, 0.4], [0.1, 0.3]])
+    scores, labels, at, rows = find(given, 0.05, -1, torch.arange(3))
+    return scores.tolist(), rows.tolist()
+
+USERS = "mmdet.models.utils", "mmdet.models.utils.misc", "mmdet.models.dense_heads.base_dense_head"
+ALL = 5
+"""
+
+
+@pytest.mark.parametrize("first", ["mmext", "mmdet.models"])
+def test_nms_pre_of_minus_one_keeps_all_candidates(tmp_path: Path, first: str) -> None:
+    run(
+        f"import {first}\nimport mmext, mmdet.models\n"
+        + NMS_PRE
+        + """
+assert mmext.compat.state()["mmdet_nms_pre"] == "applied", "mmdet needs no repair any more: remove it"
+import mmext.detection.gfl.distribution
+for where in (*USERS, "mmext.detection.gfl.distribution"):
+    scores, rows = kept(where)
+    assert len(scores) == ALL and rows == [0, 1, 2, 1, 2], (where, scores, rows)
+mmext.compat.undo()
+for where in (*USERS, "mmext.detection.gfl.distribution"):
+    assert len(kept(where)[0]) == ALL - 1, where
+""",
+        cwd=tmp_path,
+    )
+
+
+def test_nms_pre_can_be_left_to_the_host(tmp_path: Path) -> None:
+    run(
+        "import mmext, mmdet.models\n"
+        + NMS_PRE
+        + """
+assert mmext.compat.state()["mmdet_nms_pre"] == "switched off"
+assert len(kept(USERS[-1])[0]) == ALL - 1
+""",
+        cwd=tmp_path,
+        MMEXT_COMPAT="mmdet_nms_pre",
+    )

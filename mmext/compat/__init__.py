@@ -6,6 +6,7 @@
 ``mmaction_mmcv``           mmaction2 refuses the mmcv of the maintained forks
 ``mmaction_testing_views``  mmaction2's ``max_testing_views`` fails for every 2D backbone
 ``two_stage_bfloat16``      two-stage detectors cannot train in bfloat16
+``mmdet_nms_pre``           mmdet's ``nms_pre=-1`` loses the last candidate of each level
 ``coco_iou_thresholds``     a config's list of IoU thresholds makes COCO's evaluation fail
 ``numpy_names``             the hosts use names that numpy has removed
 ``sync_bn_on_cpu``          SyncBN among several ranks fails on CPUs
@@ -53,6 +54,7 @@ from mmext.compat.data_files import (
 from mmext.compat.forks import ForkPackages
 from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncBatchNormOnCpu
 from mmext.compat.mmaction import MmactionMetadata, MmactionMmcv, MmactionTestingViews
+from mmext.compat.mmdet import MmdetNmsPre
 from mmext.compat.repair import Repair, logger
 
 SWITCH = "MMEXT_COMPAT"
@@ -64,6 +66,7 @@ REPAIRS: tuple[Repair, ...] = (
     MmactionTestingViews(),
     NumpyNames(),
     TwoStageBfloat16(),
+    MmdetNmsPre(),
     CocoIouThresholds(),
     SyncBatchNormOnCpu(),
     ResumeWeightsOnly(),

@@ -104,21 +104,20 @@ def check_fits(file: str | Path, model: nn.Module, *, strict: bool = True) -> No
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = cast(nn.Module, model.module)
     own = model.state_dict()
-    reshaped = [
-        f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
-        for key, value in weights.items()
-        if key in own and own[key].shape != value.shape
-    ]
-    # Loading tells more than comparing names, since parts may rename old keys while they load.
-    odd_shape = {line.split(" ")[0] for line in reshaped}
-    result = model.load_state_dict({k: v for k, v in weights.items() if k not in odd_shape}, strict=False)
-    missing = [k for k in result.missing_keys if k not in odd_shape and "num_batches_tracked" not in k]
+    # Loading tells more than comparing names and shapes, since parts may rename or cut entries as they load.
+    try:
+        result, reshaped = model.load_state_dict(weights, strict=False), []
+    except RuntimeError:  # entries of another shape
+        reshaped = [key for key, value in weights.items() if key in own and own[key].shape != value.shape]
+        fitting = {key: value for key, value in weights.items() if key not in reshaped}
+        result = model.load_state_dict(fitting, strict=False)
+    missing = [k for k in result.missing_keys if k not in reshaped and "num_batches_tracked" not in k]
     troubles = [
         f"{len(keys)} {what} ({some(keys, 3)})"
         for what, keys in (
             ("missing", missing),
             ("unexpected", result.unexpected_keys),
-            ("of another shape", reshaped),
+            ("of another shape", [_both_shapes(key, weights, own) for key in reshaped]),
         )
         if keys
     ]
@@ -130,6 +129,10 @@ def check_fits(file: str | Path, model: nn.Module, *, strict: bool = True) -> No
             f"{message}; use the config that it was trained with, or --no-strict to load what fits"
         )
     print_log(f"{message}; loading what fits", logger="current", level=logging.WARNING)
+
+
+def _both_shapes(key: str, weights: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    return f"{key} {tuple(weights[key].shape)} instead of {tuple(own[key].shape)}"
 
 
 def _why_unreadable(file: str | Path, path: Path, error: Exception) -> str:

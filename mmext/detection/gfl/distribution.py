@@ -6,22 +6,55 @@ Host      mmdet: any head with the prediction flow of its BaseDenseHead
 Letters   P positives, N places of one level, K classes, R = reg_max + 1 bins a side
 """
 
+import logging
 from typing import Any
 
 import torch
 from mmdet.models.utils import filter_scores_and_topk
 from mmengine.config import ConfigDict
+from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmext.detection.gfl.losses import integral
+from mmext.detection.positives import rows
 
 _MARGIN = 0.1  # as in mmdet's coder: targets stay this far below the last bin
 
 
-def rows(maps: Tensor, channels: int) -> Tensor:
-    """Maps (B, A * C, H, W) as rows (B, H * W * A, C) in the order of the anchors; a view for one anchor."""
-    return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, channels)
+class Saturation:
+    """Counts, over all ranks, the box sides that lie beyond the last bin, and reports the first of them.
+
+    Args:
+        reg_max: the last bin, in strides.
+        strides: of the levels, in pixels.
+    """
+
+    def __init__(self, reg_max: int, strides: list[int]) -> None:
+        self.reg_max, self.strides = reg_max, strides
+        self.num_saturated = 0
+        self.num_sides = 0
+
+    def sides_of(self, targets: Tensor) -> Tensor:
+        """How many sides of the targets (P, 4) in strides are too far away, and how many there are, (2,)."""
+        too_far = (targets > self.reg_max - _MARGIN).sum()
+        return torch.stack([too_far, too_far.new_tensor(targets.numel())])
+
+    def add(self, num_saturated: int, num_sides: int) -> None:
+        """Take in the sides of one step."""
+        first = num_saturated > 0 and self.num_saturated == 0
+        self.num_saturated += num_saturated
+        self.num_sides += num_sides
+        if first:
+            print_log(
+                f"GFL: {num_saturated} of {num_sides} box sides in this batch lie farther from their "
+                f"anchor than reg_max={self.reg_max} strides can say, which is "
+                f"{', '.join(str(self.reg_max * s) for s in self.strides)} px on the levels of stride "
+                f"{', '.join(map(str, self.strides))}. Their targets are cut. If your objects are so large, "
+                "raise reg_max or add a coarser level. Said once; num_saturated keeps counting.",
+                logger="current",
+                level=logging.WARNING,
+            )
 
 
 def centers_of(anchors: Tensor) -> Tensor:
@@ -35,7 +68,10 @@ def distances(logits: Tensor, reg_max: int) -> Tensor:
 
 
 def distribution_loss(loss_dfl: nn.Module, logits: Tensor, target: Tensor, score: Tensor) -> Tensor:
-    """Weighted sum of the Distribution Focal Loss over positives, the four sides averaged as in GFLHead.
+    """Weighted sum of the Distribution Focal Loss over positives, the four sides averaged.
+
+    DEVIATION: the paper's 1/4 is ambiguous; as in the authors' code it is DFL's loss_weight, and the four
+    sides are averaged on top.
 
     Args:
         loss_dfl: a DistributionFocalLoss, ours or mmdet's.

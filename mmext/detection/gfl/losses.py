@@ -51,6 +51,9 @@ def _qfl_negative(x: Tensor, beta: float, slope: Tensor) -> Tensor:
 class _QualityFocal(torch.autograd.Function):
     """Row sums of Eq. 2. The slope is worked out with the value, so it alone is kept for backward.
 
+    It is kept in float32 also for logits of half precision: most slopes are those of sure negatives, which
+    are below what half precision can say until a loss scale lifts them, and scaled they must not overflow.
+
     ``column`` tells where ``target`` (N, 1) stands in its row, all other targets being 0; without it
     ``target`` is dense (N, K).
     """
@@ -58,8 +61,8 @@ class _QualityFocal(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, column: Tensor | None, beta: float) -> Tensor:
         N, K = logits.shape
-        loss = logits.new_empty(N, dtype=torch.promote_types(logits.dtype, torch.float32))
-        slope = torch.empty_like(logits)
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        loss, slope = logits.new_empty(N, dtype=dtype), torch.empty_like(logits, dtype=dtype)
         if column is not None:
             at_column = _qfl(at_least_float32(logits.gather(1, column)), target, beta)
         # On a CPU the intermediates of a block stay in its cache; on a GPU a block bounds peak memory.
@@ -71,16 +74,19 @@ class _QualityFocal(torch.autograd.Function):
             else:
                 value = _qfl_negative(x, beta, slope[block])
                 value.scatter_(1, column[block], at_column[0][block])
-                slope[block].scatter_(1, column[block], at_column[1][block].to(slope.dtype))
+                slope[block].scatter_(1, column[block], at_column[1][block])
             torch.sum(value, 1, out=loss[block])
         ctx.save_for_backward(slope)
+        ctx.dtype = logits.dtype
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         (slope,) = ctx.saved_tensors
-        return slope * grad[:, None].to(slope.dtype), None, None, None
+        # Multiplied in float32 and rounded once, in one pass.
+        to_logits = torch.mul(slope, grad[:, None], out=torch.empty_like(slope, dtype=ctx.dtype))
+        return to_logits, None, None, None
 
 
 def quality_focal_loss(

@@ -14,14 +14,25 @@ from mmdet.models.losses import QualityFocalLoss as HostQualityFocalLoss
 from mmdet.models.task_modules.coders import DistancePointBBoxCoder
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import reduce_mean
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
+from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmext.detection.gfl.distribution import distribution_loss
+from mmext.detection.gfl.distribution import Saturation, centers_of, distances, distribution_loss
 from mmext.detection.gfl.losses import QualityFocalLoss
-from mmext.functional import at_least_float32
+from mmext.detection.positives import rows
+from mmext.functional import at_least_float32, foreground
 
 # Defaults of the heads carry their scope, since a head may be built without a default scope.
+ANCHORS = dict(  # one square anchor of 8 strides at each place of five levels
+    type="mmdet.AnchorGenerator",
+    ratios=[1.0],
+    octave_base_scale=8,
+    scales_per_octave=1,
+    strides=[8, 16, 32, 64, 128],
+)
+GIOU = dict(type="mmdet.GIoULoss", loss_weight=2.0)
 QFL = dict(type="mmext.QualityFocalLoss", use_sigmoid=True, beta=2.0, loss_weight=1.0)
 POINTS = dict(type="mmdet.DistancePointBBoxCoder")
 UNUSED = dict(type="mmdet.CrossEntropyLoss", use_sigmoid=True)  # the hosts build a centerness loss
@@ -56,7 +67,7 @@ def joint_losses(
     """Eq. 8 over all levels at once: one call of each loss, one all-reduce.
 
     Args:
-        head: gives ``loss_cls``, ``loss_bbox``, ``loss_dfl`` and ``avg_factor_floor``.
+        head: gives ``loss_cls``, ``loss_bbox``, ``loss_dfl``, ``avg_factor_floor`` and ``saturation``.
         cls_score: (N, K) logits.
         labels: (N,) class, K for background.
         label_weights: (N,), or None for ones.
@@ -68,8 +79,10 @@ def joint_losses(
     """
     quality = quality_labels(boxes, box_targets, row, len(labels))
     score = at_least_float32(cls_score.detach()[row]).sigmoid().amax(1)  # (P,), the weights of Eq. 8
-    sums = reduce_mean(torch.stack([score.new_tensor(num_total), score.sum()]))
-    num_pos, score_sum = sums.tolist()
+    local = [score.new_tensor(num_total), score.sum()]
+    if distributions is not None:
+        local += head.saturation.sides_of(distributions.targets).to(score)
+    num_pos, score_sum, *sides = reduce_mean(torch.stack(local)).tolist()  # the only all-reduce
     norm = max(score_sum, head.avg_factor_floor)
     target = (labels, quality)
     losses = dict(
@@ -77,8 +90,73 @@ def joint_losses(
         loss_bbox=head.loss_bbox(boxes, box_targets, weight=score, avg_factor=1.0) / norm,
     )
     if distributions is not None:
+        head.saturation.add(*(round(mean * get_world_size()) for mean in sides))
         losses["loss_dfl"] = distribution_loss(head.loss_dfl, *distributions, score) / norm
     return losses
+
+
+def anchor_losses(
+    head: Any,
+    cls_scores: list[Tensor],
+    bbox_preds: list[Tensor],
+    batch_gt_instances: list[InstanceData],
+    batch_img_metas: list[dict],
+    batch_gt_instances_ignore: list[InstanceData] | None,
+) -> dict[str, list[Tensor]]:
+    """:func:`joint_losses` of a head with ATSS's anchors and targets, each in a list as the hosts have it.
+
+    Args:
+        head: an anchor head; its ``reg_max`` is 0 where it codes boxes as its coder's deltas.
+        cls_scores: (B, A * K, H, W) logits of each level.
+        bbox_preds: (B, A * 4, H, W) deltas of each level, with DFL (B, A * 4 * R, H, W) logits.
+        batch_gt_instances: ``bboxes`` (G, 4) xyxy in pixels and ``labels`` (G,) of each image.
+        batch_img_metas: ``img_shape`` and ``pad_shape`` of each image.
+        batch_gt_instances_ignore: boxes to leave out, or None.
+    """
+    sizes = [x.shape[-2:] for x in cls_scores]
+    anchors, flags = head.get_anchors(sizes, batch_img_metas, device=cls_scores[0].device)
+    *targets, _, num_total = head.get_targets(
+        anchors, flags, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
+    )
+    # All levels in one: (B, N, ...) each, N counting all anchors of an image.
+    anchors, labels, label_weights, bbox_targets = (torch.cat(level, 1) for level in targets)
+    cls_score = torch.cat([rows(x, head.cls_out_channels) for x in cls_scores], 1)
+    bbox_pred = torch.cat([rows(x, 4 * (head.reg_max + 1)) for x in bbox_preds], 1)
+    positive = foreground(labels.flatten(), head.num_classes)
+    pred, anchors, gt_bboxes = (x.flatten(0, 1)[positive] for x in (bbox_pred, anchors, bbox_targets))
+    pred, distributions = at_least_float32(pred), None
+    if head.reg_max:  # in strides, as GFL measures boxes
+        stride = _strides(head, sizes, anchors, positive)
+        centers, gt_bboxes = centers_of(anchors) / stride, gt_bboxes / stride
+        boxes = head.bbox_coder.decode(centers, distances(pred, head.reg_max))
+        distributions = Distributions(pred, head.bbox_coder.encode(centers, gt_bboxes))
+    else:  # in pixels
+        boxes = head.bbox_coder.decode(anchors, pred)
+    losses = joint_losses(
+        head,
+        cls_score.flatten(0, 1),
+        labels.flatten(),
+        label_weights.flatten(),
+        num_total,
+        row=positive,
+        boxes=boxes,
+        box_targets=gt_bboxes,
+        distributions=distributions,
+    )
+    return {name: [loss] for name, loss in losses.items()}
+
+
+def _strides(head: Any, sizes: list[torch.Size], like: Tensor, row: Tensor) -> Tensor:
+    """Stride of each row in pixels, (P, 1)."""
+    counts = [h * w * head.num_base_priors for h, w in sizes]
+    strides = [w for w, _ in head.prior_generator.strides]
+    per_level = [like.new_full((n,), w) for n, w in zip(counts, strides, strict=True)]
+    return torch.cat(per_level)[row % sum(counts), None]
+
+
+def saturation_of(head: Any) -> Saturation:
+    """What counts the sides beyond the last bin of a head's levels."""
+    return Saturation(head.reg_max, [w for w, _ in head.prior_generator.strides])
 
 
 def check_quality_loss(head: Any) -> None:
@@ -95,6 +173,21 @@ def check_quality_loss(head: Any) -> None:
         f"{type(head).__name__} needs a QualityFocalLoss on logits as loss_cls, got {got}; write "
         "loss_cls=dict(_delete_=True, type='mmext.QualityFocalLoss'), or take mmdet's head for other losses"
     )
+
+
+def quality_loss(loss_cls: dict) -> dict:
+    """The config of a head's classification loss, as its host reads it.
+
+    Raises:
+        ValueError: it is a focal loss's with its type changed, whose other keys are left.
+    """
+    if left := sorted({"gamma", "alpha"} & loss_cls.keys()):
+        raise ValueError(
+            f"loss_cls expects a QualityFocalLoss with beta, got {', '.join(left)}, which a FocalLoss has left "
+            "there; write loss_cls=dict(_delete_=True, type='mmext.QualityFocalLoss')"
+        )
+    # The host reads this key from the config and would take its absence for a softmax.
+    return {"use_sigmoid": True, **loss_cls}
 
 
 def check_coder(head: Any, *, by_distance: bool) -> None:

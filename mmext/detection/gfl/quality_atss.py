@@ -10,37 +10,30 @@ Letters   B images, A anchors a place, P positives, K classes, R = reg_max + 1 b
 
 from typing import Any
 
-import torch
 from mmdet.models.dense_heads import ATSSHead
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmext.detection.gfl.distribution import centers_of, distances, predict_distributions, rows
+from mmext.detection.gfl.distribution import centers_of, predict_distributions
 from mmext.detection.gfl.quality import (
+    ANCHORS,
+    GIOU,
     POINTS,
     QFL,
     UNUSED,
-    Distributions,
+    anchor_losses,
     check_coder,
     check_quality_loss,
     drop_centerness,
     floor_of,
-    joint_losses,
     last_bin,
+    quality_loss,
+    saturation_of,
 )
-from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
-# Defaults carry their scope, since the head may be built without a default scope.
-ANCHORS = dict(  # one square anchor of 8 strides at each place of five levels
-    type="mmdet.AnchorGenerator",
-    ratios=[1.0],
-    octave_base_scale=8,
-    scales_per_octave=1,
-    strides=[8, 16, 32, 64, 128],
-)
+# It carries its scope, since the head may be built without a default scope.
 DELTAS = dict(type="mmdet.DeltaXYWHBBoxCoder", target_stds=[0.1, 0.1, 0.2, 0.2])
-GIOU = dict(type="mmdet.GIoULoss", loss_weight=2.0)
 
 
 @MODELS.register_module()
@@ -93,7 +86,7 @@ class QualityATSSHead(ATSSHead):
         super().__init__(
             num_classes,
             in_channels,
-            loss_cls={"use_sigmoid": True, **loss_cls},
+            loss_cls=quality_loss(loss_cls),
             loss_bbox=loss_bbox,
             bbox_coder=bbox_coder or (POINTS if self.reg_max else DELTAS),
             anchor_generator=anchor_generator,
@@ -104,6 +97,7 @@ class QualityATSSHead(ATSSHead):
         check_coder(self, by_distance=self.reg_max > 0)
         self.loss_dfl = None if loss_dfl is None else MODELS.build(loss_dfl)
         self.avg_factor_floor = floor_of(avg_factor_floor)
+        self.saturation = saturation_of(self)
 
     def _init_layers(self) -> None:
         super()._init_layers()
@@ -132,59 +126,19 @@ class QualityATSSHead(ATSSHead):
         batch_gt_instances: list[InstanceData],
         batch_img_metas: list[dict],
         batch_gt_instances_ignore: list[InstanceData] | None = None,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, list[Tensor]]:
         """Return ``loss_cls``, ``loss_bbox`` and, if asked for, ``loss_dfl`` over all levels.
 
-        Args:
-            cls_scores: (B, A * K, H, W) logits of each level.
-            bbox_preds: (B, A * 4, H, W) deltas of each level, with DFL (B, A * 4 * R, H, W) logits.
-            batch_gt_instances: ``bboxes`` (G, 4) xyxy in pixels and ``labels`` (G,) of each image.
-            batch_img_metas: ``img_shape`` and ``pad_shape`` of each image.
-            batch_gt_instances_ignore: boxes to leave out, or None.
+        Arguments as in :func:`~mmext.detection.gfl.quality.anchor_losses`.
         """
-        sizes = [x.shape[-2:] for x in cls_scores]
-        anchors, flags = self.get_anchors(sizes, batch_img_metas, device=cls_scores[0].device)
-        *targets, _, num_total = self.get_targets(
-            anchors, flags, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
-        )
-        # All levels in one: (B, A, ...) each, A counting all anchors of an image.
-        anchors, labels, label_weights, bbox_targets = (torch.cat(level, 1) for level in targets)
-        cls_score = torch.cat([rows(x, self.cls_out_channels) for x in cls_scores], 1)
-        bbox_pred = torch.cat([rows(x, 4 * (self.reg_max + 1)) for x in bbox_preds], 1)
-        positive = foreground(labels.flatten(), self.num_classes)
-        pred, anchors, gt_bboxes = (x.flatten(0, 1)[positive] for x in (bbox_pred, anchors, bbox_targets))
-        boxes, gt_bboxes, distributions = self._decode(
-            at_least_float32(pred), anchors, gt_bboxes, self._strides(sizes, anchors, positive)
-        )
-        return joint_losses(
+        return anchor_losses(
             self,
-            cls_score.flatten(0, 1),
-            labels.flatten(),
-            label_weights.flatten(),
-            num_total,
-            row=positive,
-            boxes=boxes,
-            box_targets=gt_bboxes,
-            distributions=distributions,
+            cls_scores,
+            bbox_preds,
+            batch_gt_instances,
+            batch_img_metas,
+            batch_gt_instances_ignore,
         )
-
-    def _strides(self, sizes: list[torch.Size], like: Tensor, row: Tensor) -> Tensor:
-        """Stride of each row in pixels, (P, 1)."""
-        counts = [h * w * self.num_base_priors for h, w in sizes]
-        per_level = [
-            like.new_full((n,), w) for n, (w, _) in zip(counts, self.prior_generator.strides, strict=True)
-        ]
-        return torch.cat(per_level)[row % sum(counts), None]
-
-    def _decode(
-        self, pred: Tensor, anchors: Tensor, gt_bboxes: Tensor, stride: Tensor
-    ) -> tuple[Tensor, Tensor, Distributions | None]:
-        """Boxes (P, 4) and their targets, in pixels, or with DFL in strides, as GFL measures them."""
-        if not self.reg_max:
-            return self.bbox_coder.decode(anchors, pred), gt_bboxes, None
-        centers, gt_bboxes = centers_of(anchors) / stride, gt_bboxes / stride
-        boxes = self.bbox_coder.decode(centers, distances(pred, self.reg_max))
-        return boxes, gt_bboxes, Distributions(pred, self.bbox_coder.encode(centers, gt_bboxes))
 
     def _predict_by_feat_single(
         self,

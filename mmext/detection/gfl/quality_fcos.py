@@ -17,7 +17,7 @@ from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmext.detection.gfl.distribution import distances, predict_distributions, rows
+from mmext.detection.gfl.distribution import distances, predict_distributions
 from mmext.detection.gfl.quality import (
     POINTS,
     QFL,
@@ -28,7 +28,10 @@ from mmext.detection.gfl.quality import (
     floor_of,
     joint_losses,
     last_bin,
+    quality_loss,
+    saturation_of,
 )
+from mmext.detection.positives import rows
 from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
@@ -81,8 +84,7 @@ class QualityFCOSHead(FCOSHead):
         super().__init__(
             num_classes,
             in_channels,
-            # The host reads this key from the config and would take its absence for a softmax.
-            loss_cls={"use_sigmoid": True, **loss_cls},
+            loss_cls=quality_loss(loss_cls),
             loss_bbox=loss_bbox,
             bbox_coder=bbox_coder,
             **{**host_cfg, "loss_centerness": UNUSED},
@@ -91,6 +93,7 @@ class QualityFCOSHead(FCOSHead):
         check_quality_loss(self)
         self.loss_dfl = None if loss_dfl is None else MODELS.build(loss_dfl)
         self.avg_factor_floor = floor_of(avg_factor_floor)
+        self.saturation = saturation_of(self)
 
     def _init_layers(self) -> None:
         super()._init_layers()

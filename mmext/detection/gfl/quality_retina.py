@@ -15,8 +15,8 @@ from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
-from mmext.detection.gfl.distribution import rows
-from mmext.detection.gfl.quality import QFL, check_quality_loss, quality_labels
+from mmext.detection.gfl.quality import QFL, check_quality_loss, quality_labels, quality_loss
+from mmext.detection.positives import rows
 from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
@@ -69,8 +69,7 @@ class QualityRetinaHead(RetinaHead):
         super().__init__(
             num_classes,
             in_channels,
-            # The host reads this key from the config and would take its absence for a softmax.
-            loss_cls={"use_sigmoid": True, **loss_cls},
+            loss_cls=quality_loss(loss_cls),
             loss_bbox=loss_bbox,
             bbox_coder=bbox_coder,
             anchor_generator=anchor_generator,

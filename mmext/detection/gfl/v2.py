@@ -8,11 +8,13 @@ Deviates  The head gives the logit of the joint score where the authors' gives t
 Letters   B images, H W map, K classes, R = reg_max + 1 bins a side, k = reg_topk, c and q logits
 """
 
+import logging
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmext.detection.gfl.head import GFLHead
@@ -57,6 +59,23 @@ def joint_logit(c: Float[Tensor, "B K H W"], q: Float[Tensor, "B 1 H W"]) -> Flo
     return -torch.logaddexp(-q, -F.logsigmoid(q) - c)
 
 
+def drop_background(head: nn.Module, state_dict: dict, prefix: str) -> None:
+    """Take the background's row out of a checkpoint's last classification layer, and say so in the log.
+
+    The authors set ``use_sigmoid=False`` for their loss on probabilities, so their head has K + 1 classes.
+    """
+    keys = [f"{prefix}gfl_cls.{name}" for name in ("weight", "bias")]
+    K = head.cls_out_channels
+    if all(key in state_dict and len(state_dict[key]) == K + 1 for key in keys):
+        state_dict.update({key: state_dict[key][:K] for key in keys})
+        print_log(
+            f"{type(head).__name__}: the checkpoint has {K + 1} classes for {K}, as the authors' have, whose "
+            "last is the background; it is left out",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
 @MODELS.register_module()
 class GFLv2Head(GFLHead):
     """Generalized Focal Loss head, version 2: ``mmext.GFLHead`` with a distribution-guided quality predictor.
@@ -66,7 +85,8 @@ class GFLv2Head(GFLHead):
     joint score's logit, so losses, prediction and distillation of version 1 work as they are, with
     ``loss_cls`` a plain quality focal loss (``use_sigmoid=True``).
 
-    Checkpoints of version 1 load with ``reg_conf.*`` missing, those of the authors' head load whole.
+    Checkpoints of version 1 load with ``reg_conf.*`` missing, those of the authors' head load whole: their
+    row for the background, which nothing reads, is left out with a note in the log.
 
     Args:
         num_classes: classes without background.
@@ -116,6 +136,10 @@ class GFLv2Head(GFLHead):
             nn.ReLU(),
             nn.Conv2d(self.reg_channels, 1, 1),
         )
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        drop_background(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward_single(self, x: Tensor, scale: nn.Module) -> tuple[Tensor, Tensor]:
         """Logits of the joint score (B, K, H, W) and of the distributions (B, 4 * R, H, W) of one level."""

@@ -5,16 +5,18 @@ Host      mmdet 3.x
 Letters   P positives
 """
 
-from collections.abc import Callable
+import inspect
 from typing import Any
 
 import torch
-from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import reduce_mean
 from torch import Tensor, nn
 
 from mmext.detection.iou_balanced.losses import iou_balanced_weight
-from mmext.detection.iou_balanced.positives import Positives, delta_iou
+from mmext.detection.iou_balanced.positives import Positives
+from mmext.detection.positives import derives_from
+from mmext.engine.optional_weights import only_for_training
+from mmext.errors import did_you_mean
 
 BALANCE = dict(eta=1.5, lam=1.5, w_loc="auto", cls_scope="level")
 """The paper's exponents, which the heads take by default."""
@@ -27,6 +29,8 @@ CALIBRATION_IOU = 0.5
 
 class IoUBalance(nn.Module):
     """The paper's two weights. It has no parameters; with ``w_loc="auto"`` it has buffers.
+
+    Checkpoints load strictly with and without these buffers, which matter to training alone.
 
     Args:
         eta: exponent of the classification weight; None leaves classification alone.
@@ -80,6 +84,12 @@ class IoUBalance(nn.Module):
         if self.calibrates:
             self.register_buffer("calib_sums", torch.zeros(2))  # plain, weighted
             self.register_buffer("calib_steps", torch.zeros((), dtype=torch.long))
+        self._steps: int | None = None  # calib_steps, so that a GPU is not waited for in every step
+        only_for_training(self, "calib_")
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._steps = None
 
     @property
     def calibrates(self) -> bool:
@@ -89,145 +99,126 @@ class IoUBalance(nn.Module):
     def refuse(self, loss_cls: nn.Module | None, loss_bbox: nn.Module | None) -> None:
         """Raise ``ValueError`` where a loss of the head and this weighting do not go together."""
         if self.eta is not None and loss_cls is not None:
-            if name := _named(loss_cls, REFUSED_CLS):
+            if derives_from(loss_cls, REFUSED_CLS):
                 raise ValueError(
                     f"IoU-balanced classification expects a loss without IoU or batch statistics of its own, "
-                    f"got {name}, which would count them twice; use FocalLoss or CrossEntropyLoss, or set "
-                    "eta=None"
+                    f"got {type(loss_cls).__name__}, which would count them twice; use FocalLoss or "
+                    "CrossEntropyLoss, or set eta=None"
                 )
             if getattr(loss_cls, "custom_cls_channels", False):
                 raise ValueError(
                     f"IoU-balanced classification expects one score a class, got {type(loss_cls).__name__} "
                     "with channels of its own; use FocalLoss or CrossEntropyLoss, or set eta=None"
                 )
-        if self.lam is not None and loss_bbox is not None and (name := _named(loss_bbox, REFUSED_BBOX)):
+        if self.lam is not None and loss_bbox is not None and derives_from(loss_bbox, REFUSED_BBOX):
             raise ValueError(
-                f"IoU-balanced localisation expects a loss without batch statistics of its own, got {name}; "
-                "use SmoothL1Loss, L1Loss or an IoU loss, or set lam=None"
+                "IoU-balanced localisation expects a loss without batch statistics of its own, got "
+                f"{type(loss_bbox).__name__}; use SmoothL1Loss, L1Loss or an IoU loss, or set lam=None"
             )
 
-    def loc_weight(self, iou: Tensor) -> Tensor:
-        """``iou**lam`` (Eq. 4) without ``w_loc``, which :meth:`finish` applies; ones where lam is None."""
-        if self.lam is None:
-            return torch.ones_like(iou)
-        return iou.clamp_min(self.iou_floor) ** self.lam
-
-    @torch.no_grad()
-    def loc_sums(self, loss: Callable[[Tensor], Tensor], weight: Tensor) -> Tensor:
-        """Plain and weighted localisation loss, (2,), while they are needed; else zeros.
+    def finish(self, losses: dict[str, Any], positives: Positives) -> dict[str, Any]:
+        """Balance the losses of a call and add what is worth logging.
 
         Args:
-            loss: from a factor a positive (P,) to the losses, unreduced.
-            weight: :meth:`loc_weight` of the positives, (P,).
+            losses: the host's; ``loss_cls`` and ``loss_bbox`` are a tensor or a list of them.
+            positives: those of all units.
         """
-        if not self._calibrating or len(weight) == 0:
-            return weight.new_zeros(2, dtype=torch.float32)
-        return torch.stack([loss(torch.ones_like(weight)).sum(), loss(weight).sum()]).float()
-
-    @property
-    def _calibrating(self) -> bool:
-        return self.calibrates and self.training and int(self.calib_steps) < self.calib_iters
+        iou = positives.iou
+        if self.lam is not None:
+            power = iou.clamp_min(self.iou_floor) ** self.lam  # Eq. 4 without w_loc
+            w_loc = losses["w_loc"] = self._current_w_loc(positives, power)
+            more = _reweighted(positives.box_loss, w_loc * power, positives.box_divisor)
+            losses["loss_bbox"] = _plus(losses["loss_bbox"], more)
+        if self.eta is not None:
+            weight = self._cls_weight(positives, self.eta)
+            more = _reweighted(positives.cls_loss, weight, positives.cls_divisor)
+            # Without samples mmdet's box head leaves its loss out.
+            losses["loss_cls"] = _plus(losses.get("loss_cls", 0), more)
+        # Keys without the word loss: mmengine logs them and sums up the others.
+        losses["iou_pos_mean"] = iou.sum() / max(len(iou), 1)
+        return losses
 
     @torch.no_grad()
-    def _current_w_loc(self, positives: Positives) -> Tensor:
+    def _current_w_loc(self, positives: Positives, power: Tensor) -> Tensor:
         """``w_loc`` of this step; while calibrating, the step is taken into account.
 
         DEVIATION: the authors' anchors overlap their ground truths by half or more from the first step on.
         Boxes that do not (FCOS starts with points) would calibrate a factor in the hundreds, so steps
         below a mean IoU of a half do not count, and until one counts each is normalised by itself (Eq. 5).
         """
-        iou = positives.iou
         if not self.calibrates:
-            return iou.new_tensor(1.0 if self.lam is None else self.w_loc)
-        sums = self.calib_sums
-        if self._calibrating:
-            overlap = torch.stack([iou.sum(), iou.new_tensor(len(iou))]).float()
-            step, (iou_sum, count) = reduce_mean(torch.cat([positives.loc_sums, overlap])).split(2)
-            if step[1] > 0 and iou_sum >= CALIBRATION_IOU * count:
-                self.calib_sums += step
-                self.calib_steps += 1
-            if int(self.calib_steps) == 0:
-                sums = step
+            return power.new_tensor(self.w_loc)
+        sums = self.calib_sums if self._calibrated else self._calibrate(positives, power)
         plain, weighted = sums
-        return torch.where(weighted > 0, plain / weighted, 1.0).to(iou)
+        return torch.where(weighted > 0, plain / weighted, 1.0).to(power)
 
-    def finish(self, losses: dict[str, Any], positives: Positives) -> dict[str, Any]:
-        """Balance the losses of a call and add what is worth logging.
+    @property
+    def _calibrated(self) -> bool:
+        """Whether the buffers are final. They are looked at once, after a start or a load."""
+        if self._steps is None:
+            self._steps = int(self.calib_steps)
+        return self._steps >= self.calib_iters
 
-        Args:
-            losses: the host's; ``loss_cls`` and ``loss_bbox`` are a tensor or a list of them. In the latter
-                the positives are weighted with :meth:`loc_weight` already.
-            positives: those of all units.
-        """
-        iou = positives.iou
-        if self.lam is not None:
-            w_loc = losses["w_loc"] = self._current_w_loc(positives)
-            plain = losses["loss_bbox"]
-            losses["loss_bbox"] = [x * w_loc for x in plain] if isinstance(plain, list) else plain * w_loc
-        if self.eta is not None:
-            plain, more = losses.get("loss_cls", 0), self._cls_correction(positives, self.eta)
-            # A list is summed up by mmengine, so that one more entry adds to it.
-            losses["loss_cls"] = [*plain, more] if isinstance(plain, list) else plain + more
-        # Keys without the word loss: mmengine logs them and sums up the others.
-        losses["iou_pos_mean"] = iou.sum() / max(len(iou), 1)
-        return losses
+    def _calibrate(self, positives: Positives, power: Tensor) -> Tensor:
+        """Plain and weighted localisation loss (2,): of the steps that count, or of this one if none does."""
+        if not self.training:
+            return self.calib_sums
+        loss, iou = positives.box_loss.detach(), positives.iou
+        local = [loss.sum(), (power * loss).sum(), iou.sum(), iou.new_tensor(len(iou))]
+        step, (iou_sum, count) = reduce_mean(torch.stack([x.float() for x in local])).split(2)
+        if step[1] > 0 and iou_sum >= CALIBRATION_IOU * count:
+            self.calib_sums += step
+            self.calib_steps += 1
+            self._steps = int(self.calib_steps)
+        return self.calib_sums if self._steps else step
 
-    def _cls_correction(self, positives: Positives, eta: int | float) -> Tensor:
-        """``sum_i (w_i - 1) * l_i``: what turns the host's classification loss into the balanced one.
-
-        The host's sum over the other classes and the negatives, whose weight is 1, stays untouched.
-        """
+    def _cls_weight(self, positives: Positives, eta: int | float) -> Tensor:
+        """Weight (P,) of each positive's own class (Eq. 1, 2)."""
         scope, num_scopes = self._scopes(positives)
-        weight = iou_balanced_weight(
-            positives.loss,
+        return iou_balanced_weight(
+            positives.cls_loss,
             positives.iou,
             exponent=eta,
             scope=scope,
             num_scopes=num_scopes,
             over_ranks=reduce_mean if self.cls_scope == "global" else None,
         )
-        return ((weight - 1) * positives.loss).sum() / positives.divisor
 
     def _scopes(self, positives: Positives) -> tuple[Tensor | None, int]:
         """Index of the scope of each positive, and the number of scopes."""
         if self.cls_scope == "level":
             return positives.unit, positives.num_units
         if self.cls_scope == "image":
-            image = positives.unit if positives.image is None else positives.image
-            return image, int(image.max()) + 1 if len(image) else 1
+            return positives.image, positives.num_images
         return None, 1
 
 
-def _named(loss: nn.Module, names: tuple[str, ...]) -> str | None:
-    """The name of the loss if it or a class that it derives from is among ``names``."""
-    found = {kind.__name__ for kind in type(loss).__mro__} & set(names)
-    return type(loss).__name__ if found else None
+def balance_of(iou_balance: dict, loss_cls: nn.Module | None, loss_bbox: nn.Module | None) -> IoUBalance:
+    """The balance of a head, from its config and the losses that go with it.
 
-
-def balance_deltas(
-    head: Any,
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor],
-    prior: Tensor,
-    pred: Tensor,
-    target: Tensor,
-    weight: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """IoU (P,), balanced weights (P, 4) and loc_sums (2,) of a head that regresses deltas of priors.
-
-    Args:
-        head: gives ``iou_balance``, ``bbox_coder`` and ``reg_decoded_bbox``.
-        loss: unreduced localisation loss of prediction, target and weight.
-        prior: boxes (P, 4) that the deltas start from.
-        pred: predicted deltas (P, 4).
-        target: deltas (P, 4), or boxes where the head decodes before its loss.
-        weight: the host's (P, 4).
+    Raises:
+        ValueError: a key is unknown, an argument out of its range, or a loss does not fit.
     """
-    decoded = head.reg_decoded_bbox
-    iou = delta_iou(head.bbox_coder, prior, pred, target, decoded_target=decoded)
-    power = head.iou_balance.loc_weight(iou)
+    known = list(inspect.signature(IoUBalance).parameters)
+    for key in iou_balance:
+        if key not in known:
+            raise ValueError(
+                f"iou_balance has no key {key!r}{did_you_mean(key, known)}; it takes {', '.join(known)}"
+            )
+    balance = IoUBalance(**iou_balance)
+    balance.refuse(loss_cls, loss_bbox)
+    return balance
 
-    def loc_loss(factor: Tensor) -> Tensor:
-        boxes = get_box_tensor(head.bbox_coder.decode(prior, pred)) if decoded else pred
-        return loss(boxes, target, weight * factor[:, None])
 
-    return iou, weight * power[:, None], head.iou_balance.loc_sums(loc_loss, power)
+def _reweighted(loss: Tensor, weight: Tensor, divisor: int | float | Tensor) -> Tensor:
+    """``sum_i (w_i - 1) * l_i``: what turns the host's plain sum into the weighted one.
+
+    All that the host has summed up besides, such as negatives and other classes, stays untouched, and weights
+    of 1 change no bit.
+    """
+    return ((weight - 1) * loss).sum() / divisor
+
+
+def _plus(plain: Any, more: Tensor) -> Any:
+    """A host's loss and one more part. A list is summed up by mmengine, so that one more entry adds to it."""
+    return [*plain, more] if isinstance(plain, list) else plain + more

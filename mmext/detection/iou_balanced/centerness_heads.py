@@ -8,6 +8,7 @@ DEVIATION: the paper has no anchor-free heads. Their box losses are weighted by 
 divided by its sum; IoU**lam multiplies that weight, and the divisor stays.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,10 +17,11 @@ from mmdet.utils import reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmext.detection.iou_balanced.balance import BALANCE, IoUBalance
-from mmext.detection.iou_balanced.dense_heads import Unfinished, finish, rows
-from mmext.detection.iou_balanced.positives import EPS, Positives, box_iou, own_class_loss
-from mmext.functional import foreground
+from mmext.detection.iou_balanced.balance import BALANCE, balance_of
+from mmext.detection.iou_balanced.dense_heads import Anchors, UnitLoss, positives_of, taken_out
+from mmext.detection.iou_balanced.positives import Positives, own_box_loss, own_class_loss
+from mmext.detection.positives import EPS, box_iou, rows, rows_at
+from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
 
@@ -34,12 +36,31 @@ class IoUBalancedATSSHead(ATSSHead):
 
     def __init__(self, *, iou_balance: dict = BALANCE, **host_cfg: Any) -> None:
         super().__init__(**host_cfg)
-        self.iou_balance = IoUBalance(**iou_balance)
-        self.iou_balance.refuse(self.loss_cls, self.loss_bbox)
+        self.iou_balance = balance_of(iou_balance, self.loss_cls, self.loss_bbox)
 
-    def loss_by_feat(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def loss_by_feat(self, cls_scores: list[Tensor], *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As in the host; adds ``iou_pos_mean`` and ``w_loc`` for the log."""
-        return finish(self.iou_balance, super().loss_by_feat(*args, **kwargs))
+        losses = super().loss_by_feat(cls_scores, *args, **kwargs)
+        units = taken_out(losses)
+        anchors, unit = positives_of(units, self.num_classes)
+        boxes = self.bbox_coder.decode(anchors.prior, at_least_float32(anchors.bbox_pred))
+        iou = box_iou(boxes, anchors.target)
+        center = self.centerness_target(anchors.prior, anchors.target) if len(iou) else iou
+        over_centers = losses["loss_bbox"][0][1]  # see loss_by_feat_single
+        losses["loss_bbox"] = [loss for loss, _ in losses["loss_bbox"]]
+        loss_bbox = partial(self.loss_bbox, reduction_override="none")
+        positives = Positives(
+            cls_loss=own_class_loss(self.loss_cls, anchors.cls_score, anchors.label) * anchors.label_weight,
+            box_loss=own_box_loss(loss_bbox, boxes, anchors.target, center),
+            iou=iou,
+            unit=unit,
+            image=anchors.image,
+            num_units=len(units),
+            num_images=len(cls_scores[0]),
+            cls_divisor=units[0].avg_factor + EPS,
+            box_divisor=(1 + EPS) / over_centers,
+        )
+        return self.iou_balance.finish(losses, positives)
 
     def loss_by_feat_single(
         self,
@@ -51,34 +72,28 @@ class IoUBalancedATSSHead(ATSSHead):
         label_weights: Tensor,
         bbox_targets: Tensor,
         avg_factor: float,
-    ) -> tuple[Unfinished, Tensor, Tensor, Tensor]:
-        """The host's losses of one level, its boxes weighted by ``centerness * iou**lam``."""
+    ) -> tuple[UnitLoss, Tensor, Tensor, Tensor]:
+        """The host's losses of one level, and how to look at its positives."""
+
+        def anchors_at(index: Tensor) -> Anchors:
+            target = bbox_targets.reshape(-1, 4)[index]
+            return Anchors(
+                image=index // labels.shape[1],
+                label=labels.flatten()[index],
+                label_weight=label_weights.flatten()[index],
+                cls_score=rows_at(cls_score, self.cls_out_channels, index),
+                bbox_pred=rows_at(bbox_pred, 4, index),
+                prior=anchors.reshape(-1, 4)[index],
+                target=target,
+                weight=target,  # the host's is the centerness, which is worked out for all levels at once
+            )
+
         loss_cls, loss_bbox, *centers = super().loss_by_feat_single(
             anchors, cls_score, bbox_pred, centerness, labels, label_weights, bbox_targets, avg_factor
         )
-        at = foreground(labels.flatten(), self.num_classes)
-        prior, target = anchors.reshape(-1, 4)[at], bbox_targets.reshape(-1, 4)[at]
-        boxes = self.bbox_coder.decode(prior, rows(bbox_pred, 4)[at])
-        iou = box_iou(boxes, target)
-        power = self.iou_balance.loc_weight(iou)
-        center = self.centerness_target(prior, target) if len(at) else power
-
-        def loc_loss(factor: Tensor) -> Tensor:
-            return self.loss_bbox(boxes, target, center * factor, reduction_override="none")
-
-        loss = own_class_loss(self.loss_cls, rows(cls_score, self.cls_out_channels)[at], labels.flatten()[at])
-        positives = Positives(
-            loss=loss * label_weights.flatten()[at],
-            iou=iou,
-            unit=torch.zeros_like(at),
-            image=at // labels.shape[1],
-            num_units=1,
-            divisor=avg_factor + EPS,
-            loc_sums=self.iou_balance.loc_sums(loc_loss, power),
-        )
-        if self.iou_balance.lam is not None and len(at):
-            loss_bbox = self.loss_bbox(boxes, target, weight=center * power, avg_factor=1.0)
-        return Unfinished(loss_cls, positives), loss_bbox, *centers
+        # The host divides this by the centerness of all levels and ranks, and the 1 tells by how much.
+        loss_bbox = torch.stack([loss_bbox, torch.ones_like(loss_bbox)])
+        return UnitLoss(loss_cls, labels.flatten(), anchors_at, avg_factor), loss_bbox, *centers
 
 
 @MODELS.register_module()
@@ -92,8 +107,7 @@ class IoUBalancedFCOSHead(FCOSHead):
 
     def __init__(self, *, iou_balance: dict = BALANCE, **host_cfg: Any) -> None:
         super().__init__(**host_cfg)
-        self.iou_balance = IoUBalance(**iou_balance)
-        self.iou_balance.refuse(self.loss_cls, self.loss_bbox)
+        self.iou_balance = balance_of(iou_balance, self.loss_cls, self.loss_bbox)
 
     def loss_by_feat(
         self,
@@ -122,12 +136,12 @@ class IoUBalancedFCOSHead(FCOSHead):
         )
         level_labels, level_targets = self.get_targets(points, batch_gt_instances)
         labels = torch.cat(level_labels)
-        cls_score = torch.cat([rows(x, self.cls_out_channels) for x in cls_scores])
+        cls_score = torch.cat([rows(x, self.cls_out_channels).flatten(0, 1) for x in cls_scores])
         at = foreground(labels, self.num_classes)
         num_pos = reduce_mean(cls_score.new_tensor(len(at), dtype=torch.float)).clamp(min=1.0)
 
-        bbox_pred = torch.cat([rows(x, 4) for x in bbox_preds])[at]
-        centerness = torch.cat([rows(x, 1) for x in centernesses])[at, 0]
+        bbox_pred = torch.cat([rows(x, 4).flatten(0, 1) for x in bbox_preds])[at]
+        centerness = torch.cat([rows(x, 1).flatten(0, 1) for x in centernesses])[at, 0]
         target = torch.cat(level_targets)[at]
         center = self.centerness_target(target)
         center_sum = reduce_mean(center.sum()).clamp(min=1e-6)
@@ -136,14 +150,9 @@ class IoUBalancedFCOSHead(FCOSHead):
         # Both in strides around the point where the host normalises distances; the IoU is the same.
         boxes, gt_boxes = self.bbox_coder.decode(point, bbox_pred), self.bbox_coder.decode(point, target)
         iou = box_iou(boxes, gt_boxes)
-        power = self.iou_balance.loc_weight(iou)
-
-        def loc_loss(factor: Tensor) -> Tensor:
-            return self.loss_bbox(boxes, gt_boxes, center * factor, reduction_override="none")
-
         loss_bbox, loss_centerness = bbox_pred.sum(), centerness.sum()  # a graph where there are none
         if len(at):
-            loss_bbox = self.loss_bbox(boxes, gt_boxes, weight=center * power, avg_factor=center_sum)
+            loss_bbox = self.loss_bbox(boxes, gt_boxes, weight=center, avg_factor=center_sum)
             loss_centerness = self.loss_centerness(centerness, center, avg_factor=num_pos)
         losses = dict(
             loss_cls=self.loss_cls(cls_score, labels, avg_factor=num_pos),
@@ -152,13 +161,17 @@ class IoUBalancedFCOSHead(FCOSHead):
         )
         unit, image = _places(at, [len(x) for x in level_labels], B)
         positives = Positives(
-            loss=own_class_loss(self.loss_cls, cls_score[at], labels[at]),
+            cls_loss=own_class_loss(self.loss_cls, cls_score[at], labels[at]),
+            box_loss=own_box_loss(
+                partial(self.loss_bbox, reduction_override="none"), boxes, gt_boxes, center
+            ),
             iou=iou,
             unit=unit,
             image=image,
             num_units=len(points),
-            divisor=num_pos + EPS,
-            loc_sums=self.iou_balance.loc_sums(loc_loss, power),
+            num_images=B,
+            cls_divisor=num_pos + EPS,
+            box_divisor=center_sum + EPS,
         )
         return self.iou_balance.finish(losses, positives)
 

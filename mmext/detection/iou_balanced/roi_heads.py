@@ -12,8 +12,14 @@ import torch
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
 from torch import Tensor
 
-from mmext.detection.iou_balanced.balance import BALANCE, IoUBalance, balance_deltas
-from mmext.detection.iou_balanced.positives import EPS, Positives, own_class_loss
+from mmext.detection.iou_balanced.balance import BALANCE, balance_of
+from mmext.detection.iou_balanced.positives import (
+    Positives,
+    compared_and_iou,
+    own_box_loss,
+    own_class_loss,
+)
+from mmext.detection.positives import EPS, own_boxes
 from mmext.functional import foreground
 from mmext.registry import MODELS
 
@@ -30,8 +36,7 @@ class IoUBalancedConvFCBBoxHead(ConvFCBBoxHead):
 
     def __init__(self, *, iou_balance: dict = BALANCE, **host_cfg: Any) -> None:
         super().__init__(**host_cfg)
-        self.iou_balance = IoUBalance(**iou_balance)
-        self.iou_balance.refuse(self.loss_cls, self.loss_bbox)
+        self.iou_balance = balance_of(iou_balance, self.loss_cls, self.loss_bbox)
 
     def loss(
         self,
@@ -57,35 +62,28 @@ class IoUBalancedConvFCBBoxHead(ConvFCBBoxHead):
             reduction_override: given where single losses are wanted, for example to mine hard RoIs; these
                 are the host's, without weights.
         """
-        args = (cls_score, bbox_pred, rois, labels, label_weights, bbox_targets)
+        args = (cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights)
+        losses = super().loss(*args, reduction_override)
         if reduction_override is not None or cls_score is None or bbox_pred is None:
-            return super().loss(*args, bbox_weights, reduction_override)
+            return losses
         at = foreground(labels, self.num_classes)
-        iou, weight, loc_sums = balance_deltas(
-            self,
-            partial(self.loss_bbox, reduction_override="none"),
-            rois[at, 1:],
-            self._own_boxes(bbox_pred, labels, at),
-            bbox_targets[at],
-            bbox_weights[at],
+        target = bbox_targets[at]
+        pred, iou = compared_and_iou(
+            self, rois[at, 1:], own_boxes(bbox_pred, labels, at, self.num_classes), target
         )
-        losses = super().loss(*args, bbox_weights.index_copy(0, at, weight))
+        loss_bbox = partial(self.loss_bbox, reduction_override="none")
         positives = Positives(
-            loss=own_class_loss(self.loss_cls, cls_score[at], labels[at]) * label_weights[at],
+            cls_loss=own_class_loss(self.loss_cls, cls_score[at], labels[at]) * label_weights[at],
+            box_loss=own_box_loss(loss_bbox, pred, target, bbox_weights[at]),
             iou=iou,
             unit=torch.zeros_like(at),
             image=rois[at, 0].long(),
             num_units=1,
-            divisor=(label_weights > 0).sum().clamp(min=1) + EPS,
-            loc_sums=loc_sums,
+            num_images=len(rois),
+            cls_divisor=(label_weights > 0).sum().clamp(min=1) + EPS,
+            box_divisor=len(labels) + EPS,
         )
         return self.iou_balance.finish(losses, positives)
-
-    def _own_boxes(self, bbox_pred: Tensor, labels: Tensor, at: Tensor) -> Tensor:
-        """The deltas (P, 4) that the host trains: of the RoI, or of its class."""
-        if self.reg_class_agnostic:
-            return bbox_pred[at]
-        return bbox_pred.view(len(bbox_pred), self.num_classes, -1)[at, labels[at]]
 
 
 @MODELS.register_module()

@@ -104,8 +104,8 @@ class TestCorners:
         instances, metas = ground_truth(counts, 256, 320)
         out = ours.loss_by_feat(*ours(feature_maps(len(counts), 256, 320)), instances, metas)
         if not any(counts):
-            assert out["loss_bbox"].item() == out["loss_dfl"].item() == 0
-        sum(out.values()).backward()
+            assert total(out["loss_bbox"]) == total(out["loss_dfl"]) == 0
+        sum(map(total, out.values())).backward()
         for name, parameter in ours.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
@@ -118,8 +118,10 @@ class TestCorners:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             half = ours.loss_by_feat(*ours(maps), instances, metas)
         for name in LOSSES:
-            assert half[name].dtype == torch.float32
-            assert_close(half[name], exact[name], rtol=0.05, atol=0.01)  # bf16 maps carry 8 bits
+            assert total(half[name]).dtype == torch.float32
+            assert_close(
+                total(half[name]), total(exact[name]), rtol=0.05, atol=0.01
+            )  # bf16 maps carry 8 bits
 
     def test_it_takes_the_host_s_losses(self):
         cfg = host_cfg()
@@ -170,15 +172,15 @@ class TestFloor:
         )
         assert 0 < score_sum < 0.5
         for name in ("loss_bbox", "loss_dfl"):
-            assert_close(a[name] * score_sum, b[name], rtol=1e-2, atol=0)
-            assert_close(b[name], total(c[name]), rtol=1e-5, atol=1e-7)
+            assert_close(total(a[name]) * score_sum, total(b[name]), rtol=1e-2, atol=0)
+            assert_close(total(b[name]), total(c[name]), rtol=1e-5, atol=1e-7)
         assert_close(a["loss_cls"], b["loss_cls"])
 
     def test_paper_is_finite_without_positives(self):
         paper, _ = head_pair(ours=dict(avg_factor_floor="paper"))
         instances, metas = ground_truth((0, 0), 256, 320)
         out = paper.loss_by_feat(*paper(feature_maps(2, 256, 320)), instances, metas)
-        assert out["loss_bbox"].item() == out["loss_dfl"].item() == 0
+        assert total(out["loss_bbox"]) == total(out["loss_dfl"]) == 0
 
 
 class TestSaturation:
@@ -190,30 +192,27 @@ class TestSaturation:
         scores, boxes = predictions(2, 256, 320, bins=3)
         with caplog.at_level(logging.WARNING, logger="saturation"):
             ours.loss_by_feat(scores, boxes, copy.deepcopy(instances), metas)
-            first = ours.num_saturated
+            first = ours.saturation.num_saturated
             ours.loss_by_feat(scores, boxes, instances, metas)
-        assert 0 < first < ours.num_sides
-        assert ours.num_saturated == 2 * first
+        assert 0 < first < ours.saturation.num_sides
+        assert ours.saturation.num_saturated == 2 * first
         reports = [r.getMessage() for r in caplog.records if "box sides" in r.getMessage()]
         assert len(reports) == 1
-        assert f"{first:g} of {ours.num_sides // 2} box sides" in reports[0]
+        assert f"{first:g} of {ours.saturation.num_sides // 2} box sides" in reports[0]
         assert "reg_max=2" in reports[0]
 
     def test_the_count_is_that_of_the_targets(self):
         ours = GFLHead(**host_cfg())
-        centers = torch.tensor([[10.0, 10.0]])
-        boxes = torch.tensor([[-8.0, 2.0, 25.9, 26.1]])  # left 18, top 8, right 15.9, bottom 16.1
-        distances, cut = ours._distances(centers, boxes)
-        assert_close(distances, torch.tensor([[15.9, 8.0, 15.9, 15.9]]))
-        assert cut.item() == 2
+        sides = torch.tensor([[18.0, 8.0, 15.9, 16.1]])
+        assert ours.saturation.sides_of(sides).tolist() == [2, 4]
 
     def test_boxes_within_reach_are_not_reported(self):
         ours, _ = head_pair()
         instances, metas = ground_truth((6, 6), 256, 320)
         scores, boxes = predictions(2, 256, 320)
         ours.loss_by_feat(scores, boxes, instances, metas)
-        assert ours.num_saturated == 0
-        assert ours.num_sides > 0
+        assert ours.saturation.num_saturated == 0
+        assert ours.saturation.num_sides > 0
 
 
 class TestLean:

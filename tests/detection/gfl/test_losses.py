@@ -225,6 +225,20 @@ class TestCorners:
         bins, t = torch.randn(8, 17, dtype=dtype), torch.rand(8, dtype=dtype) * 16
         assert_close(distribution_focal_loss(bins, t), distribution_focal_loss(bins.float(), t.float()))
 
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    @pytest.mark.parametrize(("logit", "avg_factor"), [(-7.0, 100.0), (-4.6, 1.0), (-16.0, 1.0)])
+    @pytest.mark.parametrize("dense", [False, True])
+    def test_a_loss_scale_neither_loses_nor_blows_up_a_gradient(self, dtype, logit, avg_factor, dense):
+        """The slope of a sure negative is too small for half precision, and scaled it may not overflow."""
+        scale = 2.0**16
+        half = torch.full((50, 8), logit, dtype=dtype, requires_grad=True)
+        full = half.detach().double().requires_grad_()
+        for x in (half, full):
+            label = torch.full((50,), 8)
+            target = torch.zeros_like(x) if dense else (label, x.new_zeros(50))
+            (QualityFocalLoss()(x, target, avg_factor=avg_factor) * scale).backward()
+        assert_close(half.grad.double(), full.grad, rtol=1e-2, atol=2.0**-24)
+
     @pytest.mark.parametrize(
         ("call", "says"),
         [

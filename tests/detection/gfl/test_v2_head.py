@@ -1,22 +1,31 @@
 """GFLv2Head: equal to the probability form, arguments, checkpoints, gradients, half precision, learning."""
 
 import copy
+import logging
 
 import pytest
 import torch
 from mmdet.models.dense_heads import LDHead
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
+from mmengine.logging import MMLogger
 from mmengine.runner import load_checkpoint
+from torch import nn
 from torch.testing import assert_close
 
 from mmext.detection.gfl.head import GFLHead
 from mmext.detection.gfl.v2 import GFLv2Head, top_probabilities
+from mmext.engine.checkpoint import check_fits
 from mmext.measure import bytes_kept_for_backward, flops
 from tests.detection.gfl.scenes import HOST_LOSSES, feature_maps, ground_truth, head_pair, host_cfg
 from tests.detection.gfl.v2_oracle import oracle
 
 SIZE = (256, 320)
+
+
+def total(losses):
+    """The sum of a head's losses, each a list."""
+    return sum(sum(parts) for parts in losses.values())
 
 
 def v2_head(seed=0, **kwargs):
@@ -129,16 +138,25 @@ class TestCheckpoints:
             ratio = z.sigmoid() / c.sigmoid()  # the quality: one value for all classes of a place
             assert_close(ratio, ratio[:, :1].expand_as(ratio))
 
-    def test_the_authors_checkpoint_loads_whole(self, tmp_path):
+    def test_the_authors_checkpoint_loads_whole(self, tmp_path, caplog):
+        """Theirs has a row for the background, since their loss is on probabilities."""
         expected = v2_head(seed=5)
         state = expected.state_dict()
         assert set(state) == authors_keys(stacked_convs=1, levels=5)
         assert state["reg_conf.0.weight"].shape == (64, 20, 1, 1)
         assert state["reg_conf.2.weight"].shape == (1, 64, 1, 1)
+        for name in ("gfl_cls.weight", "gfl_cls.bias"):
+            state[name] = torch.cat([state[name], torch.full_like(state[name][:1], 9.0)])
         file = tmp_path / "gfocal_r50_fpn_1x.pth"
         torch.save(dict(meta={}, state_dict={f"bbox_head.{key}": v for key, v in state.items()}), file)
         head = v2_head(seed=6)
-        load_checkpoint(head, str(file), strict=True, revise_keys=[(r"^bbox_head\.", "")])
+        logger = MMLogger.get_instance("authors")
+        logger.addHandler(caplog.handler)
+        with caplog.at_level(logging.WARNING, logger="authors"):
+            load_checkpoint(head, str(file), strict=True, revise_keys=[(r"^bbox_head\.", "")])
+        assert [r.getMessage() for r in caplog.records if "5 classes for 4" in r.getMessage()]
+        assert len(caplog.records) == 1
+        check_fits(file, nn.ModuleDict(dict(bbox_head=head)))  # what tools/test.py asks first
         maps = feature_maps(1, *SIZE)
         assert_close(head(maps), expected(maps), rtol=0, atol=0)
 
@@ -154,7 +172,7 @@ class TestGradients:
     def test_every_parameter_gets_one(self, counts, detach_stats):
         head = v2_head(detach_stats=detach_stats)
         out = self.losses(head, counts)
-        sum(out.values()).backward()
+        total(out).backward()
         for name, parameter in head.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
@@ -163,7 +181,7 @@ class TestGradients:
     @pytest.mark.parametrize("detach_stats", [False, True])
     def test_the_class_loss_shapes_the_distributions_unless_detached(self, detach_stats):
         head = wider(v2_head(detach_stats=detach_stats))
-        self.losses(head)["loss_cls"].backward()
+        sum(self.losses(head)["loss_cls"]).backward()
         touched = head.gfl_reg.weight.grad is not None and bool(head.gfl_reg.weight.grad.abs().sum() > 0)
         assert touched is not detach_stats
         assert head.reg_conf[0].weight.grad.abs().sum() > 0
@@ -275,7 +293,7 @@ def test_two_images_are_learnt_by_heart_and_scores_come_to_rank_boxes():
     optimizer = torch.optim.Adam(head.parameters(), lr=0.01)
     before, losses = ranking(), []
     for _ in range(200):
-        loss = sum(head.loss_by_feat(*head(maps), copy.deepcopy(instances), metas).values())
+        loss = total(head.loss_by_feat(*head(maps), copy.deepcopy(instances), metas))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,7 +1,7 @@
 """ATSS finds photographed things on photographs: mmdet's ATSS head, boxes assigned by ours.
 
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py &&
-          python tools/train.py configs/detection/gfl/atss_mobilenet-v2_fpn_1xb4-300i_stamps.py
+          python tools/train.py configs/detection/atss/atss_mobilenet-v2_fpn_1xb4-300i_stamps.py
 Hardware  two CPU cores, minutes
 Expected  AP 0.107 +- 0.006, AP90 0.012 +- 0.003: three seeds of ``make evidence STUDY=detection``;
           the folder's README has the table

@@ -12,10 +12,10 @@ from mmengine.structures import InstanceData
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing import assert_close
 
-from mmext.detection.gfl import assigner as module
-from mmext.detection.gfl.assigner import ATSSAssigner, nearest_priors
+from mmext.detection import atss as module
+from mmext.detection.atss import ATSSAssigner, nearest_priors
 from mmext.measure import num_operators
-from tests.detection.gfl.atss_scenes import (
+from tests.detection.atss_scenes import (
     NINE_ANCHORS,
     ONE_ANCHOR,
     LargestTensor,

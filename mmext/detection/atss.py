@@ -1,6 +1,6 @@
 """ATSSAssigner: adaptive training sample selection without a matrix of all anchors against all boxes.
 
-Paper     Zhang et al. 2019, https://arxiv.org/abs/1912.02424 (the assigner of both GFL papers)
+Paper     ATSS, Zhang et al. 2019, https://arxiv.org/abs/1912.02424 (the assigner of both GFL papers)
 Idea      A box takes the anchors nearest to it on each level whose IoU reaches mean + std of them all.
 Host      mmdet.ATSSAssigner: same arguments, same assignments; also for heads of mmdet.AnchorHead's interface
 Deviates  marked with DEVIATION below

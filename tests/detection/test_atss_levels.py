@@ -5,9 +5,9 @@ import torch
 from mmdet.models.dense_heads import RetinaHead
 from mmengine.config import ConfigDict
 
-from mmext.detection.gfl.assigner import ATSSAssigner, area_edges, level_sizes
+from mmext.detection.atss import ATSSAssigner, area_edges, level_sizes
 from mmext.registry import TASK_UTILS
-from tests.detection.gfl.atss_scenes import NINE_ANCHORS, ONE_ANCHOR, anchors, assert_same, oracle, scene
+from tests.detection.atss_scenes import NINE_ANCHORS, ONE_ANCHOR, anchors, assert_same, oracle, scene
 from tests.detection.gfl.scenes import ground_truth
 
 
