@@ -12,6 +12,14 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+def elements_a_block(device: torch.device) -> int:
+    """Elements of an intermediate that are worked on at once where all of them need not be there.
+
+    As many as stay near a CPU's caches, and enough to keep a GPU busy.
+    """
+    return 2**19 if device.type == "cpu" else 2**24
+
+
 def foreground(labels: Int[Tensor, " N"], num_classes: int) -> Int[Tensor, " P"]:
     """Indices of the samples that bear a class: neither background (``num_classes``) nor negative."""
     return ((labels >= 0) & (labels < num_classes)).nonzero().squeeze(1)

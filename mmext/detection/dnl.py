@@ -12,19 +12,21 @@ from typing import Any
 from mmdet.models.backbones import ResNet, resnet
 from mmdet.models.layers import ResLayer
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mmext.detection.residual import basic_sum, bottleneck_sum
 from mmext.layers import disentangled_non_local  # noqa: F401  registers what this is for
+from mmext.layers.recompute import recomputed
+from mmext.layers.trained_start import initialise, note_loads, thaw_random
 from mmext.registry import MODELS
 
 AFTER_CONV = ("after_conv1", "after_conv2", "after_conv3")
 AFTER_ADD = "after_add"
 
 
-class TakesPlugins:
+class TakesPlugins(nn.Module):
     """A residual block with plug-ins between the addition and the last ReLU."""
 
+    LAST_CONV: str
     LAST_NORM: str
 
     relu: nn.Module
@@ -36,9 +38,11 @@ class TakesPlugins:
 
     def plug_in(self, cfg: Mapping[str, Any], position: str) -> None:
         """Add the layer of ``cfg`` at a position."""
-        conv = "" if position == AFTER_ADD else position[-1]
-        channels = getattr(self, f"norm{conv}" if conv else self.LAST_NORM).num_features
+        conv = self.LAST_CONV if position == AFTER_ADD else position.removeprefix("after_")
+        channels = getattr(self, conv).out_channels  # every convolution says so, and not every norm
         names = resnet.Bottleneck.make_block_plugins(self, channels, [dict(cfg)])
+        for name in names:
+            note_loads(getattr(self, name))
         for place in (*AFTER_CONV, AFTER_ADD):
             if not hasattr(self, f"{place}_plugin_names"):
                 setattr(self, f"{place}_plugin_names", [])
@@ -55,21 +59,21 @@ class TakesPlugins:
     def forward(self, x: Tensor) -> Tensor:
         """The block on ``x``."""
         if self.with_cp and x.requires_grad:
-            return self.relu(checkpoint(self.before_relu, x, use_reentrant=False))
+            return self.relu(recomputed(self.before_relu, x, modules=(self,)))
         return self.relu(self.before_relu(x))
 
 
 class BasicBlock(TakesPlugins, resnet.BasicBlock):
     """Two 3x3 convolutions (depths 18 and 34)."""
 
-    LAST_NORM = "norm2"
+    LAST_CONV, LAST_NORM = "conv2", "norm2"
     residual_sum = basic_sum
 
 
 class Bottleneck(TakesPlugins, resnet.Bottleneck):
     """1x1, 3x3 and 1x1 convolutions (depths 50 and more)."""
 
-    LAST_NORM = "norm3"
+    LAST_CONV, LAST_NORM = "conv3", "norm3"
     residual_sum = bottleneck_sum
 
 
@@ -85,7 +89,8 @@ class PluginResNet(ResNet):
             things more: ``blocks=(-2,)``, indices of the blocks in a stage (default: all of them), and
             ``position="after_add"``, between the residual addition and the last ReLU (the only position in
             depths 18 and 34).
-        host_cfg: every other argument of ``mmdet.ResNet``.
+        host_cfg: every other argument of ``mmdet.ResNet``. ``frozen_stages`` leaves plug-ins that no file
+            has held free to learn.
 
     Raises:
         ValueError: a position, a stage or a block that does not exist.
@@ -127,6 +132,15 @@ class PluginResNet(ResNet):
                 for block in chosen(layer, plugin["blocks"], stage):
                     block.plug_in(plugin["cfg"], plugin["position"])
         return layer
+
+    def init_weights(self) -> None:
+        """Initialise as the host does, which starts plug-ins before it loads."""
+        initialise(self, super().init_weights, start=False)
+
+    def _freeze_stages(self) -> None:
+        """Freeze stages as the host does, without the plug-ins that no file has held yet."""
+        super()._freeze_stages()
+        thaw_random(self)
 
 
 def chosen(layer: ResLayer, blocks: Sequence[int] | None, stage: int) -> list[TakesPlugins]:

@@ -12,19 +12,20 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from mmext.functional import at_least_float32
+from mmext.functional import at_least_float32, elements_a_block
 
 IMPLEMENTATIONS = ("auto", "sdpa", "chunk", "matmul")
 """How attention is worked out; the result is the same.
 
 ``sdpa`` is torch's fused kernel, ``chunk`` takes some queries at a time and does them again in backward,
-``matmul`` holds the whole matrix. ``auto`` takes ``matmul`` for an export, ``chunk`` on a CPU if the values
-are wider than the queries (the fused kernel then compares all pairs once for every C channels of the
-values, which costs more), and ``sdpa`` else.
+``matmul`` holds the whole matrix. ``auto`` takes ``matmul`` for an export. Where the values are wider than
+the queries the fused kernel compares all pairs once for every C channels of them: then ``auto`` takes
+``matmul`` for up to :data:`FEW_PAIRS`, and for more ``chunk`` on a CPU. It takes ``sdpa`` else.
 """
 
-CHUNK = {"cpu": 2**20, "other": 2**24}
-"""Pairs at a time: as many as stay near a CPU's caches, and enough to keep a GPU busy."""
+FEW_PAIRS = 2**22
+"""Pairs of a batch whose matrix is small enough to be held: 16 MB in float32. A map of 25 x 42 places, the
+last of an image of 800 x 1333 pixels, has 1.1 million."""
 
 
 def softmax_attention(
@@ -46,7 +47,7 @@ def softmax_attention(
         return fused(q, k, v)
 
     def attend(q: Tensor) -> Tensor:
-        return at_least_float32(q @ k.mT).softmax(-1).to(v.dtype) @ v
+        return at_least_float32(q @ k.transpose(1, 2)).softmax(-1).to(v.dtype) @ v
 
     return attend(q) if impl == "matmul" else in_chunks(attend, q, k.shape[1])
 
@@ -55,7 +56,8 @@ def product_attention(
     q: Float[Tensor, "B N C"], k: Float[Tensor, "B M C"], v: Float[Tensor, "B M D"]
 ) -> Float[Tensor, "B N D"]:
     """``sum_j (q_i . k_j) v_j / M``, no softmax: keys meet values first, in a C x D matrix."""
-    return q @ (k.mT @ (v / v.shape[1]))
+    share = v.shape[1] ** -0.5  # half of the divisor each: in float16 v / M would fall below its numbers
+    return q @ ((k * share).transpose(1, 2) @ (v * share))
 
 
 def additive_attention(
@@ -69,9 +71,11 @@ def additive_attention(
     if impl == "sdpa":
         raise ValueError("attn_impl='sdpa' has a softmax and concatenation has none; use 'chunk' or 'auto'")
     impl = chosen(impl, a[..., None], v)
+    share = v.shape[1] ** -0.5  # as in product_attention; it passes through the ReLU
+    a, b, v = a * share, b * share, v * share
 
     def attend(a: Tensor) -> Tensor:
-        return F.relu(a[..., None] + b[:, None]) @ (v / v.shape[1])
+        return F.relu(a[..., None] + b[:, None]) @ v
 
     return attend(a) if impl == "matmul" else in_chunks(attend, a, b.shape[1])
 
@@ -86,9 +90,13 @@ def chosen(impl: str, q: Float[Tensor, "B N C"], v: Float[Tensor, "B M D"]) -> s
         raise ValueError(f"attn_impl must be one of {IMPLEMENTATIONS}, got {impl!r}")
     if impl != "auto":
         return impl
-    if torch.onnx.is_in_onnx_export():
+    if torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting():
         return "matmul"
-    return "chunk" if v.shape[2] > q.shape[2] and v.device.type == "cpu" else "sdpa"
+    if v.shape[2] <= q.shape[2]:
+        return "sdpa"
+    if q.shape[0] * q.shape[1] * v.shape[1] <= FEW_PAIRS:
+        return "matmul"
+    return "chunk" if v.device.type == "cpu" else "sdpa"
 
 
 def fused(
@@ -107,8 +115,7 @@ def fused(
 
 def in_chunks(attend: Callable[[Tensor], Tensor], q: Float[Tensor, "B N *C"], keys: int) -> Tensor:
     """``attend`` on some queries at a time; backward does each chunk's forward again."""
-    pairs = CHUNK["cpu" if q.device.type == "cpu" else "other"]
-    chunks = q.split(max(1, pairs // (len(q) * keys)), 1)
+    chunks = q.split(max(1, elements_a_block(q.device) // (q.shape[0] * keys)), 1)
     if torch.is_grad_enabled():
         return torch.cat([checkpoint(attend, chunk, use_reentrant=False) for chunk in chunks], 1)
     return torch.cat([attend(chunk) for chunk in chunks], 1)

@@ -7,9 +7,11 @@ Deviates  Keys keep their mean where the softmax over the keys takes it away aga
 Letters   B images, C channels, *S the map (L, H W or T H W), N = its places, M = those of the keys,
           E = C / reduction channels of queries and keys, D channels of the values
 
-Three blocks bear the paper's name; ``variant`` chooses. See mmext/layers/disentangled_variants.py.
+Three blocks bear the paper's name; ``variant`` chooses, and each setting may be changed, as in the paper's
+ablations. See mmext/layers/disentangled_variants.py.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -20,18 +22,18 @@ from torch import Tensor, nn
 
 from mmext.functional import at_least_float32
 from mmext.layers.attention import additive_attention, product_attention, softmax_attention
-from mmext.layers.disentangled_variants import WHITEN, adjusted, inner_channels
+from mmext.layers.disentangled_variants import WHITEN, adjusted, checked_terms, inner_channels
 from mmext.registry import MODELS
 
 
 def tokens(x: Float[Tensor, "B C *S"]) -> Float[Tensor, "B N C"]:
     """A map as a sequence of places."""
-    return x.flatten(2).mT
+    return x.flatten(2).transpose(1, 2)
 
 
 def as_map(y: Float[Tensor, "B N D"], size: tuple[int, ...]) -> Float[Tensor, "B D *S"]:
     """A sequence of places as a map of that size."""
-    return y.mT.reshape(len(y), -1, *size)
+    return y.transpose(1, 2).reshape(y.shape[0], y.shape[2], *size)
 
 
 def centred(x: Float[Tensor, "B N C"], whiten: str = "channel") -> Float[Tensor, "B N C"]:
@@ -40,9 +42,9 @@ def centred(x: Float[Tensor, "B N C"], whiten: str = "channel") -> Float[Tensor,
     Args:
         x: queries or keys.
         whiten: ``channel`` takes each channel's mean over the places, as in the paper; ``scalar`` one mean
-            over channels and places, as in the authors' segmentation code.
+            over channels and places, as in the authors' segmentation code; ``none`` nothing.
     """
-    return x - x.mean(WHITEN[whiten], keepdim=True)
+    return x - x.mean(WHITEN[whiten], keepdim=True) if WHITEN[whiten] else x
 
 
 def pairwise_term(
@@ -109,7 +111,8 @@ class DisentangledNonLocal(nn.Module):
         reduction: int | None = None,
         whiten: str | None = None,
         use_scale: bool | None = None,
-        temperature: float | None = None,
+        temperature: int | float | None = None,
+        terms: Sequence[str] = ("pairwise", "unary"),
         mode: str = "embedded_gaussian",
         sub_sample: bool = False,
         attn_impl: str = "auto",
@@ -128,8 +131,12 @@ class DisentangledNonLocal(nn.Module):
             use_scale=use_scale,
             temperature=temperature,
         )
+        self.terms = checked_terms(terms)
         self.inter_channels = inner_channels(in_channels, self.variant.reduction)
         self.in_channels = in_channels
+        # As the hosts' blocks call them.
+        self.reduction, self.use_scale = self.variant.reduction, self.variant.use_scale
+        self.temperature = self.variant.temperature
         self.mode = mode
         self.sub_sample = sub_sample
         self.attn_impl = attn_impl
@@ -146,28 +153,41 @@ class DisentangledNonLocal(nn.Module):
         g = conv(C, bias=False) if self.variant.gated else conv(E)
         # Keys as in mmcv, where a subsampled g and phi are a Sequential with the pooling behind.
         self.g = nn.Sequential(g) if self.sub_sample else g
-        if self.mode != "gaussian":
-            self.theta = conv(E)
-            self.phi = nn.Sequential(conv(E)) if self.sub_sample else conv(E)
-        if self.mode == "concatenation":
-            self.concat_project = ConvModule(2 * E, 1, 1, conv_cfg=conv_cfg, bias=False, act_cfg=None)
-        if self.variant.gated:
-            self.gate = Gate()
-        else:
+        if "pairwise" in self.terms:
+            if self.mode != "gaussian":
+                self.theta = conv(E)
+                self.phi = nn.Sequential(conv(E)) if self.sub_sample else conv(E)
+            if self.mode == "concatenation":
+                self.concat_project = ConvModule(2 * E, 1, 1, conv_cfg=conv_cfg, bias=False, act_cfg=None)
+            if self.variant.gated:
+                self.gate = Gate()
+        if not self.variant.gated:
             self.conv_out = ConvModule(E, C, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
-        self.conv_mask = build_conv_layer(conv_cfg, C, 1, 1)
+        if "unary" in self.terms:
+            self.conv_mask = build_conv_layer(conv_cfg, C, 1, 1)
+            self.keep_mask()
+
+    def keep_mask(self) -> None:
+        """Remember the mask that there is as the one to start from."""
+        self.start_of_mask = {name: tensor.clone() for name, tensor in self.conv_mask.state_dict().items()}
 
     def init_weights(self) -> None:
-        """Draw small weights. The paper's block starts as an identity; a gated one adds its unary term."""
+        """Draw small weights. The paper's block starts as an identity; a gated one adds its unary term.
+
+        The paper's mask goes back to what it was when the block was made, as mmseg leaves it.
+        """
         for name in ("g", "theta", "phi"):
             if hasattr(self, name):
                 layer = getattr(self, name)
                 normal_init((layer[0] if isinstance(layer, nn.Sequential) else layer).conv, std=0.01)
         if self.variant.gated:
-            normal_init(self.conv_mask, std=0.01)
-            self.gate.reset_parameters()
+            if "unary" in self.terms:
+                normal_init(self.conv_mask, std=0.01)
+            if "pairwise" in self.terms:
+                self.gate.reset_parameters()
             return
-        self.conv_mask.reset_parameters()
+        if "unary" in self.terms:
+            self.conv_mask.load_state_dict(self.start_of_mask)
         last = self.conv_out.norm if self.conv_out.with_norm else self.conv_out.conv
         if self.zeros_init:
             constant_init(last, 0)
@@ -179,9 +199,15 @@ class DisentangledNonLocal(nn.Module):
         self._check(x)
         source = self._pooled(x) if self.sub_sample else x
         v = tokens(self.g(source))
-        pairs = as_map(self._pairwise(x, source, v), x.shape[2:])
-        unary = as_map(unary_term(self.conv_mask(source).flatten(1), v), (1,) * self.DIMS)
-        return x + (self.gate(pairs) + unary if self.variant.gated else self.conv_out(pairs + unary))
+        terms = []
+        if "pairwise" in self.terms:
+            pairs = as_map(self._pairwise(x, source, v), x.shape[2:])
+            terms.append(self.gate(pairs) if self.variant.gated else pairs)
+        if "unary" in self.terms:
+            for_all = unary_term(self.conv_mask(source).flatten(1), v)
+            terms.append(as_map(for_all, (1,) * self.DIMS).expand(-1, -1, *x.shape[2:]))
+        y = terms[0] + terms[1] if len(terms) == 2 else terms[0]
+        return x + (y if self.variant.gated else self.conv_out(y))
 
     def _check(self, x: Tensor) -> None:
         if x.dim() != self.DIMS + 2 or x.shape[1] != self.in_channels:
@@ -199,25 +225,28 @@ class DisentangledNonLocal(nn.Module):
 
     def _pairwise(self, x: Tensor, source: Tensor, v: Tensor) -> Tensor:
         """The pairwise term in the block's mode."""
+        whiten, scale = self.variant.whiten, 1 / self.variant.temperature
         if self.mode == "gaussian":
-            return pairwise_term(tokens(x), tokens(source), v, impl=self.attn_impl)
+            return pairwise_term(
+                tokens(x), tokens(source), v, whiten=whiten, scale=scale, impl=self.attn_impl
+            )
         q, k = tokens(self.theta(x)), tokens(self.phi(source))
         if self.mode == "embedded_gaussian":
-            scale = (self.inter_channels**-0.5 if self.variant.use_scale else 1) / self.variant.temperature
-            return pairwise_term(q, k, v, whiten=self.variant.whiten, scale=scale, impl=self.attn_impl)
-        q, k = centred(q), centred(k)  # no softmax: the mean of the keys counts
+            scale *= self.inter_channels**-0.5 if self.variant.use_scale else 1
+            return pairwise_term(q, k, v, whiten=whiten, scale=scale, impl=self.attn_impl)
+        q, k = centred(q, whiten) * scale, centred(k, whiten)  # no softmax: the mean of the keys counts
         if self.mode == "dot_product":
             return product_attention(q, k, v)
         of_query, of_key = self.concat_project.conv.weight.flatten().split(self.inter_channels)
-        return additive_attention(q @ of_query, k @ of_key, v, impl=self.attn_impl)
+        return additive_attention(q @ of_query, k @ of_key * scale, v, impl=self.attn_impl)
 
 
 @MODELS.register_module()
 class DisentangledNonLocal1d(DisentangledNonLocal):
     """The block for sequences (B, C, L); arguments as in :class:`DisentangledNonLocal2d`.
 
-    in_channels, variant, reduction, whiten, use_scale, temperature, mode, sub_sample, attn_impl, conv_cfg,
-    norm_cfg, zeros_init.
+    in_channels, variant, reduction, whiten, use_scale, temperature, terms, mode, sub_sample, attn_impl,
+    conv_cfg, norm_cfg, zeros_init.
     """
 
     DIMS = 1
@@ -232,20 +261,23 @@ class DisentangledNonLocal2d(DisentangledNonLocal):
         in_channels: channels of the map; the output has as many.
         variant: ``paper``, ``segmentation`` or ``detection``: whose block (table: disentangled_variants.py).
         reduction: queries and keys have ``in_channels // reduction`` channels. Default: the variant's.
-        whiten: ``channel`` in ``variant="segmentation"`` for the authors' other configuration.
-        use_scale: divide logits by the root of their channels. Only in the paper's variant; default: yes.
-        temperature: divide logits by it. Only in the paper's variant; default: 0.05.
+        whiten: which mean is taken from queries and keys: ``channel``, ``scalar`` or ``none``. Default: the
+            variant's.
+        use_scale: divide logits by the root of their channels. Default: the variant's. If a gated variant is
+            given another one, as by a config of mmseg's, a line in the log says so.
+        temperature: divide logits by it. Default: the variant's with embedded Gaussians, else 1.
+        terms: ``("pairwise", "unary")``, or one of them alone.
         mode: similarity of two places: ``embedded_gaussian`` is the paper's, and mmcv's others
-            (``gaussian``, ``dot_product``, ``concatenation``), which have no scale and no temperature.
+            (``gaussian``, ``dot_product``, ``concatenation``), which have no scale.
         sub_sample: take keys and values from the map pooled by 2 in height and width.
         attn_impl: how pairs are compared, one of :data:`mmext.layers.attention.IMPLEMENTATIONS`.
         conv_cfg: kind of the convolutions.
-        norm_cfg: norm behind the last convolution, which only the paper's variant has.
+        norm_cfg: norm behind the last convolution, which only the paper's variant has; ignored elsewhere.
         zeros_init: start as an identity, in the paper's variant.
 
     Raises:
-        ValueError: an unknown word, a combination that nobody published, a block wider than its input, or a
-            map of another shape.
+        ValueError: an unknown word, a temperature that is not above 0, a block wider than its input, or a map
+            of another shape.
     """
 
     DIMS = 2
@@ -257,7 +289,7 @@ class DisentangledNonLocal3d(DisentangledNonLocal):
     """The block for videos (B, C, T, H, W), pairs over space and time, pooled in space only.
 
     Arguments as in :class:`DisentangledNonLocal2d`: in_channels, variant, reduction, whiten, use_scale,
-    temperature, mode, sub_sample, attn_impl, conv_cfg, norm_cfg, zeros_init.
+    temperature, terms, mode, sub_sample, attn_impl, conv_cfg, norm_cfg, zeros_init.
     """
 
     DIMS = 3

@@ -1,4 +1,4 @@
-"""Which disentangled non-local block: the published variants, and what may be asked of each.
+"""Which disentangled non-local block: the published variants, and what may be changed about each.
 
 Paper     DNL, Yin et al. 2020, https://arxiv.org/abs/2006.06668
 Host      none: numbers and sentences
@@ -12,21 +12,26 @@ segmentation   authors' segmentation      places and    1       C, gate on the p
 detection      authors' detection code    places        20/√E   C, gate on the pairs      4
 =============  =========================  ============  ======  ========================  =========
 
-E is the number of channels of queries and keys, C that of the map.
+E is the number of channels of queries and keys, C that of the map. Each setting may be another one, as in the
+paper's ablations: one term alone, no whitening, either mean, any temperature, any similarity.
 """
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from mmengine.logging import print_log
 
 from mmext.layers.attention import IMPLEMENTATIONS
 
 MODES = ("embedded_gaussian", "gaussian", "dot_product", "concatenation")
 """Similarities of two places, as mmcv's non-local blocks call them. The paper's is the first."""
 
-PAPERS_OWN = ("use_scale", "temperature", "norm_cfg")
-"""What only the paper's variant leaves open."""
+TERMS = ("pairwise", "unary")
+"""What a place gets: what is like it, and what matters to all places."""
 
-WHITEN = {"channel": (1,), "scalar": (1, 2)}
+WHITEN: dict[str, tuple[int, ...]] = {"channel": (1,), "scalar": (1, 2), "none": ()}
 """Which mean is taken away from (B, N, E), and over which of its axes."""
 
 
@@ -61,50 +66,56 @@ def known(name: str, value: str, words: tuple[str, ...]) -> None:
 def adjusted(variant: str, *, mode: str, attn_impl: str, norm_cfg: Any, **asked: Any) -> Variant:
     """The variant, with what is asked for in place of its own.
 
+    Temperature and scale are the paper's for embedded Gaussians. The other similarities have neither, as in
+    mmseg, unless a temperature is asked for.
+
     Args:
         variant: a key of :data:`VARIANTS`.
         mode: one of :data:`MODES`.
         attn_impl: one of :data:`mmext.layers.attention.IMPLEMENTATIONS`.
-        norm_cfg: the norm behind the way out; only checked.
+        norm_cfg: the norm behind the way out; a line in the log says if there is none.
         asked: fields of :class:`Variant`; None is the variant's own.
 
     Raises:
-        ValueError: an unknown word, or a combination that makes no sense or that nobody published.
+        ValueError: an unknown word, or a temperature that is not above 0.
     """
     known("variant", variant, tuple(VARIANTS))
     known("mode", mode, MODES)
     known("attn_impl", attn_impl, IMPLEMENTATIONS)
+    own = VARIANTS[variant]
     asked = {name: value for name, value in asked.items() if value is not None}
-    _check_whiten(variant, asked.get("whiten", VARIANTS[variant].whiten))
-    if VARIANTS[variant].gated:
-        _check_gated(variant, mode, {**asked, "norm_cfg": norm_cfg})
-    if mode != MODES[0] and "temperature" in asked:
-        raise ValueError(f"temperature belongs to mode={MODES[0]!r}, got mode={mode!r}; leave it out")
-    if asked.get("temperature", 1) <= 0:
-        raise ValueError(f"temperature must be above 0, got {asked['temperature']}")
-    return replace(VARIANTS[variant], **asked)
+    known("whiten", asked.get("whiten", own.whiten), tuple(WHITEN))
+    if "temperature" in asked:
+        asked["temperature"] = float(asked["temperature"])
+        if asked["temperature"] <= 0:
+            raise ValueError(f"temperature must be above 0, got {asked['temperature']}")
+    if own.gated:
+        _warn_of_stock_settings(variant, norm_cfg, asked.get("use_scale", own.use_scale))
+    return replace(own, **(dict(temperature=1.0) if mode != MODES[0] else {}) | asked)
 
 
-def _check_whiten(variant: str, whiten: str) -> None:
-    known("whiten", whiten, tuple(WHITEN))
-    if whiten != VARIANTS[variant].whiten and variant != "segmentation":
-        raise ValueError(
-            f"variant={variant!r} goes with whiten={VARIANTS[variant].whiten!r}, got {whiten!r}; "
-            "only variant='segmentation' was published with both"
-        )
+def _warn_of_stock_settings(variant: str, norm_cfg: Any, use_scale: bool) -> None:
+    """Say what a config of mmseg's or mmcv's block sets that the authors' block has otherwise."""
+    said = []
+    if norm_cfg is not None:
+        said.append("norm_cfg is ignored: the block has no convolution behind")
+    if use_scale != VARIANTS[variant].use_scale:
+        said.append(f"use_scale={use_scale} is not the published block's; use_scale=None is")
+    if said:
+        print_log(f"variant={variant!r}: {'; '.join(said)}", logger="current", level=logging.WARNING)
 
 
-def _check_gated(variant: str, mode: str, asked: dict[str, Any]) -> None:
-    foreign = [
-        f"{name}={value!r}" for name, value in asked.items() if value is not None and name in PAPERS_OWN
-    ]
-    if mode != MODES[0]:
-        foreign.append(f"mode={mode!r}")
-    if foreign:
-        raise ValueError(
-            f"variant={variant!r} has fixed logits and no convolution behind them, got {', '.join(foreign)}; "
-            "leave that out, or use variant='paper'"
-        )
+def checked_terms(terms: Sequence[str]) -> tuple[str, ...]:
+    """The terms of a block.
+
+    Raises:
+        ValueError: none, or an unknown word.
+    """
+    if not terms or isinstance(terms, str):
+        raise ValueError(f"terms must be some of {TERMS}, got {terms!r}; write ('unary',) for one alone")
+    for term in terms:
+        known("terms", term, TERMS)
+    return tuple(terms)
 
 
 def inner_channels(in_channels: int, reduction: int | float) -> int:

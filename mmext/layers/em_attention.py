@@ -9,6 +9,7 @@ Letters   B images, C channels, H W map, N = H * W places, K bases
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ def expectation(
 def maximization(x: Float[Tensor, "B N C"], z: Float[Tensor, "B N K"]) -> Float[Tensor, "B C K"]:
     """Each base as the mean of its places, of length 1 (Eq. 10 and the paper's section 3.3)."""
     # The mean's divisor goes on the bases, for the same reason.
-    mean = x.mT @ z / z.sum(1, keepdim=True).clamp_min(EPS)
+    mean = x.transpose(1, 2) @ z / z.sum(1, keepdim=True).clamp_min(EPS)
     return F.normalize(mean, dim=1, eps=EPS)
 
 
@@ -51,7 +52,7 @@ def find_bases(
     Returns:
         The bases of each image, and what its places owed to the bases before the last M-step.
     """
-    bases = start.expand(len(x), -1, -1)
+    bases = start.expand(x.shape[0], -1, -1)
     for _ in range(num_stages):
         z = expectation(x, bases, temperature)
         bases = maximization(x, z)
@@ -60,7 +61,7 @@ def find_bases(
 
 def reconstruct(bases: Float[Tensor, "B C K"], z: Float[Tensor, "B N K"]) -> Float[Tensor, "B C N"]:
     """The map as a mixture of its bases (Eq. 11)."""
-    return bases @ z.mT
+    return bases @ z.transpose(1, 2)
 
 
 def in_backward() -> bool:
@@ -68,14 +69,50 @@ def in_backward() -> bool:
     return torch._C._current_graph_task_id() != -1  # as torch.utils.checkpoint itself asks
 
 
+class Passes:
+    """Counts this process's backward passes: whether one has begun since tells one step from the next."""
+
+    asked = 0
+
+    @classmethod
+    def begun(cls) -> int:
+        """How many have begun so far. Only differences mean something.
+
+        Autograd numbers its passes and tells the number within a pass alone. So this runs one over a single
+        number on the CPU, which takes some microseconds, and does not count those that it ran itself.
+        """
+        numbers: list[int] = []
+        with torch.inference_mode(False), torch.enable_grad():
+            probe = torch.zeros((), device="cpu", requires_grad=True)
+            probe.register_hook(lambda _: numbers.append(torch._C._current_graph_task_id()))
+            probe.backward()
+        cls.asked += 1
+        return numbers[0] - cls.asked
+
+
+@dataclass
+class Noted:
+    """Where the images of a step want the bases."""
+
+    packed: Tensor  # (1, C, K + 1): the sum of the images' bases, and their number in a last column
+    in_backward: bool  # whether a forward in backward noted it, as with re-entrant checkpointing
+    passes: int | None  # backward passes before it was noted; None where no backward is to come
+
+    def step_is_over(self) -> bool:
+        """Whether nothing of its step can be computed again any more."""
+        return self.in_backward or self.passes is None or Passes.begun() > self.passes
+
+
 class EMBases(nn.Module):
     """The bases and their moving average; the map that it gives carries no gradient, as in the paper's code.
 
     A training forward only notes where its images' bases lie, averaged over the images of all ranks. The
-    bases move when that is settled: at the next training forward, when the mode changes, or when the state
-    dict is asked for. So a forward that is computed again in backward sees the same bases, moves nothing
-    twice, and a checkpoint holds what the run went on with. Forwards without gradients note nothing. Each
-    training forward counts as a batch, also where gradients are accumulated, as in mmseg.
+    bases move when that is settled: at the first training forward after a backward pass has begun, when the
+    mode changes, or when the state dict is asked for. So a forward that is computed again in backward sees
+    the same bases, moves nothing twice, and a checkpoint holds what the run went on with. Forwards without
+    gradients note nothing. Forwards before one backward, such as those of a backbone that two branches
+    share, are one batch. Where gradients are accumulated each forward has a backward, and so is a batch of
+    its own, as in mmseg.
 
     With several ranks every rank must run as many training forwards as the others.
 
@@ -115,61 +152,71 @@ class EMBases(nn.Module):
         self.bases_update, self.renorm_bases = bases_update, renorm_bases
         bases = torch.randn(1, channels, num_bases) * math.sqrt(2 / num_bases)
         self.register_buffer("bases", F.normalize(bases, dim=1))
-        # Sum of the images' bases and, in a last column, their number; and whether backward made it.
-        self._noted: tuple[Tensor, bool] | None = None
+        self._noted: Noted | None = None
         self.register_state_dict_pre_hook(_settle_before_saving)
 
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        """Rebuild the map from its bases."""
+    def forward(self, x: Float[Tensor, "B C H W"], *, in_graph: bool = False) -> Float[Tensor, "B C H W"]:
+        """Rebuild the map from its bases.
+
+        Args:
+            x: the map.
+            in_graph: whether a backward through what is made of the result is to come although ``x`` itself
+                asks for no gradient.
+        """
         if x.shape[1] != self.bases.shape[1]:
             raise ValueError(
                 f"expected a map of {self.bases.shape[1]} channels, as many as the bases have, got "
                 f"{x.shape[1]}; set the unit's channels to those of its input"
             )
-        learns = self.training and self._begin()
-        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            places = at_least_float32(x).flatten(2).mT
+        if self.training:
+            return self._rebuild_and_note(x, in_graph or x.requires_grad)
+        return self._rebuild(x)[0]
+
+    @torch.no_grad()
+    def _rebuild(self, x: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "B C H W"], Tensor]:
+        """The rebuilt map, and each image's bases."""
+        with torch.autocast(x.device.type, enabled=False):
+            places = at_least_float32(x).flatten(2).transpose(1, 2)
             start = self.bases.to(places.dtype)
             bases, z = find_bases(places, start, num_stages=self.num_stages, temperature=self.temperature)
-            rebuilt = reconstruct(bases, z).reshape(x.shape).to(x.dtype)
-            if learns:
-                self._note(bases)
+            return reconstruct(bases, z).reshape(x.shape).to(x.dtype), bases
+
+    @torch.compiler.disable
+    def _rebuild_and_note(self, x: Float[Tensor, "B C H W"], in_graph: bool) -> Float[Tensor, "B C H W"]:
+        """The training forward. It asks autograd what no graph can hold, so a compiler calls it as it is."""
+        if self._noted is not None and not in_backward() and self._noted.step_is_over():
+            self.settle()
+        rebuilt, bases = self._rebuild(x)
+        if torch.is_grad_enabled():
+            self._note(bases, in_graph)
         return rebuilt
 
-    @torch.compiler.disable
-    def _begin(self) -> bool:
-        """Settle what the last step noted, unless this is its forward again; say whether to note anew."""
-        if not in_backward() and (torch.is_grad_enabled() or self._noted_in_backward()):
-            self.settle()
-        return torch.is_grad_enabled()
+    @torch.no_grad()
+    def _note(self, bases: Float[Tensor, "B C K"], in_graph: bool) -> None:
+        """Add the bases of these images, over all ranks, to what the step's other forwards noted.
 
-    def _noted_in_backward(self) -> bool:
-        """Whether re-entrant checkpointing noted it, whose first forward runs without gradients."""
-        return self._noted is not None and self._noted[1]
-
-    @torch.compiler.disable
-    def _note(self, bases: Float[Tensor, "B C K"]) -> None:
-        """Remember where the bases of these images lie, averaged over all ranks.
-
-        Not so in backward: there the ranks may be at different points, and must not wait for each other.
+        Not over all ranks in backward: there the ranks may be at different points, and must not wait for each
+        other.
         """
         again = in_backward()
-        if again and self._noted is not None and not self._noted[1]:
+        if again and self._noted is not None and not self._noted.in_backward:
             return  # the forward of before, which has noted the same
         total = bases.sum(0, keepdim=True)
-        packed = torch.cat([total, torch.full_like(total[..., :1], len(bases))], 2)
-        self._noted = (packed if again else of_all_ranks(packed)), again
+        packed = torch.cat([total, torch.full_like(total[..., :1], bases.shape[0])], 2)
+        if not again:
+            packed = of_all_ranks(packed)
+        if self._noted is not None:
+            packed = packed + self._noted.packed
+        self._noted = Noted(packed, again, Passes.begun() if in_graph and not again else None)
 
     @torch.compiler.disable
     @torch.no_grad()
     def settle(self) -> None:
-        """Move the bases to where the last training forward wants them; all ranks must call it."""
+        """Move the bases to where the last step's forwards want them; all ranks must call it."""
         if self._noted is None:
             return
-        packed, made_in_backward = self._noted
+        packed = of_all_ranks(self._noted.packed) if self._noted.in_backward else self._noted.packed
         self._noted = None
-        if made_in_backward:
-            packed = of_all_ranks(packed)
         mean = packed[..., :-1] / packed[..., -1:]
         if self.bases_update == "mmseg":
             mean = F.normalize(mean, dim=1)
@@ -179,7 +226,7 @@ class EMBases(nn.Module):
 
     def settle_alone(self) -> None:
         """Settle if that needs no other rank."""
-        if world_size() == 1 or not self._noted_in_backward():
+        if world_size() == 1 or self._noted is None or not self._noted.in_backward:
             self.settle()
 
     def train(self, mode: bool = True) -> "EMBases":
@@ -231,6 +278,9 @@ class EMAUnit2d(nn.Module):
 
     DEVIATION: the paper's unit ends with a ReLU and starts active. As a plug-in it stands before the host's
     own ReLU and starts as an identity, so that pretrained backbones start as they are.
+
+    ``torch.compile`` breaks its graph once at each unit in training, for the state of the bases (see
+    :class:`EMBases`), and not in evaluation.
 
     Args:
         in_channels: channels of the map; the output has as many.
@@ -286,5 +336,5 @@ class EMAUnit2d(nn.Module):
         """Add the reconstruction."""
         with torch.no_grad():  # no gradient comes back from EM
             features = self.ema_mid_conv(x)
-        rebuilt = F.relu(self.ema_module(features))
+        rebuilt = F.relu(self.ema_module(features, in_graph=True))
         return x + self.norm(self.ema_out_conv(rebuilt))

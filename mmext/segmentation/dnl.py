@@ -6,8 +6,10 @@ Host      mmseg.DNLHead: the same keys and, with the paper's block, the same out
 Deviates  The authors' own block is a variant. See mmext/layers/disentangled_non_local.py.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmseg.models.decode_heads import DNLHead as MMSegDNLHead
 
 from mmext.layers.disentangled_non_local import DisentangledNonLocal2d
@@ -22,9 +24,11 @@ class DNLHead(MMSegDNLHead):
         variant: whose block; see :class:`mmext.layers.disentangled_non_local.DisentangledNonLocal2d`, as for
             the arguments that follow. The authors' is ``segmentation``.
         reduction: the block has ``channels // reduction`` channels inside. Default: the variant's, 2.
-        whiten: ``channel`` for the authors' other configuration.
-        use_scale: divide logits by the root of their channels; for the paper's block.
-        temperature: divide logits by it; for the paper's block with embedded Gaussians.
+        whiten: which mean is taken from queries and keys.
+        use_scale: divide logits by the root of their channels. None for the variant's own, which is no with
+            the authors' segmentation block; mmseg's configs set it to yes.
+        temperature: divide logits by it.
+        terms: both terms, or one alone.
         mode: similarity of two places.
         sub_sample: take keys and values from the map at half its size.
         attn_impl: how pairs are compared.
@@ -38,27 +42,34 @@ class DNLHead(MMSegDNLHead):
         reduction: int | None = None,
         whiten: str | None = None,
         use_scale: bool | None = None,
-        temperature: float | None = None,
+        temperature: int | float | None = None,
+        terms: Sequence[str] = ("pairwise", "unary"),
         mode: str = "embedded_gaussian",
         sub_sample: bool = False,
         attn_impl: str = "auto",
         **host_cfg: Any,
     ) -> None:
-        super().__init__(**host_cfg)
-        self.dnl_block = DisentangledNonLocal2d(
-            self.channels,
-            variant=variant,
-            reduction=reduction,
-            whiten=whiten,
-            use_scale=use_scale,
-            temperature=temperature,
-            mode=mode,
-            sub_sample=sub_sample,
-            attn_impl=attn_impl,
-            conv_cfg=self.conv_cfg,
-            norm_cfg=self.norm_cfg if variant == "paper" else None,
-        )
+        own = dict(reduction=reduction, use_scale=use_scale, temperature=temperature)
+        asked: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+        super().__init__(mode=mode, **asked, **host_cfg)
+        hosts = self.get_submodule("dnl_block")
+        # The same seed gives the start that mmseg's head has, in all of the model.
+        with torch.random.fork_rng(devices=[]):
+            self.dnl_block = DisentangledNonLocal2d(
+                self.channels,
+                variant=variant,
+                whiten=whiten,
+                terms=terms,
+                mode=mode,
+                sub_sample=sub_sample,
+                attn_impl=attn_impl,
+                conv_cfg=self.conv_cfg,
+                norm_cfg=self.norm_cfg if variant == "paper" else None,
+                **asked,
+            )
+        if self.dnl_block.state_dict().keys() == hosts.state_dict().keys():
+            self.dnl_block.load_state_dict(hosts.state_dict())
+            self.dnl_block.keep_mask()
         # What the host's constructor noted down about its own block.
-        self.reduction = self.dnl_block.variant.reduction
-        self.use_scale, self.mode = self.dnl_block.variant.use_scale, mode
-        self.temperature = self.dnl_block.variant.temperature
+        self.reduction, self.use_scale = self.dnl_block.reduction, self.dnl_block.use_scale
+        self.temperature = self.dnl_block.temperature

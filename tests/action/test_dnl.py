@@ -77,6 +77,30 @@ def test_tsm_starts_from_random_weights():
     assert torch.equal(block(x), x)
 
 
+@pytest.mark.parametrize("cls", [ResNetTSMDNL, ResNet3dSlowOnlyDNL])
+def test_places_may_be_a_number_for_a_whole_stage(cls):
+    net = cls(depth=50, non_local=(0, 1, 0, (0, 0, 1)))
+    names = [f"layer2.{i}.non_local_block" for i in range(4)]
+    assert list(blocks(net)) == [*names, "layer4.2.non_local_block"]
+
+
+def test_a_file_of_non_local_blocks_keeps_what_it_holds_and_the_mask_starts(tmp_path):
+    net = tsm()
+    state = {n: torch.rand_like(t) for n, t in net.state_dict().items() if t.dim() and "mask" not in n}
+    torch.save(state, tmp_path / "nl.pth")
+    for given in (
+        dict(init_cfg=dict(type="Pretrained", checkpoint=str(tmp_path / "nl.pth"))),
+        dict(pretrained=str(tmp_path / "nl.pth")),
+    ):
+        started = ResNetTSMDNL(non_local=(0, 0, (0, 0, 0, 0, 1, 0), 0), **TSM, **given)
+        started.init_weights()
+        for name, tensor in started.state_dict().items():
+            if name in state:
+                assert torch.equal(tensor, state[name]), name
+        (block,) = blocks(started).values()
+        assert block.conv_mask.weight.abs().max() <= 1024**-0.5  # not as the host draws
+
+
 def test_every_parameter_of_slow_only_gets_a_gradient():
     net = slow_only()
     net(torch.randn(2, 3, 4, 32, 32)).sum().backward()

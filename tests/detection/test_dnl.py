@@ -126,6 +126,16 @@ def test_random_weights_start_as_the_hosts_and_leave_the_block_at_its_start():
     assert not basic.layer1[0].norm2.weight.any()
 
 
+@pytest.mark.parametrize("depth", [18, 50])
+def test_plug_ins_go_with_any_norm(depth):
+    norm = dict(type="GN", num_groups=2, requires_grad=True)
+    net = PluginResNet(depth, plugins=[dict(C4)], norm_cfg=norm, **SMALL)
+    net.init_weights()
+    assert places(net) == [f"layer3.{0 if depth == 18 else 4}.dnl_block"]
+    assert not getattr(net.layer3[0], net.layer3[0].LAST_NORM).weight.any()
+    net(image())
+
+
 def test_pretrained_weights_of_the_host_load(tmp_path):
     theirs = ResNet(18, **SMALL)
     torch.save(theirs.state_dict(), tmp_path / "weights.pth")

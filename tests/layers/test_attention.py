@@ -25,7 +25,7 @@ def qkv(width=6, n=7, m=5, dtype=torch.float64):
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Chunks of a few queries, so that small tensors need several."""
-    monkeypatch.setitem(attention.CHUNK, "cpu", 20)
+    monkeypatch.setattr(attention, "elements_a_block", lambda device: 20)
 
 
 @WAYS
@@ -96,11 +96,24 @@ def test_half_precision_is_near_float32(impl, dtype):
 
 
 def test_auto_takes_the_leaner_way():
-    narrow, wide = torch.zeros(1, 4, 6), torch.zeros(1, 4, 24)
-    assert chosen("auto", narrow, narrow) == "sdpa"
-    assert chosen("auto", narrow, wide) == "chunk"
-    assert chosen("auto", narrow.to("meta"), wide.to("meta")) == "sdpa"
-    assert chosen("matmul", narrow, wide) == "matmul"
+    few, many = 1050, 4200  # places of the last two maps of an image of 800 x 1333 pixels
+    for device, ways in (("cpu", ("matmul", "chunk")), ("meta", ("matmul", "sdpa"))):
+        for places, way in zip((few, many), ways, strict=True):
+            narrow = torch.zeros(1, places, 1, device=device)
+            assert chosen("auto", narrow, narrow) == "sdpa"
+            assert chosen("auto", narrow, narrow.expand(-1, -1, 4)) == way
+            assert chosen("chunk", narrow, narrow.expand(-1, -1, 4)) == "chunk"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("keys", [1024, 32768])
+def test_half_precision_is_near_float32_for_any_number_of_keys(dtype, keys):
+    g = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, n, 8, generator=g).to(dtype) for n in (16, keys, keys))
+    rounding = 4 * torch.finfo(dtype).eps
+    for attend, args in ((product_attention, (q, k, v)), (additive_attention, (q[..., 0], k[..., 0], v))):
+        exact = attend(*(x.double() for x in args))
+        assert (attend(*args).double() - exact).norm() <= rounding * exact.norm(), attend.__name__
 
 
 def test_unknown_ways_are_refused():

@@ -46,9 +46,13 @@ def test_no_matrix_is_kept(cls):
 
 
 @BOTH
-def test_a_temperature_that_has_no_effect_is_refused(cls):
-    with pytest.raises(ValueError, match="temperature"):
-        cls(8, mode="dot_product", temperature=0.1)
+def test_a_temperature_has_an_effect(cls):
+    block = cls(8, mode="dot_product", temperature=0.1, zeros_init=False)
+    other = cls(8, mode="dot_product", temperature=1.0, zeros_init=False)
+    other.load_state_dict(block.state_dict())
+    x = torch.randn(2, 8, 4, 4)
+    with torch.no_grad():
+        assert not torch.allclose(block(x), other(x))
 
 
 @BOTH

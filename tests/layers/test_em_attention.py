@@ -146,12 +146,39 @@ class Net(nn.Module):
         return checkpoint(self.layers, x, use_reentrant=self.how == "re-entrant")
 
 
+class SharedNet(Net):
+    """One that looks twice, as a backbone that two branches share."""
+
+    def forward(self, x):
+        return super().forward(x) + 2 * super().forward(x.flip(-1) * 0.5)
+
+
+class SharedUnit(nn.Module):
+    """The plug-in behind a trunk that does not learn, twice a step."""
+
+    def __init__(self, how="plain"):
+        super().__init__()
+        torch.manual_seed(0)
+        self.unit, self.how = EMAUnit2d(8, num_bases=4, norm_cfg=dict(type="GN", num_groups=2)), how
+        nn.init.ones_(self.unit.norm.weight)
+        self.unit.ema_mid_conv.requires_grad_(False)
+
+    def look(self, x):
+        return self.unit(x).square()  # needs what the unit gives
+
+    def forward(self, x):
+        if self.how == "plain":
+            return self.look(x) + self.look(0.5 * x)
+        looks = [checkpoint(self.look, y, use_reentrant=self.how == "re-entrant") for y in (x, 0.5 * x)]
+        return looks[0] + looks[1]
+
+
 def step(net, x):
     """One training step's loss and gradients."""
     net.zero_grad()
     loss = net(x.clone().requires_grad_()).square().mean()
     loss.backward()
-    return loss.detach(), {name: p.grad.clone() for name, p in net.named_parameters()}
+    return loss.detach(), {n: p.grad.clone() for n, p in net.named_parameters() if p.grad is not None}
 
 
 class TestBasesMove:
@@ -175,6 +202,36 @@ class TestBasesMove:
         with torch.no_grad():
             unit(image())
         assert torch.equal(unit.state_dict()["bases"], before)
+
+    @pytest.mark.parametrize("how", ["non-re-entrant", "re-entrant"])
+    @pytest.mark.parametrize("shared", [SharedNet, SharedUnit])
+    def test_once_a_step_in_which_the_module_runs_twice(self, how, shared):
+        plain, other = shared(), shared(how=how)
+        for seed in range(3):
+            assert_close(step(other, image(seed=seed)), step(plain, image(seed=seed)), rtol=0, atol=1e-6)
+        assert_close(other.state_dict(), plain.state_dict(), rtol=0, atol=1e-6)
+
+    def test_the_forwards_of_one_step_are_one_batch(self):
+        twice, joined = Net(), Net()
+        for seed in range(2):
+            x = image(batch=4, seed=seed)
+            (twice(x[:1]).sum() + twice(x[1:]).sum()).backward()
+            joined(x).sum().backward()
+        assert_close(twice.state_dict(), joined.state_dict(), rtol=0, atol=1e-6)
+
+    def test_other_units_between_are_no_backward(self):
+        net, others = Net(how="non-re-entrant"), [Net() for _ in range(5)]
+        plain = copy.deepcopy(net)
+        plain.how = "plain"
+        found = []
+        for one in (net, plain):
+            loss = one(image().requires_grad_()).square().mean()
+            for other in others:
+                other(image())
+            loss = loss + one(image(seed=4).requires_grad_()).square().mean()
+            loss.backward()
+            found.append({name: p.grad for name, p in one.named_parameters()})
+        assert_close(*found, rtol=0, atol=1e-6)
 
     def test_not_between_a_forward_and_its_backward(self):
         net = Net(how="non-re-entrant")
@@ -253,6 +310,13 @@ COMPILED = """
             one(x).square().mean().backward()
     assert_close(compiled.state_dict(), plain.state_dict(), rtol=0, atol=1e-6)
     assert not torch.equal(plain.state_dict()["1.bases"], net().state_dict()["1.bases"])
+
+    from mmext.layers.em_attention import EMAUnit2d
+
+    unit, x = EMAUnit2d(8, num_bases=4), torch.randn(2, 8, 5, 7)
+    assert torch._dynamo.explain(unit)(x).graph_break_count == 1
+    torch._dynamo.reset()
+    assert torch._dynamo.explain(unit.eval())(x).graph_break_count == 0
 """
 
 

@@ -1,4 +1,4 @@
-"""DNLHead: mmseg's keys and numbers, the authors' recipe, ONNX."""
+"""DNLHead: mmseg's keys and numbers, the authors' recipe."""
 
 import copy
 from pathlib import Path
@@ -14,7 +14,6 @@ from torch.testing import assert_close
 
 from mmext.layers.disentangled_non_local import DisentangledNonLocal2d
 from mmext.segmentation.dnl import DNLHead
-from tests.fresh_process import run
 
 ROOT = Path(__file__).parents[2]
 OFFICIAL = sorted(ROOT.glob("configs/segmentation/dnl/dnl-official_*.py"))
@@ -49,6 +48,33 @@ def test_it_is_mmsegs_head(kwargs, impl):
         theirs.temperature,
         theirs.mode,
     )
+
+
+@pytest.mark.parametrize("initialise", [False, True])
+@pytest.mark.parametrize("cfg", [{}, dict(mode="dot_product", reduction=4)], ids=str)
+def test_a_seed_gives_the_start_of_mmsegs_head(cfg, initialise):
+    starts = []
+    for kind in (DNLHead, MMSegDNLHead):
+        torch.manual_seed(5)
+        head = kind(**SMALL, **cfg)
+        if initialise:
+            head.init_weights()
+        starts.append(dict(head.state_dict(), next=torch.rand(1)))
+    assert_close(*starts, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("cfg", [{}, dict(reduction=4, use_scale=False, temperature=0.5)], ids=str)
+def test_the_block_says_of_itself_what_the_hosts_says(cfg):
+    ours, theirs = (kind(**SMALL, **cfg).dnl_block for kind in (DNLHead, MMSegDNLHead))
+    said = {name: value for name, value in vars(theirs).items() if isinstance(value, int | float | str)}
+    assert {"reduction", "use_scale", "temperature", "mode", "sub_sample", "inter_channels"} <= said.keys()
+    assert {name: getattr(ours, name, None) for name in said} == said
+
+
+def test_a_stock_config_needs_one_word_for_the_authors_block():
+    block = DNLHead(variant="segmentation", use_scale=True, **SMALL).dnl_block  # mmseg's configs say so
+    assert block.use_scale
+    assert not DNLHead(variant="segmentation", **SMALL).dnl_block.use_scale
 
 
 def test_count_at_full_width():
@@ -104,31 +130,3 @@ def test_class_weights_and_ignored_pixels_go_together_in_the_authors_recipe():
     log_p = logits.log_softmax(1)
     expected = -sum(weight[c] * log_p[0, c, i, j] for c, i, j in ((0, 0, 0), (3, 1, 0), (18, 1, 1))) / 4
     assert_close(value, expected)
-
-
-# In a process of its own: the checks of shapes that run in tests are no part of a graph.
-ONNX = """
-    import onnxruntime, torch
-    from torch.testing import assert_close
-    from mmext.segmentation.dnl import DNLHead
-    torch.manual_seed(0)
-    size = torch.export.Dim("height", min=2, max=512), torch.export.Dim("width", min=2, max=512)
-    for variant in ("paper", "segmentation"):
-        sizes = dict(in_channels=16, channels=8, num_classes=5)
-        head = DNLHead(variant=variant, norm_cfg=dict(type="BN"), **sizes).eval()
-        for parameter in head.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-        maps = [torch.randn(2, 16, height, width) for height, width in ((9, 7), (12, 20))]
-        shapes = ([dict(zip((2, 3), size))],)
-        torch.onnx.export(head, (maps[:1],), "head.onnx", dynamo=True, dynamic_shapes=shapes, verbose=False)
-        session = onnxruntime.InferenceSession("head.onnx")
-        for x in maps:
-            (out,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-            assert_close(torch.from_numpy(out), head([x]), rtol=1e-4, atol=1e-4)
-"""
-
-
-def test_onnx_gives_the_same_on_two_sizes(tmp_path):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    run(ONNX, cwd=tmp_path)

@@ -1,5 +1,6 @@
 """ResNet with STM's branches in its residual blocks."""
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,14 +8,19 @@ from typing import Any
 from mmaction.models.backbones import ResNet
 from mmaction.models.backbones.resnet import make_res_layer
 from mmcv.cnn import ConvModule
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmext.action.stm.blocks import FUSES, Bottleneck
 from mmext.action.stm.motion import ChannelMotion
 from mmext.action.stm.shift import ChannelTemporalConv
+from mmext.layers.trained_start import initialise, thaw_random
 from mmext.registry import MODELS
 
 Where = Sequence[int | bool | Sequence[int | bool]]
+
+TSMS_OWN = ("is_shift", "shift_div", "shift_place", "temporal_pool", "non_local", "non_local_cfg")
+"""What a recipe of TSM's may say of its backbone, and this one has no use for."""
 
 
 @MODELS.register_module()
@@ -38,7 +44,10 @@ class ResNetSTM(ResNet):
         cmm_norm: whether the motion branch has a norm.
         temporal_init: ``shift`` or ``identity``.
         base_channels: channels of the first stage; ImageNet's nets have 64.
-        host_cfg: every other argument of ``mmaction.ResNet``.
+        host_cfg: every other argument of ``mmaction.ResNet``. Those of ``mmaction.ResNetTSM`` are taken too,
+            so that its recipes need one word changed: ``pretrained2d=False`` as
+            ``torchvision_pretrain=False``; what is said of TSM's shift, pooling and non-local blocks is
+            ignored, and a line in the log names it.
 
     Raises:
         ValueError: a depth without bottlenecks, an option that does not exist, or frames that make no clips.
@@ -74,7 +83,7 @@ class ResNetSTM(ResNet):
             raise ValueError(f"depth of ResNetSTM must be one of {known}, got {depth}: STM needs bottlenecks")
         if fuse not in FUSES:
             raise ValueError(f"fuse must be one of {FUSES}, got {fuse!r}")
-        super().__init__(depth, **host_cfg)
+        super().__init__(depth, **without_tsms(host_cfg))
         if base_channels != 64:
             set_width(self, base_channels)
         self._num_segments = num_segments
@@ -121,13 +130,13 @@ class ResNetSTM(ResNet):
         return getattr(self, key, default)
 
     def init_weights(self) -> None:
-        """Draw weights or load the pretrained file as the host does; a shift stays a shift."""
-        super().init_weights()
-        whole_file = isinstance(self.pretrained, str) and not self.torchvision_pretrain
-        given = isinstance(self.init_cfg, dict) and self.init_cfg["type"] == "Pretrained"
-        if not (whole_file or given):
-            for branch in self._branches():
-                branch.reset_parameters()
+        """Draw weights or load a file as the host does; what it does not hold starts as said above."""
+        initialise(self, super().init_weights)
+
+    def _freeze_stages(self) -> None:
+        """Freeze stages as the host does, without the branches that no file has held yet."""
+        super()._freeze_stages()
+        thaw_random(self)
 
     def train(self, mode: bool = True) -> "ResNetSTM":
         """Switch the mode as the host does, and return self, which the host forgets."""
@@ -136,12 +145,29 @@ class ResNetSTM(ResNet):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Map of the last stage, or maps of those in ``out_indices``, of each frame."""
-        if len(x) % self.num_segments:
+        frames = x.shape[0]
+        if frames % self.num_segments:
             raise ValueError(
-                f"frames of a batch must be clips of num_segments={self.num_segments}, got {len(x)} frames; "
+                f"frames of a batch must be clips of num_segments={self.num_segments}, got {frames} frames; "
                 "give backbone, head and the pipeline's sampling the same number of frames"
             )
         return super().forward(x)
+
+
+def without_tsms(cfg: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of ``mmaction.ResNet`` from those of ``mmaction.ResNetTSM``; says which are ignored."""
+    cfg = dict(cfg)
+    ignored = {name: cfg.pop(name) for name in TSMS_OWN if name in cfg}
+    if ignored:
+        said = ", ".join(f"{name}={value!r}" for name, value in ignored.items())
+        print_log(
+            f"ResNetSTM ignores {said}: these are TSM's, and CSTM is its own way to mix frames",
+            logger="current",
+            level=logging.WARNING,
+        )
+    if not cfg.pop("pretrained2d", True):
+        cfg["torchvision_pretrain"] = False
+    return cfg
 
 
 def set_num_segments(recognizer: Any, frames: int) -> None:

@@ -4,10 +4,11 @@ from typing import Any
 
 from mmaction.models.backbones import resnet
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mmext.action.stm.motion import ChannelMotion
 from mmext.action.stm.shift import ChannelTemporalConv
+from mmext.layers.recompute import recomputed
+from mmext.layers.trained_start import note_loads
 
 FUSES = ("post_act", "pre_act")
 
@@ -33,15 +34,16 @@ class Bottleneck(resnet.Bottleneck):
             fuse: where motion is added, after the 3x3 convolution's norm and ReLU or before them.
         """
         if cstm is not None:
-            self.cstm = ChannelTemporalConv(self.planes, num_segments, **cstm)
+            self.cstm = note_loads(ChannelTemporalConv(self.planes, num_segments, **cstm))
         if cmm is not None:
-            self.cmm = ChannelMotion(self.planes, num_segments, stride=self.conv2_stride, **cmm)
+            motion = ChannelMotion(self.planes, num_segments, stride=self.conv2_stride, **cmm)
+            self.cmm = note_loads(motion)
         self.fuse = fuse
 
     def forward(self, x: Tensor) -> Tensor:
         """The block on the frames of all clips, (B T, C, H, W)."""
         if self.with_cp and x.requires_grad:
-            return self.relu(checkpoint(self.before_relu, x, use_reentrant=False))
+            return self.relu(recomputed(self.before_relu, x, modules=(self,)))
         return self.relu(self.before_relu(x))
 
     def before_relu(self, x: Tensor) -> Tensor:

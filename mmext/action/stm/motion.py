@@ -82,8 +82,13 @@ class ChannelMotion(nn.Module):
 
     def forward(self, x: Float[Tensor, "BT C H W"]) -> Float[Tensor, "BT C H2 W2"]:
         """Motion of each frame to the next one of its clip."""
-        clips = self.bn(self.reduce(x)).unflatten(0, (-1, self.num_segments))
+        features = self.bn(self.reduce(x))
+        clips = features.reshape(-1, self.num_segments, *features.shape[1:])
+        ahead = self.num_segments - 1
         # With one frame a clip this is an empty batch, which keeps every parameter in the graph.
-        seen = self.dw(clips[:, 1:].flatten(0, 1)).unflatten(0, (clips.shape[0], self.num_segments - 1))
+        seen = self.dw(clips[:, 1:].flatten(0, 1))
+        # The number of clips is inferred, since in an export it may be another one; that of an empty batch
+        # cannot be.
+        seen = seen.reshape(-1 if ahead else clips.shape[0], ahead, *seen.shape[1:])
         motion = change(clips[..., :: self.stride, :: self.stride], seen)
         return self.pool(self.expand(motion.flatten(0, 1)))

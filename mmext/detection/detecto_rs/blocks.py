@@ -6,12 +6,12 @@ import torch
 from mmcv.cnn import build_conv_layer
 from mmdet.models.backbones import resnet, resnext
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mmext.detection.residual import basic_sum, bottleneck_sum
+from mmext.layers.recompute import recomputed
 
 
-class TakesFeedback:
+class TakesFeedback(nn.Module):
     """``relu(residual + identity + rfp_conv(feedback))``; without feedback it is the host's block.
 
     The host's forward runs through to the ReLU, so the two kinds of block say in :meth:`before_relu` what
@@ -54,7 +54,7 @@ class TakesFeedback:
     def forward(self, x: Tensor, feedback: Tensor | None = None) -> Tensor:
         """The block on ``x``, with the pyramid's feedback if there is any."""
         if self.with_cp and x.requires_grad:
-            out = checkpoint(self.before_relu, x, use_reentrant=False)
+            out = recomputed(self.before_relu, x, modules=(self,))
         else:
             out = self.before_relu(x)
         if feedback is not None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mmext.detection.detecto_rs.aspp import ASPP
 from mmext.detection.detecto_rs.levels import Recursive
-from mmext.detection.detecto_rs.recompute import recomputed
 from mmext.detection.detecto_rs.start import SameStart
+from mmext.layers.recompute import recomputed
 from mmext.registry import MODELS
 
 REUSE_STEM = ("auto", "never")

@@ -1,11 +1,9 @@
-"""A clip's class that no single frame tells: STM learns it, single frames cannot. And export to ONNX."""
+"""A clip's class that no single frame tells: STM learns it, single frames cannot."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 
 from mmext.action.stm.backbone import ResNetSTM
-from tests.fresh_process import run
 
 T, SIDE, STEPS = 8, 32, 60
 MOVES = ((0, 4), (0, -4), (4, 0), (-4, 0))
@@ -52,32 +50,3 @@ def accuracy(**options):
 def test_it_learns_directions_that_single_frames_do_not_tell():
     assert accuracy() == 1
     assert accuracy(use_cstm=False, use_cmm=False) <= 0.5
-
-
-# In a process of its own: the checks of shapes that run in tests are no part of a graph.
-ONNX = """
-    import onnxruntime, torch
-    from torch.testing import assert_close
-    import mmext
-    from mmext.action.stm.backbone import ResNetSTM
-    torch.manual_seed(0)
-    net = ResNetSTM(14, base_channels=16, num_segments=4).eval()
-    for parameter in net.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    batch = torch.export.Dim("batch", min=1, max=16)
-    side = [torch.export.Dim(name, min=1, max=16) for name in ("height", "width")]
-    shapes = ({0: 4 * batch, 2: 32 * side[0], 3: 32 * side[1]},)
-    inputs = [torch.randn(4, 3, 64, 96), torch.randn(12, 3, 96, 64)]
-    torch.onnx.export(net, (inputs[1],), "net.onnx", dynamo=True, dynamic_shapes=shapes, verbose=False)
-    session = onnxruntime.InferenceSession("net.onnx")
-    for x in inputs:
-        (out,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-        assert_close(torch.from_numpy(out), net(x), rtol=1e-3, atol=1e-4)
-    print("equal on", len(inputs))
-"""
-
-
-def test_onnx_gives_the_same_on_two_batches_of_two_sizes(tmp_path):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    assert "equal on 2" in run(ONNX, cwd=tmp_path)

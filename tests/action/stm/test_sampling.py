@@ -42,6 +42,7 @@ def test_views_lie_in_a_row_and_tell_the_host_what_it_asks():
 def test_a_seed_gives_a_video_the_same_views_and_another_video_others():
     assert np.array_equal(drawn(), drawn())
     assert not np.array_equal(drawn(), drawn(video(name="b.mp4")))
+    assert np.array_equal(drawn(video(name="/here/a.mp4")), drawn(video(name="/there/data/a.mp4")))
     assert not np.array_equal(drawn(), drawn(seed=1))
     assert not np.array_equal(drawn(seed=None), drawn(seed=None))
 

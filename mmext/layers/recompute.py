@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
@@ -33,3 +33,23 @@ def recomputed(step: Callable[..., Any], *inputs: Any, modules: Sequence[nn.Modu
     """
     contexts = lambda: (nullcontext(), untouched_statistics(modules))  # noqa: E731
     return checkpoint(step, *inputs, use_reentrant=False, context_fn=contexts)
+
+
+class Recomputed(nn.Module):
+    """Stands before a host's residual block among the bases: its ``with_cp`` moves statistics once a step."""
+
+    with_cp: bool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The host's block on ``x``."""
+        if self.with_cp and x.requires_grad:
+            return recomputed(self._all_kept, x, modules=(self,))
+        return super().forward(x)
+
+    def _all_kept(self, x: Tensor) -> Tensor:
+        """The host's block as if ``with_cp`` were not set, else it would checkpoint once more inside."""
+        self.with_cp = False
+        try:
+            return super().forward(x)
+        finally:
+            self.with_cp = True

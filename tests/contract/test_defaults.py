@@ -1,0 +1,68 @@
+"""Every registered class is built with its own defaults and what the host's class cannot do without."""
+
+import inspect
+import re
+
+import pytest
+
+from tests.contract.parts import all_parts
+
+REQUIRED = dict(
+    depth=50,
+    in_channels=16,
+    out_channels=16,
+    channels=16,
+    kernel_size=3,
+    num_classes=3,
+    ema_channels=16,
+    num_bases=4,
+    num_stages=3,
+    num_segments=8,
+    topk=9,
+    num_outs=5,
+    backbone=dict(type="mmdet.ResNet", depth=18, base_channels=8),
+    bbox_head=dict(type="mmext.SWNShared2FCBBoxHead", in_channels=8, num_classes=3),
+    loss=dict(type="mmdet.SmoothL1Loss"),
+    optim_wrapper_cfg=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.1)),
+)
+"""What a class may ask for: names that the hosts' own classes ask for too."""
+
+INSTEAD = {
+    "RFP": dict(in_channels=[8, 16, 32, 64], rfp_sharing=True),
+    "SAC": dict(padding=1),  # the host's default is none, with which no 3x3 layer keeps its size
+}
+"""Where a name means something else, or a default of the host's does not go with the rest."""
+
+
+def required(cls: type) -> list[str]:
+    """Arguments without a default, through all classes that hand theirs on."""
+    asked: dict[str, bool] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        arguments = list(inspect.signature(base.__init__).parameters.values())[1:]
+        for one in arguments:
+            if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL):
+                asked.setdefault(one.name, one.default is one.empty)
+        if not any(one.kind is one.VAR_KEYWORD for one in arguments):
+            break
+    return [name for name, needed in asked.items() if needed]
+
+
+def host_of(cls: type) -> type:
+    """The class that a part takes the place of."""
+    return next(base for base in cls.__mro__ if not base.__module__.startswith("mmext."))
+
+
+@pytest.mark.parametrize("part", all_parts(), ids=lambda part: part.name)
+def test_it_is_built_with_its_defaults(part):
+    asked = required(part.cls)
+    unknown = set(asked) - REQUIRED.keys()
+    assert not unknown, f"{part.name} has no default for {unknown}, which no host's class asks for"
+    cfg = {name: REQUIRED[name] for name in asked} | INSTEAD.get(part.name, {})
+    try:
+        part.cls(**cfg)
+    except Exception as ours:
+        with pytest.raises(type(ours), match=f"^{re.escape(str(ours))}$"):
+            host_of(part.cls)(**cfg)  # else the fault is ours
+        pytest.skip(f"the host's {host_of(part.cls).__name__} has defaults that do not go together")
