@@ -1,5 +1,6 @@
 """What an error for people is made of: its class, and lists that stay short."""
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -16,3 +17,14 @@ def some(names: Iterable[str], most: int = 5) -> str:
     """
     names = list(names)
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name that is nearest to a misspelt one, in words; empty if none is near.
+
+    Example:
+        >>> did_you_mean("lamda", ["lam", "lambdas", "clamp"])
+        " (did you mean 'lambdas'?)"
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

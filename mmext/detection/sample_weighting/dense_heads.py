@@ -14,6 +14,7 @@ from mmdet.models.utils import images_to_levels
 from mmdet.structures.bbox import cat_boxes, get_box_tensor
 from torch import Tensor
 
+from mmext.detection.sample_weighting.build import sample_weighting
 from mmext.detection.sample_weighting.features import (
     EPS,
     decoded_iou,
@@ -23,7 +24,7 @@ from mmext.detection.sample_weighting.features import (
     refuse,
 )
 from mmext.detection.sample_weighting.samples import Samples
-from mmext.detection.sample_weighting.weighting import SampleWeighting
+from mmext.engine.optional_weights import only_for_training
 from mmext.functional import foreground
 from mmext.registry import MODELS
 
@@ -31,18 +32,24 @@ SWN: dict = {}
 
 
 class SWNAnchorHeadMixin(AnchorHead):
-    """Anchor head whose anchors count by what :class:`SampleWeighting` finds; goes before an anchor head.
+    """Anchor head whose anchors count by what sample weighting finds; goes before an anchor head.
+
+    DEVIATION: the authors' network sends gradients through the IoU and the score into their RetinaNet, though
+    not in R-CNN; here it sees values alone. Their means count ignored anchors, see ``official_means``.
 
     Levels are weighted together. Single losses are taken from the head's ``loss_cls`` and ``loss_bbox``, so
     it fits heads that leave ``AnchorHead.loss_by_feat`` as it is.
 
     Args:
-        swn: arguments of :class:`~mmext.detection.sample_weighting.weighting.SampleWeighting`, by default
-            with ``cls_mode="joint"``: all anchors share one classification weight, as in the authors'
+        swn: arguments of :func:`~mmext.detection.sample_weighting.build.sample_weighting`, by default with
+            ``cls_mode="joint"``: all anchors share one classification weight, as in the authors'
             RetinaNet. None leaves the host as it is.
         official_means: count ignored anchors, whose loss is 0, into the means of log variances, as the
             authors do.
         host_cfg: the host's arguments.
+
+    Raises:
+        ValueError: a loss or a head whose single losses cannot be weighted.
     """
 
     def __init__(self, *, swn: dict | None = SWN, official_means: bool = False, **host_cfg: Any) -> None:
@@ -51,7 +58,24 @@ class SWNAnchorHeadMixin(AnchorHead):
         self.swn = None
         if swn is not None:
             refuse(self.loss_cls, self.loss_bbox)
-            self.swn = SampleWeighting(**{"cls_mode": "joint", **swn})
+            self._refuse_other_losses()
+            self.swn = sample_weighting(**{"cls_mode": "joint", **swn})
+        only_for_training(self, "swn.")
+
+    def _refuse_other_losses(self) -> None:
+        """Refuse a head whose losses are not AnchorHead's: this one takes single losses in that way alone."""
+        # The mix-in stands for the one, and calls parts of the other.
+        found = {
+            "loss_by_feat": super().loss_by_feat.__func__,
+            "loss_by_feat_single": type(self).loss_by_feat_single,
+        }
+        for name, function in found.items():
+            if function is not getattr(AnchorHead, name):
+                raise ValueError(
+                    f"sample weighting expects a head with AnchorHead's {name}, got {type(self).__name__} "
+                    "with one of its own, which would not be called; wrap its box loss in mmext.SWNLoss, "
+                    "or set swn=None"
+                )
 
     def loss_by_feat(
         self,
@@ -81,7 +105,7 @@ class SWNAnchorHeadMixin(AnchorHead):
         weights = self.swn(
             Samples(
                 positive=positive,
-                negative=negative.nonzero().squeeze(1),
+                negative=negative,
                 cls=loss_cls,
                 box=loss_bbox,
                 iou=iou,

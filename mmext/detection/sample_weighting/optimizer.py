@@ -69,8 +69,8 @@ class CompositeOptimizer(Optimizer):
 class SWNOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Builds one optimiser: the config's for the detector, and another for all sample weighting networks.
 
-    Each has its own base rate and decay: ``custom_keys``, ``bias_lr_mult`` and their like multiply those of the
-    optimiser that a parameter belongs to.
+    Each has its own base rate and decay: ``custom_keys``, ``bias_lr_mult`` and their like multiply those of
+    the optimiser that a parameter belongs to.
 
     Args:
         optim_wrapper_cfg: as in mmengine; ``optimizer`` is the detector's.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmext.detection.sample_weighting.weighting import SampleWeighting
+from mmext.detection.sample_weighting.build import sample_weighting
 from mmext.measure import bytes_kept_for_backward, flops
 from tests.detection.sample_weighting.scenes import objective, samples
 
@@ -21,29 +21,25 @@ def embedding(rows, width):
 @pytest.mark.parametrize(("positives", "negatives"), [(256, 768), (3, 1021)])
 def test_flops_are_those_of_the_layers(positives, negatives):
     x = samples(positives, negatives)
+    # Of a negative only the classification loss is not 0: what zeros give is worked out in one more row.
+    rows, everybody = positives + 1, positives + negatives
     of_positives = (
-        sum(embedding(positives, width) for width in WIDTHS.values())
-        + linear(positives, 4 * E, E)
+        sum(embedding(rows, width) for width in WIDTHS.values())
+        + linear(rows, 4 * E, E)
         + linear(positives, E, 2)
     )
-    # Of a negative only the classification loss is not 0: the others' embeddings are worked out once.
-    of_negatives = (
-        embedding(negatives, 1)
-        + linear(negatives, E, E)
-        + linear(negatives, E, 2)
-        + sum(embedding(1, WIDTHS[name]) + linear(1, E, E) for name in ("iou", "prob", "box"))
-    )
-    assert flops(lambda: SampleWeighting()(x)) == of_positives + of_negatives
-    assert flops(lambda: SampleWeighting(mode="closed_form")(x)) == 0
+    of_losses = embedding(everybody, 1) + linear(everybody, E, E) + linear(everybody, E, 1)
+    assert flops(lambda: sample_weighting()(x)) == of_positives + of_losses
+    assert flops(lambda: sample_weighting(mode="closed_form")(x)) == 0
 
 
 def test_bytes_kept_are_those_of_the_hidden_layers():
     positives, negatives = 256, 768
-    weighting, x = SampleWeighting(), samples(positives, negatives)
+    weighting, x = sample_weighting(), samples(positives, negatives)
     kept = bytes_kept_for_backward(lambda: objective(weighting, x), besides=weighting.parameters())
     # Of float32, two layers of each embedding, all of them joined, and the last hidden one: per positive
-    # 4 * 2 + 4 + 1 layers, per negative 2 + 1 and what it adds up.
-    hidden = 4 * E * (positives * 13 + negatives * 3)
+    # 4 * 2 + 4 + 1 layers, and for each sample's classification loss 2 + 1.
+    hidden = 4 * E * (positives * 13 + (positives + negatives) * 3)
     assert hidden <= kept <= 1.15 * hidden
-    closed = SampleWeighting(mode="closed_form")
+    closed = sample_weighting(mode="closed_form")
     assert bytes_kept_for_backward(lambda: objective(closed, x)) == 0

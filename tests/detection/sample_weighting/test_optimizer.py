@@ -121,7 +121,7 @@ def test_rules_for_parameters_hold_and_frozen_ones_stay():
 
 
 RULES = {
-    "nothing": (dict(), 1, 1, 1),
+    "nothing": ({}, 1, 1, 1),
     "key": (dict(custom_keys={"swn": dict(lr_mult=1)}), 1, 1, 1),
     "keys": (dict(custom_keys={"swn": dict(lr_mult=0.5, decay_mult=2.0)}), 0.5, 0.5, 2),
     "biases": (dict(bias_lr_mult=2.0), 1, 2, 1),
