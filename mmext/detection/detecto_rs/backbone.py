@@ -61,7 +61,7 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
         stage_with_rfp: Sequence[bool] | None = None,
         output_img: bool = False,
         pretrained: str | None = None,
-        init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        init_cfg: Any = None,  # of any kind: what is none of mmengine's gets a sentence
         **host_cfg: Any,
     ) -> None:
         if depth not in self.arch_settings:

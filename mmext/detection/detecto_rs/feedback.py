@@ -96,7 +96,7 @@ class RFPFeedback(BaseModule):
         rfp_inplanes: int | None = None,
         layout: str = "NCHW",
         output_img: bool = False,
-        init_cfg: Mapping[str, Any] | None = None,
+        init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if layout not in LAYOUTS:

@@ -40,7 +40,7 @@ class SACBackbone(BaseModule):
         select: str | Sequence[str] | None = None,
         use_deform: bool = False,
         backend: str = "auto",
-        init_cfg: Mapping[str, Any] | None = None,
+        init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         plain = MODELS.build(backbone)

@@ -39,6 +39,6 @@ class ConstantWeighting(SampleWeighting):
         reg, mask = (self.weights[group] if group in self.groups else 1.0 for group in ("reg", "mask"))
         return Found(
             cls,
-            torch.full_like(samples.iou, reg),
+            samples.box.new_full((len(samples.box),), reg),
             None if samples.mask is None else torch.full_like(samples.mask, mask),
         )

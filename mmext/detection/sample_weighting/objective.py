@@ -122,6 +122,11 @@ class LearnedWeighting(ObjectiveWeighting):
             inputs = tuple(name for name in inputs if name != "mask")
         self.predictor = SWNPredictor(inputs, 2 + self.with_mask, embed, init)
 
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """What the network looks at."""
+        return self.predictor.inputs
+
     def weigh(self, samples: Samples, members: Tensor) -> Found:
         """Weights with the network's graph, and the regularisers."""
         of_positives, cls = self.predictor(samples.features(), samples.cls)  # (P, 2 or 3), (N,)
@@ -166,7 +171,7 @@ class ClosedFormWeighting(ObjectiveWeighting):
                 # One log variance counts as often as its group has members.
                 over_one = (over / counts.clamp_min(1e-6))[:G]
                 m = optimal_log_variance(losses[:G], lam=lam[:G], divisor=divisors[:G], count=over_one)
-                raw_cls = spread(m, members)
+                raw_cls = spread(self.clamped(m), members)
             else:
                 own = [spread(x[:G], members) for x in (lam, divisors, over)]
                 lam_, divisor, over_ = (torch.where(members.sum(0) > 0, x, 1) for x in own)

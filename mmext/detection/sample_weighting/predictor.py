@@ -23,7 +23,7 @@ WIDTHS = {"iou": 1, "prob": 1, "cls": 1, "box": 4, "mask": 1}
 ground truth; predicted probability of the true class; classification loss; box loss of each coordinate; mean
 mask loss. Of a negative only the classification loss is not 0."""
 KEPT = 2**14  # samples up to which a step keeps their hidden layers for backward, 8 MB
-BLOCK = 2**18  # samples at once beyond that: a dense head has them by the hundred thousand
+BLOCK = {"cpu": 2**16, "other": 2**18}  # samples at once beyond that; a dense head has hundreds of thousands
 INITS = ("zero_last", "official")
 CLAMP_MODES = ("hard", "inward", "tanh")
 
@@ -187,7 +187,8 @@ class SWNPredictor(nn.Module):
         if len(cls_loss) <= KEPT:
             return self._of_loss(cls_loss, of_zeros, cls_of_zero)
         again = partial(checkpoint, self._of_loss, use_reentrant=False, preserve_rng_state=False)
-        return torch.cat([again(block, of_zeros, cls_of_zero) for block in cls_loss.split(BLOCK)])
+        size = BLOCK["cpu" if cls_loss.device.type == "cpu" else "other"]
+        return torch.cat([again(block, of_zeros, cls_of_zero) for block in cls_loss.split(size)])
 
     def _of_loss(
         self, cls_loss: Float[Tensor, " N"], of_zeros: Float[Tensor, "1 E"], cls_of_zero: Tensor | None

@@ -110,8 +110,9 @@ class SWNBBoxHeadMixin(BBoxHead):
         """What is known of the RoIs; ``args`` are those of :meth:`loss`, ``at`` the positives' indices."""
         cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, _ = args
         counted = label_weights > 0
-        boxes = bbox_pred[at]
-        if not self.reg_class_agnostic:
+        if self.reg_class_agnostic:
+            boxes = bbox_pred[at]
+        else:
             shape = (len(bbox_pred), self.num_classes, self.bbox_coder.encode_size)
             boxes = bbox_pred.view(shape)[at, labels[at]]
         return Samples(
@@ -121,8 +122,12 @@ class SWNBBoxHeadMixin(BBoxHead):
             box=per_coordinate(loss_bbox),
             iou=decoded_iou(
                 self.bbox_coder, rois[at, 1:], boxes, bbox_targets[at], decoded_target=self.reg_decoded_bbox
-            ),
-            prob=own_probability(cls_score[at], labels[at], sigmoid=self.loss_cls.use_sigmoid),
+            )
+            if "iou" in self.swn.sees
+            else None,
+            prob=own_probability(cls_score[at], labels[at], sigmoid=self.loss_cls.use_sigmoid)
+            if "prob" in self.swn.sees
+            else None,
             cls_divisor=counted.sum().clamp(min=1),
             box_divisor=max(len(labels), 1),
             mask=mask_loss,

@@ -25,8 +25,8 @@ class Samples:
         negative: whether a sample is a negative, (N,); ignored samples are neither.
         cls: classification loss of each sample, (N,).
         box: box loss of each positive and coordinate, (P, 4).
-        iou: IoU of each positive's predicted box with its ground truth, (P,).
-        prob: predicted probability of each positive's class, (P,).
+        iou: IoU of each positive's predicted box with its ground truth, (P,); None if nobody asks.
+        prob: predicted probability of each positive's class, (P,); None if nobody asks.
         cls_divisor: what the host divides the sum of classification losses by.
         box_divisor: what it divides the sum of box losses by.
         mask: mean mask loss of each positive, (P,), where there are masks; the host takes their mean.
@@ -36,8 +36,8 @@ class Samples:
     negative: Tensor
     cls: Tensor
     box: Tensor
-    iou: Tensor
-    prob: Tensor
+    iou: Tensor | None
+    prob: Tensor | None
     cls_divisor: Tensor | int | float
     box_divisor: Tensor | int | float
     mask: Tensor | None = None
@@ -60,7 +60,9 @@ class Samples:
     def as_constants(self) -> "Samples":
         """Without graph, in float32 or better."""
         values = {
-            name: at_least_float32(x.detach()) if isinstance(x, Tensor) and x.is_floating_point() else x
+            name: at_least_float32(x.detach() if x.requires_grad else x)
+            if isinstance(x, Tensor) and x.is_floating_point()
+            else x
             for name, x in vars(self).items()
         }
         return Samples(**values)

@@ -85,6 +85,11 @@ class SampleWeighting(nn.Module):
         self._seen: dict[str, Tensor] = {}
 
     @property
+    def sees(self) -> tuple[str, ...]:
+        """What it looks at besides losses, of ``iou`` and ``prob``: heads need not work out the rest."""
+        return ()
+
+    @property
     def cls_groups(self) -> tuple[str, ...]:
         """The groups of classification that are weighted."""
         return tuple(group for group in self.groups if group in CLS_GROUPS)
@@ -176,8 +181,8 @@ class SampleWeighting(nn.Module):
 
 
 def spread(values: Tensor, members: Tensor) -> Tensor:
-    """Each group's value (G,) for its members (G, N), 0 for those in no group: (N,)."""
-    return torch.where(members > 0, values[:, None], 0).sum(0)
+    """Each group's finite value (G,) for its members (G, N), 0 for those in no group: (N,)."""
+    return (values[:, None] * members).sum(0)
 
 
 def one_of(name: str, value: str, choices: Sequence[str]) -> None:

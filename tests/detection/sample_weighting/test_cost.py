@@ -1,9 +1,11 @@
 """What the network costs: FLOPs as the layers' sizes say, bytes kept as its hidden layers."""
 
 import pytest
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmext.detection.sample_weighting.build import sample_weighting
-from mmext.measure import bytes_kept_for_backward, flops
+from mmext.measure import bytes_kept_for_backward, flops, num_operators
+from tests.detection.sample_weighting.roi_scenes import build, losses_of, scene
 from tests.detection.sample_weighting.scenes import objective, samples
 
 E = 64
@@ -28,7 +30,7 @@ def test_flops_are_those_of_the_layers(positives, negatives):
         + linear(rows, 4 * E, E)
         + linear(positives, E, 2)
     )
-    of_losses = embedding(everybody, 1) + linear(everybody, E, E) + linear(everybody, E, 1)
+    of_losses = embedding(everybody, 1) + linear(everybody + 1, E, E) + linear(everybody, E, 1)
     assert flops(lambda: sample_weighting()(x)) == of_positives + of_losses
     assert flops(lambda: sample_weighting(mode="closed_form")(x)) == 0
 
@@ -43,3 +45,52 @@ def test_bytes_kept_are_those_of_the_hidden_layers():
     assert hidden <= kept <= 1.15 * hidden
     closed = sample_weighting(mode="closed_form")
     assert bytes_kept_for_backward(lambda: objective(closed, x)) == 0
+
+
+MOST = {"mlp": 225, "closed_form": 110, "constant": 65}
+"""Operators of a box head's losses besides the host's; they were 331, 236 and 212."""
+
+
+@pytest.mark.parametrize("mode", MOST)
+def test_a_box_head_needs_few_operators_more_than_the_host_s(mode):
+    x = scene(200, 824)
+    ours, host = build(swn=dict(mode=mode)), build("Shared2FCBBoxHead")
+    losses_of(ours, x)  # the first step looks at the weights
+    plain = num_operators(lambda: losses_of(host, x))
+    assert num_operators(lambda: losses_of(ours, x)) <= plain + MOST[mode]
+
+
+def test_many_negatives_take_as_many_operators_as_few():
+    """In blocks of 16,384 they took 6,872."""
+    weighting = sample_weighting(cls_mode="joint")
+    few, many = samples(100, 60_000), samples(100, 400_000)
+    objective(weighting, few)
+
+    def step(x):
+        return num_operators(lambda: objective(weighting, x).backward())
+
+    assert step(few) <= 450
+    assert step(many) <= step(few) + 6 * 70
+
+
+@pytest.mark.parametrize("mode", MOST)
+def test_weights_make_nobody_wait_but_where_they_are_logged(mode):
+    """Every wait is an operator of its own: copies to the CPU, and indices of what is true."""
+    weighting, x = sample_weighting(mode=mode), samples()
+    weighting(x)
+    seen = []
+
+    class Waits(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            seen.append(func._schema.name)
+            return func(*args, **(kwargs or {}))
+
+    with Waits():
+        weighting(x)
+    assert seen
+    assert not {
+        "aten::_local_scalar_dense",
+        "aten::nonzero",
+        "aten::masked_select",
+        "aten::is_nonzero",
+    } & set(seen)

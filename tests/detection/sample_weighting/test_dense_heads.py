@@ -72,6 +72,8 @@ def gradients(head, x):
 class Given(torch.nn.Module):
     """In place of SampleWeighting: a weight for the positives, one for the negatives, one for boxes."""
 
+    sees = ("iou", "prob")
+
     def forward(self, samples):
         self.samples = samples
         cls = torch.ones_like(samples.cls).index_fill(0, samples.positive, 3.0)
@@ -92,6 +94,12 @@ def test_a_fresh_network_changes_no_number(changes, shape):
     x = scene(shape=shape)
     assert_close(gradients(ours, x), gradients(host, x), rtol=1e-5, atol=1e-7)
     assert all(value == 0 for key, value in ours.loss_by_feat(*x).items() if "loss_swn" in key)
+
+
+def test_losses_are_lists_as_in_the_host():
+    ours = build({}).loss_by_feat(*scene())
+    for key in ("loss_cls", "loss_bbox"):
+        assert sum(ours[key]).dim() == 0
 
 
 def test_the_mix_in_fits_another_anchor_head():

@@ -37,6 +37,8 @@ KINDS = {
 class Given(torch.nn.Module):
     """In place of SampleWeighting: weights drawn at random, and a record of what it was given."""
 
+    sees = ("iou", "prob")
+
     def forward(self, samples):
         self.samples = samples
         g = torch.Generator().manual_seed(1)

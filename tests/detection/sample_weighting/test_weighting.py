@@ -189,7 +189,7 @@ def test_many_negatives_are_worked_out_in_parts(monkeypatch):
 
     whole = step()
     monkeypatch.setattr(predictor, "KEPT", 10)
-    monkeypatch.setattr(predictor, "BLOCK", 16)
+    monkeypatch.setitem(predictor.BLOCK, "cpu", 16)
     assert_close(step(), whole)
 
 
