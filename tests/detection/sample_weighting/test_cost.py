@@ -3,6 +3,7 @@
 import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmext.detection.sample_weighting import predictor
 from mmext.detection.sample_weighting.build import sample_weighting
 from mmext.measure import bytes_kept_for_backward, flops, num_operators
 from tests.detection.sample_weighting.roi_scenes import build, losses_of, scene
@@ -60,17 +61,13 @@ def test_a_box_head_needs_few_operators_more_than_the_host_s(mode):
     assert num_operators(lambda: losses_of(ours, x)) <= plain + MOST[mode]
 
 
-def test_many_negatives_take_as_many_operators_as_few():
-    """In blocks of 16,384 they took 6,872."""
+def test_many_negatives_take_few_blocks_of_operators(monkeypatch):
+    """In blocks of 16,384 they took 6,872. A GPU's blocks are wider than those of a CPU, where caches count."""
+    monkeypatch.setitem(predictor.BLOCK, "cpu", predictor.BLOCK["other"])
     weighting = sample_weighting(cls_mode="joint")
-    few, many = samples(100, 60_000), samples(100, 400_000)
-    objective(weighting, few)
-
-    def step(x):
-        return num_operators(lambda: objective(weighting, x).backward())
-
-    assert step(few) <= 450
-    assert step(many) <= step(few) + 6 * 70
+    for number, most in ((10_000, 330), (60_000, 430), (400_000, 550)):
+        x = samples(100, number)
+        assert num_operators(lambda x=x: objective(weighting, x).backward()) <= most
 
 
 @pytest.mark.parametrize("mode", MOST)

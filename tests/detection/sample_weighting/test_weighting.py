@@ -227,7 +227,7 @@ def test_bad_arguments_say_what_is_allowed():
         (dict(clamp=(2, -2)), "clamp must be the least and the greatest"),
         (dict(lambdas=dict(box=1)), r"a group of lambdas must be one of .*, got 'box'"),
         (dict(lambdas=dict(masks=1)), r"got 'masks' \(did you mean 'mask'\?\)"),
-        (dict(lamdas={}), r"has no argument 'lamdas' \(did you mean 'lambdas'\?\); mode='mlp' takes clamp"),
+        (dict(lambads={}), r"has no argument 'lambads' \(did you mean 'lambdas'\?\); mode='mlp' takes clamp"),
         (dict(mode="constant", weights=dict(reg=-1)), "weights must be at least 0, got -1 for reg"),
         (dict(weighted=("boxes",)), "weighted must be one of"),
     ):
