@@ -358,6 +358,36 @@ for one, expected in zip(positions(torch.bfloat16), exact):
     )
 
 
+def test_a_map_becomes_float32_once_for_all_heads_and_stages() -> None:
+    import gc
+    import weakref
+
+    import torch
+
+    from mmext.compat import bfloat16
+
+    copies = []
+
+    def plain(layer, input, rois):
+        copies.append(input)
+        return input * rois
+
+    align = bfloat16.align_in_float32(plain)
+    x = torch.ones(2, dtype=torch.bfloat16, requires_grad=True)
+    (align(None, x, torch.tensor(2.0)) + align(None, x, torch.tensor(3.0))).sum().backward()
+    assert copies[0] is copies[1]
+    assert x.grad.tolist() == [5, 5]
+    with torch.no_grad():
+        align(None, x, torch.tensor(2.0))
+        assert not copies[2].requires_grad, "a copy with a graph would keep it"
+        x += 1
+        assert align(None, x, torch.tensor(2.0)).tolist() == [4, 4], "a change shows"
+    kept = weakref.ref(copies[-1])
+    del x, copies[:]
+    gc.collect()
+    assert kept() is None, "the copy goes with its map"
+
+
 def test_mmcvs_roi_align_refuses_bfloat16_without_the_repair(tmp_path: Path) -> None:
     run(
         ROI_ALIGN

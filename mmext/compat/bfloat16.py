@@ -67,14 +67,30 @@ def _refuses() -> bool:
 
 
 def align_in_float32(plain: Callable) -> Callable:
-    """RoIAlign's forward that takes bfloat16."""
+    """RoIAlign's forward that takes bfloat16.
+
+    A map becomes float32 once, not once for the boxes, once for the masks and once more for each stage of a
+    cascade: its copy is kept for as long as the map itself.
+    """
     import torch
+    from torch.utils.weak import WeakTensorKeyDictionary
+
+    copies = WeakTensorKeyDictionary()
+
+    def copy_of(x: Any) -> Any:
+        if x.is_inference() or torch.compiler.is_compiling():
+            return x.float()  # no version tells of changes; a compiler fuses the copy
+        state = (x._version, x.requires_grad and torch.is_grad_enabled())
+        kept = copies.get(x)
+        if kept is None or kept[0] != state:
+            kept = copies[x] = (state, x.float())
+        return kept[1]
 
     @functools.wraps(plain)
     def forward(layer: Any, input: Any, rois: Any) -> Any:
         if input.dtype != torch.bfloat16:
             return plain(layer, input, rois)
-        return plain(layer, input.float(), rois.float()).to(input.dtype)
+        return plain(layer, copy_of(input), rois.float()).to(input.dtype)
 
     return forward
 

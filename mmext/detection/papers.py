@@ -1,7 +1,7 @@
 """Table of contents: one import a paper. The registry loads this module and nothing else."""
 
 from mmext.detection import atss, dnl  # noqa: F401  registers the parts
-from mmext.detection.detecto_rs import aws, backbone, converted, feedback, neck, sac  # noqa: F401
+from mmext.detection.detecto_rs import aws, backbone, feedback, neck, sac, sac_backbone  # noqa: F401
 from mmext.detection.gfl import head as gfl_head  # noqa: F401  registers the part
 from mmext.detection.gfl import quality_atss, quality_fcos, quality_retina  # noqa: F401
 from mmext.detection.gfl import v2 as gfl_v2  # noqa: F401  registers the part

@@ -20,8 +20,7 @@ from mmext.functional import at_least_float32
 from mmext.ops.gradients import gradients
 from mmext.ops.sampling import add_up, between, corners, rows_of
 from mmext.ops.table import serves
-
-Pair = tuple[int, int]
+from mmext.ops.taps import Geometry, Pair, tap_positions
 
 
 class Shape(NamedTuple):
@@ -34,20 +33,18 @@ class Shape(NamedTuple):
     groups: int = 1
     offset_groups: int = 1
 
-
-def tap_positions(shape: Shape, axis: int, places: int, like: Tensor) -> Float[Tensor, "taps places"]:
-    """Row (or column), in pixels, that each row of taps reads at each row of places without offsets."""
-    at = torch.arange(places, device=like.device, dtype=like.dtype) * shape.stride[axis] - shape.padding[axis]
-    taps = torch.arange(shape.kernel[axis], device=like.device, dtype=like.dtype)
-    return at + taps[:, None] * shape.dilation[axis]
+    @property
+    def geometry(self) -> Geometry:
+        """Where the taps lie."""
+        return Geometry(self.stride, self.padding, self.dilation)
 
 
 def positions(offset: Float[Tensor, "N offsets h w"], shape: Shape) -> tuple[Tensor, Tensor]:
     """Row and column, in pixels, that each tap reads at each place: both (N, D, kh, kw, h, w)."""
     (kh, kw), (h, w) = shape.kernel, offset.shape[2:]
     by_tap = offset.reshape(len(offset), shape.offset_groups, kh, kw, 2, h, w)
-    y = by_tap[:, :, :, :, 0] + tap_positions(shape, 0, h, offset)[:, None, :, None]
-    return y, by_tap[:, :, :, :, 1] + tap_positions(shape, 1, w, offset)[None, :, None, :]
+    y = by_tap[:, :, :, :, 0] + tap_positions(shape.geometry, 0, kh, h, like=offset)[:, None, :, None]
+    return y, by_tap[:, :, :, :, 1] + tap_positions(shape.geometry, 1, kw, w, like=offset)[None, :, None, :]
 
 
 def sample_columns(

@@ -9,8 +9,8 @@ from mmdet.models.layers import ResLayer
 from torch import Tensor, nn
 
 from mmext.detection.detecto_rs.blocks import BasicBlock, Bottleneck, ResNeXtBottleneck
-from mmext.detection.detecto_rs.initialisation import initialise, is_sac
-from mmext.detection.detecto_rs.levels import Levels
+from mmext.detection.detecto_rs.initialisation import additions, initialise, is_sac, parse
+from mmext.detection.detecto_rs.recursive import Levels
 from mmext.registry import MODELS
 
 
@@ -22,6 +22,8 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
     to a ResNet starts as an identity, with a pretrained file and without.
 
     DEVIATION: with ``avg_down`` the shortcuts are laid out as in mmdet's ResNetV1d, whose weights then load.
+    DEVIATION: ``frozen_stages`` leaves what the paper adds free as long as no file of ``init_cfg`` brought
+    it; frozen at its identity it could never do anything.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
@@ -31,12 +33,14 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
         stage_with_rfp: which stages take feedback. Default: all but the first.
         output_img: put the image before the maps, for ``mmext.RFP``.
         pretrained: weights to start from; a short form of ``init_cfg``.
-        init_cfg: None for random weights, or
-            ``dict(type="Pretrained", checkpoint=..., prefix="backbone.")``; the prefix is optional.
+        init_cfg: of mmengine: None for random weights, a dict or a list of them, for example
+            ``dict(type="Pretrained", checkpoint=..., prefix="backbone.")``; the prefix is optional. Files
+            are loaded last.
         host_cfg: every other argument of ``mmdet.ResNet``.
 
     Raises:
-        ValueError: a depth or a stage that does not exist, or stages with feedback of unknown width.
+        ValueError: a depth or a stage that does not exist, stages with feedback of unknown width, or an
+            ``init_cfg`` that is none.
     """
 
     arch_settings = {  # noqa: RUF012  the host's name and kind
@@ -57,7 +61,7 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
         stage_with_rfp: Sequence[bool] | None = None,
         output_img: bool = False,
         pretrained: str | None = None,
-        init_cfg: Mapping[str, Any] | None = None,
+        init_cfg: Any = None,  # of any kind: what is none of mmengine's gets a sentence
         **host_cfg: Any,
     ) -> None:
         if depth not in self.arch_settings:
@@ -75,8 +79,10 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
         self.rfp_inplanes = rfp_inplanes
         self.stage_with_rfp = feedback_stages(stage_with_rfp, rfp_inplanes, num_stages)
         self.output_img = output_img
+        self.brought: frozenset[str] = frozenset()  # keys that a file has brought
+        parse(init_cfg, pretrained)  # refuses what is none before anything is built
         super().__init__(depth, **host_cfg)
-        self.pretrained, self.prefix = pretrained_file(pretrained, init_cfg)
+        self.pretrained, self.init_cfg = pretrained, init_cfg
 
     def make_res_layer(self, **stage_cfg: Any) -> ResLayer:
         """One stage; the host makes them in order."""
@@ -93,8 +99,16 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
 
     def init_weights(self) -> None:
         """Load the pretrained file or draw weights; what the paper adds starts as an identity."""
-        initialise(self, self.pretrained, self.prefix)
+        self.brought = frozenset(initialise(self, *parse(self.init_cfg, self.pretrained)))
+        self._freeze_stages()
         self.is_init = True
+
+    def _freeze_stages(self) -> None:
+        """Freeze as the host does, but no addition of the paper's that has not been trained."""
+        kept = {p: p.requires_grad for name, p in additions(self) if name not in self.brought}
+        super()._freeze_stages()
+        for parameter, wanted in kept.items():
+            parameter.requires_grad_(wanted)
 
     def train(self, mode: bool = True) -> "DetectoRS_ResNet":
         """Switch the mode as the host does, and return self, which the host forgets."""
@@ -111,7 +125,7 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
         """Channels of each map that it gives."""
         return [self.base_channels * 2**i * self.block.expansion for i in self.out_indices]
 
-    def start(self) -> list[nn.Module]:
+    def stem_and_stage_1(self) -> list[nn.Module]:
         """Stem and first stage, which see the image alone unless the first stage takes feedback."""
         stem = [self.stem] if self.deep_stem else [self.conv1, self.norm1]
         return [*stem, self.maxpool, self.layer1]
@@ -228,17 +242,3 @@ def stages_with(asked: Sequence[bool], num_stages: int, what: str) -> tuple[bool
             f"stage_with_{what} must have one entry for each of the {num_stages} stages, got {tuple(asked)}"
         )
     return tuple(bool(x) for x in asked[:num_stages]) or (False,) * num_stages
-
-
-def pretrained_file(
-    pretrained: str | None, init_cfg: Mapping[str, Any] | None
-) -> tuple[str | None, str | None]:
-    """File to start from, and the prefix of the backbone's weights in it."""
-    if init_cfg is None:
-        return pretrained, None
-    if pretrained is not None or init_cfg.get("type") != "Pretrained" or "checkpoint" not in init_cfg:
-        raise ValueError(
-            "init_cfg must be None or dict(type='Pretrained', checkpoint=...), without pretrained beside it, "
-            f"got {dict(init_cfg)} and pretrained={pretrained!r}; random weights need no init_cfg"
-        )
-    return init_cfg["checkpoint"], init_cfg.get("prefix")

@@ -3,7 +3,8 @@
 Paper     Deformable Convolutional Networks, Dai et al. 2017, https://arxiv.org/abs/1703.06211
 Idea      Tap t of a kernel at place p reads x at p + t + offset, between pixels. All taps of all places are
           sampled into columns at once, and the convolution is one product with them.
-Host      none: torch alone; mmcv.ops is imported only if its kernel is used
+Host      none: torch alone; mmcv.ops is imported only if its kernel is used. mmext.ops.deform_conv answers
+          for that kernel, slopes at whole pixels included; this one keeps less and suits torch.compile
 Deviates  At a whole pixel the slope is that to its left or its right, as rounding falls; mmcv's is the right.
 Letters   N images, C input and O output channels, I = C / groups, T = kh * kw taps, H W map, h w output
 """
@@ -11,7 +12,7 @@ Letters   N images, C input and O output channels, I = C / groups, T = kh * kw t
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,37 +22,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from mmext.functional import at_least_float32
+from mmext.ops.taps import Geometry, Pair, tap_positions
 
 BACKENDS = ("auto", "mmcv", "grid_sample")
-KERNEL_DTYPES = (torch.float16, torch.float32, torch.float64)  # what mmcv's kernel is compiled for
+KERNEL_DTYPES = (torch.float32, torch.float64)  # mmcv's kernel knows half, but computes positions in it
 IM2COL_STEP = 32  # images that mmcv's kernel takes at once; the batch must be a multiple of it
-
-Pair = tuple[int, int]
-
-
-class Geometry(NamedTuple):
-    """Where the taps of a kernel lie: its step, the zeros on each side, the distance of the taps."""
-
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
-
-
-def tap_positions(
-    taps: int, places: int, *, stride: int, padding: int, dilation: int, like: Tensor
-) -> Float[Tensor, "{taps} {places}"]:
-    """Row (or column), in pixels, that each row of taps reads at each row of places if nothing is deformed.
-
-    Args:
-        taps: rows of the kernel.
-        places: rows of the output.
-        stride: rows from one place to the next.
-        padding: rows of zeros before the first.
-        dilation: rows from one tap to the next.
-        like: gives device and dtype.
-    """
-    at = torch.arange(places, device=like.device, dtype=like.dtype) * stride - padding
-    return at + torch.arange(taps, device=like.device, dtype=like.dtype)[:, None] * dilation
 
 
 def sampling_grid(
@@ -66,17 +41,7 @@ def sampling_grid(
         geometry: where the taps lie.
     """
     by_tap = offset.unflatten(1, (*kernel, 2))  # (N, kh, kw, 2, h, w)
-    rows, cols = (
-        tap_positions(
-            kernel[i],
-            offset.shape[2 + i],
-            stride=geometry.stride[i],
-            padding=geometry.padding[i],
-            dilation=geometry.dilation[i],
-            like=offset,
-        )
-        for i in (0, 1)
-    )
+    rows, cols = (tap_positions(geometry, i, kernel[i], offset.shape[2 + i], like=offset) for i in (0, 1))
     rows, cols = (2 * rows + 1) / size[0] - 1, (2 * cols + 1) / size[1] - 1
     y = torch.add(rows[:, None, :, None], by_tap[:, :, :, 0], alpha=2 / size[0])
     x = torch.add(cols[None, :, None, :], by_tap[:, :, :, 1], alpha=2 / size[1])
@@ -175,8 +140,10 @@ def deform_conv2d(
 def choose_backend(backend: str, x: Tensor, weight: Tensor) -> str:
     """``mmcv`` or ``grid_sample``: what ``backend`` means for these tensors.
 
-    ``auto`` is mmcv's kernel for float and half on CUDA, if it was compiled for that. mmcv's kernel refuses
-    maps smaller than the kernel, and empty batches; those go to ``grid_sample`` whatever ``backend`` says.
+    ``auto`` is mmcv's kernel for float on CUDA, if it was compiled for that. A product in half precision
+    goes to ``grid_sample``: there it runs in that precision, on tensor cores, where mmcv's kernel would have
+    to run in float32 for the sake of the positions. mmcv's kernel refuses maps smaller than the kernel, and
+    empty batches; those go to ``grid_sample`` whatever ``backend`` says.
     """
     if x.shape[0] == 0 or x.shape[2] < weight.shape[2] or x.shape[3] < weight.shape[3]:
         return "grid_sample"

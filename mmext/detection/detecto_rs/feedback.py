@@ -1,6 +1,6 @@
 """Feedback for any backbone: it is added to the outputs of modules that are named in the config."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmext.detection.detecto_rs.levels import Levels, below_backbone
+from mmext.detection.detecto_rs.initialisation import loads_of
+from mmext.detection.detecto_rs.recursive import Levels, below_backbone
 from mmext.registry import MODELS
 
 LAYOUTS = ("NCHW", "NHWC", "NLC")
@@ -95,7 +96,7 @@ class RFPFeedback(BaseModule):
         rfp_inplanes: int | None = None,
         layout: str = "NCHW",
         output_img: bool = False,
-        init_cfg: Mapping[str, Any] | None = None,
+        init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if layout not in LAYOUTS:
@@ -120,15 +121,21 @@ class RFPFeedback(BaseModule):
         self.forget_feedback()
 
     def init_weights(self) -> None:
-        """Start the backbone in its own way, and feedback as changing nothing."""
-        super().init_weights()
-        self.forget_feedback()
+        """Start the backbone in its own way, and feedback as changing nothing but where a file brings it."""
+        with loads_of(self.rfp_convs) as loaded:
+            super().init_weights()
+        self.forget_feedback(loaded)
 
     @torch.no_grad()
-    def forget_feedback(self) -> None:
-        """Back to the start: feedback changes nothing."""
-        for parameter in self.rfp_convs.parameters():
-            parameter.zero_()
+    def forget_feedback(self, loaded: Collection[str] = ()) -> None:
+        """Back to the start: feedback changes nothing.
+
+        Args:
+            loaded: keys of ``rfp_convs`` that a file brought; these stay.
+        """
+        for name, parameter in self.rfp_convs.named_parameters():
+            if name not in loaded:
+                parameter.zero_()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The backbone's maps, after the image itself with ``output_img``."""

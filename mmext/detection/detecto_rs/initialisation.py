@@ -5,12 +5,14 @@ identity. So a network from a classifier's weights computes what the classifier'
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from mmdet.models.backbones import ResNet
 from mmengine.logging import print_log
-from mmengine.model import constant_init, kaiming_init
+from mmengine.model import PretrainedInit, constant_init, initialize, kaiming_init
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -23,29 +25,100 @@ PLAIN = ("weight", "bias", "running_mean", "running_var")
 """Tensors that a plain network's layer has; those of other names are new in this one."""
 
 
-def initialise(backbone: ResNet, file: str | None = None, prefix: str | None = None) -> None:
-    """Draw random weights, make what is new an identity, load ``file`` over it, and log one line.
+Cfgs = list[dict[str, Any]]
+
+
+def parse(init_cfg: Any, pretrained: str | None = None) -> tuple[Cfgs, Cfgs]:
+    """What ``init_cfg`` asks for: first those that draw weights, then those that load files.
+
+    Args:
+        init_cfg: of mmengine: None, a dict, or a list of dicts, whose types are names or classes.
+        pretrained: a file; a short form.
+
+    Raises:
+        ValueError: it is nothing of these, or both are given.
+    """
+    if init_cfg is not None and pretrained is not None:
+        raise ValueError(
+            f"expected init_cfg or pretrained, got both: {init_cfg!r} and {pretrained!r}; keep "
+            "init_cfg=dict(type='Pretrained', checkpoint=...)"
+        )
+    if pretrained is not None:
+        init_cfg = dict(type="Pretrained", checkpoint=pretrained)
+    cfgs = [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or []
+    if isinstance(cfgs, str) or not all(isinstance(one, Mapping) and "type" in one for one in cfgs):
+        raise ValueError(
+            f"init_cfg must be None, a dict or a list of dicts with a type, got {init_cfg!r}; a file goes "
+            "into dict(type='Pretrained', checkpoint=...)"
+        )
+    files = [dict(one) for one in cfgs if names_a_file(one)]
+    for one in files:
+        if "checkpoint" not in one:
+            raise ValueError(f"init_cfg of type 'Pretrained' must have a checkpoint, a file, got {one}")
+    return [dict(one) for one in cfgs if not names_a_file(one)], files
+
+
+def names_a_file(cfg: Mapping[str, Any]) -> bool:
+    """Whether a single ``init_cfg`` loads weights, be its type a name or the class."""
+    kind = cfg["type"]
+    return kind.split(".")[-1] == "Pretrained" if isinstance(kind, str) else issubclass(kind, PretrainedInit)
+
+
+@contextmanager
+def loads_of(module: nn.Module) -> Iterator[set[str]]:
+    """Collect the names of the tensors of ``module`` that any loading within brings, at whatever depth.
+
+    So a trained start is told from a random one, whoever loads it: the module, its parents or its children.
+    """
+    found: set[str] = set()
+
+    def note(name: str, one: nn.Module, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
+        for key, value in {**one._parameters, **one._buffers}.items():
+            given = state_dict.get(prefix + key)
+            if value is not None and given is not None and given.shape == value.shape:
+                found.add(f"{name}.{key}" if name else key)
+
+    hooks = [
+        one.register_load_state_dict_pre_hook(partial(note, name)) for name, one in module.named_modules()
+    ]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def initialise(backbone: ResNet, others: Cfgs, files: Cfgs) -> set[str]:
+    """Draw random weights, make what is new an identity, load files over it, and log one line.
 
     Args:
         backbone: one of ours.
-        file: a path or address that mmengine reads; None for random weights.
-        prefix: of the backbone's weights in the file, for example ``backbone.`` of a detector's.
+        others: configs of mmengine's initialisers, which draw over the usual random weights.
+        files: configs with ``checkpoint``, a path or address that mmengine reads, and perhaps ``prefix`` of
+            the backbone's weights in the file, for example ``backbone.`` of a detector's.
+
+    Returns:
+        The keys that the files brought.
 
     Raises:
-        BadInputError: the file is of another architecture.
+        BadInputError: a file is of another architecture.
     """
     draw(backbone)
+    initialize(backbone, others)
+    adopt_statistics(backbone)
     make_identities(backbone)
     known: set[str] = set()
-    if file is not None:
-        known = load(backbone, file, prefix)
+    for file in files:
+        known |= load(backbone, file["checkpoint"], file.get("prefix"))
     new = {name: kind for name, kind in identities(backbone) if not any(k.startswith(name) for k in known)}
+    start = some(file["checkpoint"] for file in files) if files else "random weights"
     kinds = ", ".join(f"{list(new.values()).count(kind)} {kind}" for kind in sorted(set(new.values())))
     print_log(
-        f"{type(backbone).__name__} starts from {file or 'random weights'}; {len(new)} new layers keep their "
-        f"identity init{f' ({kinds})' if new else ''}",
+        f"{type(backbone).__name__} starts from {start}; {len(new)} new layers keep their identity init"
+        f"{f' ({kinds})' if new else ''}",
         logger="current",
     )
+    return known
 
 
 def plain_layers(backbone: ResNet) -> Iterator[tuple[str, Any]]:
@@ -69,12 +142,17 @@ def draw(backbone: ResNet) -> None:
             kaiming_init(module)
         elif isinstance(module, (_BatchNorm, nn.GroupNorm)):
             constant_init(module, 1)
-        if hasattr(module, "weight_gamma"):
-            # A standardised convolution that loads a plain weight sets its statistics so as to act like it.
-            module.load_state_dict({"weight": module.weight.data.clone()}, strict=False)
     for block in blocks(backbone):
         if backbone.zero_init_residual:
             constant_init(getattr(block, block.LAST_NORM), 0)
+
+
+def adopt_statistics(backbone: ResNet) -> None:
+    """Let standardised convolutions, mmcv's and ours, act as plain ones with the weights that were drawn."""
+    for _, module in plain_layers(backbone):
+        if hasattr(module, "weight_gamma"):
+            # One that loads a plain weight sets its statistics so.
+            module.load_state_dict({"weight": module.weight.data.clone()}, strict=False)
 
 
 def blocks(backbone: ResNet) -> Iterator[TakesFeedback]:
@@ -90,6 +168,16 @@ def identities(backbone: ResNet) -> Iterator[tuple[str, str]]:
             yield f"{name}.switch.", "SAC"
         elif name.endswith(".rfp_conv"):
             yield f"{name}.", "rfp_conv"
+
+
+def additions(backbone: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Name and value of the parameters that the paper adds: feedback, and all of a SAC but its weight."""
+    for name, module in backbone.named_modules():
+        if name.endswith(".rfp_conv") or is_sac(module):
+            plain = () if name.endswith(".rfp_conv") else ("weight", "bias")
+            for key, parameter in module.named_parameters():
+                if key not in plain:
+                    yield f"{name}.{key}", parameter
 
 
 def is_sac(module: nn.Module) -> bool:

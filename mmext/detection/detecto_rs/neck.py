@@ -11,8 +11,8 @@ from mmengine.model import ModuleList, constant_init, xavier_init
 from torch import Tensor, nn
 
 from mmext.detection.detecto_rs.aspp import ASPP
-from mmext.detection.detecto_rs.levels import Recursive
-from mmext.detection.detecto_rs.start import SameStart
+from mmext.detection.detecto_rs.recursive import Recursive
+from mmext.detection.detecto_rs.stem_reuse import StemReuse
 from mmext.layers.recompute import recomputed
 from mmext.registry import MODELS
 
@@ -102,7 +102,7 @@ class RFP(FPN):
         )
         for backbone in self.rfp_modules:
             self._check_backbone(backbone)
-        self._same_start = SameStart()
+        self._stem_reuse = StemReuse()
 
     def init_weights(self) -> None:
         """Start the FPN as the host does and each backbone in its way; mix new and old half and half."""
@@ -117,7 +117,7 @@ class RFP(FPN):
 
     def train(self, mode: bool = True) -> "RFP":
         """Switch the mode; weights may have been exchanged behind autograd's back, as EMA does."""
-        self._same_start.forget()
+        self._stem_reuse.forget()
         super().train(mode)
         return self
 
@@ -133,7 +133,7 @@ class RFP(FPN):
         levels = super().forward(tuple(maps))
         for i in range(self.rfp_steps - 1):
             backbone = first if self.rfp_sharing else self.rfp_modules[i]
-            reuse = self.reuse_stem == "auto" and self._same_start(first, backbone)
+            reuse = self.reuse_stem == "auto" and self._stem_reuse(first, backbone)
             stage_1 = maps[0] if reuse else None
             if self.step_cp and torch.is_grad_enabled():
                 levels = recomputed(self.step, backbone, image, stage_1, levels, modules=(self, backbone))

@@ -17,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mmext.detection.detecto_rs.aws import ConvAWS
-from mmext.detection.detecto_rs.deform import BACKENDS, Geometry, Pair, deform_conv2d, mmcv_kernel
+from mmext.detection.detecto_rs.deform import BACKENDS, deform_conv2d, mmcv_kernel
 from mmext.functional import at_least_float32
+from mmext.ops.taps import Geometry, Pair
 from mmext.registry import MODELS
 
 REACH = 2  # the switch looks at a square of 2 * REACH + 1 pixels
@@ -95,8 +96,8 @@ class SAC(ConvAWS):
         groups: blocks of channels that are convolved each for itself.
         bias: add a bias of each output channel.
         use_deform: let offsets, read off the same mean as the switch, move every tap.
-        backend: what deforms: ``auto`` (mmcv's kernel on CUDA in float and half, PyTorch's ``grid_sample``
-            elsewhere and where mmcv has no ops), ``mmcv`` or ``grid_sample``. They agree in value;
+        backend: what deforms: ``auto`` (mmcv's kernel on CUDA in float, PyTorch's ``grid_sample`` in half
+            precision, elsewhere and where mmcv has no ops), ``mmcv`` or ``grid_sample``. They agree in value;
             ``grid_sample`` needs no compiled ops, and torch.compile can look into it.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      mmdet.RetinaHead: same layers, targets, predictions; with ``swn=None`` the same losses and keys
-Letters   B images, A anchors of one level, P positives, K classes
+Letters   B images, N anchors of all levels and images, P positives, K classes
 """
 
 from typing import Any
@@ -14,6 +14,7 @@ from mmdet.models.utils import images_to_levels
 from mmdet.structures.bbox import cat_boxes, get_box_tensor
 from torch import Tensor
 
+from mmext.detection.sample_weighting.build import sample_weighting
 from mmext.detection.sample_weighting.features import (
     EPS,
     decoded_iou,
@@ -23,7 +24,7 @@ from mmext.detection.sample_weighting.features import (
     refuse,
 )
 from mmext.detection.sample_weighting.samples import Samples
-from mmext.detection.sample_weighting.weighting import SampleWeighting
+from mmext.engine.optional_weights import only_for_training
 from mmext.functional import foreground
 from mmext.registry import MODELS
 
@@ -31,18 +32,24 @@ SWN: dict = {}
 
 
 class SWNAnchorHeadMixin(AnchorHead):
-    """Anchor head whose anchors count by what :class:`SampleWeighting` finds; goes before an anchor head.
+    """Anchor head whose anchors count by what sample weighting finds; goes before an anchor head.
+
+    DEVIATION: the authors' network sends gradients through the IoU and the score into their RetinaNet, though
+    not in R-CNN; here it sees values alone. Their means count ignored anchors, see ``official_means``.
 
     Levels are weighted together. Single losses are taken from the head's ``loss_cls`` and ``loss_bbox``, so
     it fits heads that leave ``AnchorHead.loss_by_feat`` as it is.
 
     Args:
-        swn: arguments of :class:`~mmext.detection.sample_weighting.weighting.SampleWeighting`, by default
-            with ``cls_mode="joint"``: all anchors share one classification weight, as in the authors'
+        swn: arguments of :func:`~mmext.detection.sample_weighting.build.sample_weighting`, by default with
+            ``cls_mode="joint"``: all anchors share one classification weight, as in the authors'
             RetinaNet. None leaves the host as it is.
         official_means: count ignored anchors, whose loss is 0, into the means of log variances, as the
             authors do.
         host_cfg: the host's arguments.
+
+    Raises:
+        ValueError: a loss or a head whose single losses cannot be weighted.
     """
 
     def __init__(self, *, swn: dict | None = SWN, official_means: bool = False, **host_cfg: Any) -> None:
@@ -51,7 +58,24 @@ class SWNAnchorHeadMixin(AnchorHead):
         self.swn = None
         if swn is not None:
             refuse(self.loss_cls, self.loss_bbox)
-            self.swn = SampleWeighting(**{"cls_mode": "joint", **swn})
+            self._refuse_other_losses()
+            self.swn = sample_weighting(**{"cls_mode": "joint", **swn})
+        only_for_training(self, "swn.")
+
+    def _refuse_other_losses(self) -> None:
+        """Refuse a head whose losses are not AnchorHead's: this one takes single losses in that way alone."""
+        # The mix-in stands for the one, and calls parts of the other.
+        found = {
+            "loss_by_feat": super().loss_by_feat.__func__,
+            "loss_by_feat_single": type(self).loss_by_feat_single,
+        }
+        for name, function in found.items():
+            if function is not getattr(AnchorHead, name):
+                raise ValueError(
+                    f"sample weighting expects a head with AnchorHead's {name}, got {type(self).__name__} "
+                    "with one of its own, which would not be called; wrap its box loss in mmext.SWNLoss, "
+                    "or set swn=None"
+                )
 
     def loss_by_feat(
         self,
@@ -72,57 +96,47 @@ class SWNAnchorHeadMixin(AnchorHead):
         *targets, divisor = self.get_targets(
             anchors, valid, *gts[:2], batch_gt_instances_ignore=batch_gt_instances_ignore
         )
-        found = [self._level(*level) for level in zip(cls_scores, bbox_preds, levels, *targets, strict=True)]
-        loss_cls, labels, counted, loss_bbox, iou, prob = (torch.cat(x) for x in zip(*found, strict=True))
-        positive = foreground(labels, self.num_classes)
+        # All levels as one: a level of its own would cost its operators, and its wait, once more.
+        scores = _joined([_rows(maps, self.cls_out_channels) for maps in cls_scores])  # (N, K)
+        pred = _joined([_rows(maps, self.bbox_coder.encode_size) for maps in bbox_preds])  # (N, 4)
+        labels, counted, target, weight = (_joined([level.flatten(0, 1) for level in x]) for x in targets)
+        prior = _joined([get_box_tensor(level).flatten(0, 1) for level in levels])  # (N, 4)
+        # Summed over classes at once: weights then keep one loss an anchor for backward, not one a class.
+        loss_cls = per_sample(self.loss_cls(scores, labels, counted, reduction_override="none"))  # (N,)
+        at = foreground(labels, self.num_classes)
+        # The host takes the box loss of every anchor, with weight 0 for all but these.
+        prior, pred, target, weight = (x[at] for x in (prior, pred, target, weight))  # (P, 4)
+        loss_bbox = self._box_losses(prior, pred, target, weight)
         negative = labels == self.num_classes
-        if not self.official_means:
-            negative = negative & counted
         weights = self.swn(
             Samples(
-                positive=positive,
-                negative=negative.nonzero().squeeze(1),
+                positive=at,
+                negative=negative if self.official_means else negative & (counted > 0),
                 cls=loss_cls,
                 box=loss_bbox,
-                iou=iou,
-                prob=prob,
+                iou=decoded_iou(self.bbox_coder, prior, pred, target, decoded_target=self.reg_decoded_bbox)
+                if "iou" in self.swn.sees
+                else None,
+                prob=own_probability(scores[at], labels[at], sigmoid=self.use_sigmoid_cls)
+                if "prob" in self.swn.sees
+                else None,
                 cls_divisor=divisor,
                 box_divisor=divisor,
             )
         )
+        # Lists as in the host, whose callers sum them up.
         return dict(
-            loss_cls=(loss_cls * weights.cls).sum() / (divisor + EPS),
-            loss_bbox=(loss_bbox * weights.box[:, None]).sum() / (divisor + EPS),
+            loss_cls=[(loss_cls * weights.cls).sum() / (divisor + EPS)],
+            loss_bbox=[(loss_bbox * weights.box[:, None]).sum() / (divisor + EPS)],
             **weights.more,
         )
 
-    def _level(
-        self,
-        cls_score: Tensor,
-        bbox_pred: Tensor,
-        anchors: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        bbox_targets: Tensor,
-        bbox_weights: Tensor,
-    ) -> tuple[Tensor, ...]:
-        """Loss, label, whether counted of a level's anchors; box loss, IoU, probability of its positives."""
-        labels, label_weights = labels.flatten(), label_weights.flatten()
-        scores = _rows(cls_score, self.cls_out_channels)
-        # Summed over classes at once: weights then keep one loss an anchor for backward, not one a class.
-        loss_cls = per_sample(self.loss_cls(scores, labels, label_weights, reduction_override="none"))
-        at = foreground(labels, self.num_classes)
-        # The host takes the box loss of every anchor, with weight 0 for all but these.
-        prior = anchors.flatten(0, 1)[at]
-        target, weight = (x.flatten(0, 1)[at] for x in (bbox_targets, bbox_weights))
-        pred = _rows(bbox_pred, self.bbox_coder.encode_size)[at]
-        iou = decoded_iou(self.bbox_coder, prior, pred, target, decoded_target=self.reg_decoded_bbox)
-        prob = own_probability(scores[at], labels[at], sigmoid=self.use_sigmoid_cls)
-        loss_bbox = pred
-        if len(at):
-            boxes = get_box_tensor(self.bbox_coder.decode(prior, pred)) if self.reg_decoded_bbox else pred
-            loss_bbox = per_coordinate(self.loss_bbox(boxes, target, weight, reduction_override="none"))
-        return loss_cls, labels, label_weights > 0, loss_bbox, iou, prob
+    def _box_losses(self, prior: Tensor, pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Loss of each positive's box and coordinate, (P, 4)."""
+        if not len(pred):
+            return pred
+        boxes = get_box_tensor(self.bbox_coder.decode(prior, pred)) if self.reg_decoded_bbox else pred
+        return per_coordinate(self.loss_bbox(boxes, target, weight, reduction_override="none"))
 
 
 @MODELS.register_module()
@@ -134,6 +148,10 @@ class SWNRetinaHead(SWNAnchorHeadMixin, RetinaHead):
         official_means: as in :class:`SWNAnchorHeadMixin`.
         host_cfg: the host's arguments.
     """
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 def _rows(maps: Tensor, width: int) -> Tensor:

@@ -54,10 +54,13 @@ def own_probability(cls_score: Tensor, labels: Tensor, *, sigmoid: bool) -> Tens
 def decoded_iou(coder: Any, priors: Tensor, pred: Tensor, target: Tensor, *, decoded_target: bool) -> Tensor:
     """IoU (P,) of predictions (P, 4) in the coder's units with targets, deltas as well or boxes already."""
     with torch.autocast(pred.device.type, enabled=False):
-        priors = at_least_float32(get_box_tensor(priors))
-        boxes = get_box_tensor(coder.decode(priors, at_least_float32(pred)))
+        priors, deltas = at_least_float32(get_box_tensor(priors)), at_least_float32(pred)
         target = at_least_float32(get_box_tensor(target))
-        if not decoded_target:
-            target = get_box_tensor(coder.decode(priors, target))
-        # DEVIATION: the authors turn boxes that are no numbers into 0 in place; here they stay visible.
+        if decoded_target:
+            boxes = get_box_tensor(coder.decode(priors, deltas))
+        else:  # both at once
+            decoded = coder.decode(priors.repeat(2, 1), torch.cat([deltas, target]))
+            boxes, target = get_box_tensor(decoded).chunk(2)
+        # DEVIATION: the authors turn boxes that are no numbers into 0 in place; here they stay visible. Their
+        # boxes include their last pixel; here they are mmdet's, without "+ 1".
         return bbox_overlaps(boxes, target, is_aligned=True).clamp(0, 1)

@@ -5,6 +5,8 @@ Host      mmdet 3.x: every head that calls ``loss(pred, target, weight, avg_fact
 Letters   P samples
 """
 
+import inspect
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -13,7 +15,9 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from torch import Tensor, nn
 
 from mmext.detection.sample_weighting.features import REFUSED
+from mmext.detection.sample_weighting.objective import TINY, clamp_range
 from mmext.detection.sample_weighting.predictor import clamp_log_variance, optimal_log_variance
+from mmext.errors import did_you_mean
 from mmext.functional import at_least_float32, reduce_loss
 from mmext.registry import MODELS
 
@@ -48,12 +52,14 @@ class SWNLoss(nn.Module):
 
     Args:
         loss: config of the box loss, for example ``dict(type="GIoULoss")``.
-        lam: lambda, above 0.
+        lam: lambda, at least 0; with 0 every weight is the least that the clamp allows.
         clamp: least and greatest log variance; weights lie in ``[exp(-greatest), exp(-least)]``.
         normalize: divide the weights by their mean, so that the loss keeps its size.
+        unknown: nothing else; a misspelt name is refused with the nearest one.
 
     Raises:
-        ValueError: the loss classifies or weights by batch statistics, or an argument is out of its range.
+        ValueError: the loss classifies or weights by batch statistics, a name is unknown, here or in
+            ``loss``, or an argument is out of its range.
     """
 
     def __init__(
@@ -62,19 +68,19 @@ class SWNLoss(nn.Module):
         lam: int | float = 0.5,
         clamp: tuple | list = (-2, 2),
         normalize: bool = False,
+        **unknown: Any,
     ) -> None:
         super().__init__()
-        if lam <= 0:
-            raise ValueError(f"lam must be above 0, got {lam}")
-        if len(clamp) != 2 or clamp[0] > clamp[1]:
-            raise ValueError(f"clamp must be the least and the greatest log variance, got {clamp}")
-        self.loss = MMDET_MODELS.build(loss)
+        check_keys("SWNLoss", unknown, ("loss", "lam", "clamp", "normalize"))
+        if lam < 0:
+            raise ValueError(f"lam must be at least 0, got {lam}")
+        self.loss = MMDET_MODELS.build(checked(loss))
         if hasattr(self.loss, "use_sigmoid") or type(self.loss).__name__ in REFUSED:
             raise ValueError(
                 f"SWNLoss expects a box loss with one value a sample, got {type(self.loss).__name__}; for "
                 "classification use mmext.SWNRetinaHead or mmext.SWNShared2FCBBoxHead"
             )
-        self.lam, self.clamp, self.normalize = lam, tuple(clamp), normalize
+        self.lam, self.clamp, self.normalize = max(lam, TINY), clamp_range(clamp), normalize
 
     @property
     def loss_weight(self) -> float:
@@ -119,6 +125,27 @@ class SWNLoss(nn.Module):
         if reduction == "none":
             return weighted
         return reduce_loss(weighted.flatten(), reduction=reduction, avg_factor=avg_factor)
+
+
+def check_keys(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse the first unknown name with the nearest known one."""
+    for name in given:
+        if name not in known:
+            raise ValueError(
+                f"{what} has no argument {name!r}{did_you_mean(name, known)}; it takes {', '.join(known)}"
+            )
+
+
+def checked(loss: dict) -> dict:
+    """The config of a loss whose names are all known."""
+    kind = MMDET_MODELS.get(loss["type"]) if isinstance(loss.get("type"), str) else loss.get("type")
+    if kind is None:
+        near = did_you_mean(str(loss.get("type")), MMDET_MODELS.module_dict)
+        raise ValueError(f"loss must have the type of a box loss, got {loss.get('type')!r}{near}")
+    parameters = inspect.signature(kind).parameters.values()
+    if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+        check_keys(kind.__name__, loss.keys() - {"type"}, [p.name for p in parameters])
+    return loss
 
 
 def _mean_of_counted(factor: Tensor, weight: Tensor | None) -> Tensor:

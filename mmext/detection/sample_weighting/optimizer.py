@@ -13,7 +13,7 @@ from mmengine.registry import OPTIMIZERS as ROOT_OPTIMIZERS
 from torch import nn
 from torch.optim import Optimizer
 
-from mmext.detection.sample_weighting.weighting import SampleWeighting
+from mmext.detection.sample_weighting.predictor import SWNPredictor
 from mmext.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 ADAM = dict(type="Adam", lr=1e-3, weight_decay=1e-4)
@@ -49,6 +49,14 @@ class CompositeOptimizer(Optimizer):
         super().load_state_dict(state_dict)
         self._share()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # torch copies defaults, state and groups alone.
+        return super().__getstate__() | dict(parts=self.parts)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._share()
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """A step of every part."""
         loss = None if closure is None else closure()
@@ -61,10 +69,13 @@ class CompositeOptimizer(Optimizer):
 class SWNOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Builds one optimiser: the config's for the detector, and another for all sample weighting networks.
 
+    Each has its own base rate and decay: ``custom_keys``, ``bias_lr_mult`` and their like multiply those of
+    the optimiser that a parameter belongs to.
+
     Args:
         optim_wrapper_cfg: as in mmengine; ``optimizer`` is the detector's.
-        paramwise_cfg: as in mmengine, for both; besides ``swn``, config of the networks' optimiser, by
-            default the authors' Adam (rate 1e-3, decay 1e-4).
+        paramwise_cfg: as in mmengine, for both; besides ``swn``, config of the networks' optimiser. What it
+            leaves out is as in the authors' Adam (rate 1e-3, decay 1e-4).
 
     Raises:
         ValueError: the model has no sample weighting network.
@@ -72,39 +83,40 @@ class SWNOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         rest = dict(paramwise_cfg or {})
-        self.swn = rest.pop("swn", ADAM)
+        swn = ADAM | dict(rest.pop("swn", {}))
         super().__init__(optim_wrapper_cfg, rest)
+        # The host's rules once more, on the networks' own rate and decay.
+        self.of_networks = DefaultOptimWrapperConstructor(dict(optimizer=swn), rest)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the optimiser and its wrapper."""
         model = getattr(model, "module", model)
-        ours = {
-            parameter
-            for module in model.modules()
-            if isinstance(module, SampleWeighting)
-            for parameter in module.parameters()
-        }
-        if not ours:
+        networks = {name: m for name, m in model.named_modules() if isinstance(m, SWNPredictor)}
+        if not networks:
             raise ValueError(
                 "SWNOptimWrapperConstructor expects a model with a sample weighting network, got none; use a "
                 "head such as mmext.SWNShared2FCBBoxHead with mode='mlp', or leave out the constructor"
             )
-        groups: list[dict] = []
-        self.add_params(groups, model)
-        networks = [group for group in groups if ours.issuperset(group["params"])]
-        detector = [group for group in groups if not ours.issuperset(group["params"])]
-        # One group where nothing tells the parameters apart: optimisers are quicker then.
-        if not self.paramwise_cfg:
-            networks, detector = ([_joined(part)] for part in (networks, detector))
-        optimizer = CompositeOptimizer(
-            [
-                ROOT_OPTIMIZERS.build(dict(cfg, params=part))
-                for cfg, part in ((self.optimizer_cfg, detector), (self.swn, networks))
-            ]
-        )
+        detector: list[dict] = []
+        self.add_params(detector, model)
+        learned: list[dict] = []
+        for name, network in networks.items():
+            self.of_networks.add_params(learned, network, prefix=name)
+        parts = [
+            ROOT_OPTIMIZERS.build(dict(rules.optimizer_cfg, params=self._grouped(groups)))
+            for rules, groups in ((self, detector), (self.of_networks, learned))
+            if groups  # none are left where all of them are frozen
+        ]
         wrapper = dict(type="OptimWrapper") | dict(self.optim_wrapper_cfg)
-        return OPTIM_WRAPPERS.build(wrapper, default_args=dict(optimizer=optimizer))
+        return OPTIM_WRAPPERS.build(wrapper, default_args=dict(optimizer=CompositeOptimizer(parts)))
 
+    def add_params(self, params: list[dict], module: nn.Module, *args: Any, **kwargs: Any) -> None:
+        """The detector's parameters by the host's rules; networks are passed by."""
+        if not isinstance(module, SWNPredictor):
+            super().add_params(params, module, *args, **kwargs)
 
-def _joined(groups: list[dict]) -> dict:
-    return dict(params=[parameter for group in groups for parameter in group["params"]])
+    def _grouped(self, groups: list[dict]) -> list[dict]:
+        """One group where no rule tells the parameters apart: optimisers are quicker then."""
+        if self.paramwise_cfg:
+            return groups
+        return [dict(params=[parameter for group in groups for parameter in group["params"]])]

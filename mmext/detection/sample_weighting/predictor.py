@@ -7,12 +7,14 @@ Letters   N samples, P positives, M negatives, m a log variance, w = exp(-m) a w
 """
 
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mmext.functional import at_least_float32
 
@@ -20,6 +22,8 @@ WIDTHS = {"iou": 1, "prob": 1, "cls": 1, "box": 4, "mask": 1}
 """What the network can look at, and how many numbers a sample each is: IoU of the decoded prediction with its
 ground truth; predicted probability of the true class; classification loss; box loss of each coordinate; mean
 mask loss. Of a negative only the classification loss is not 0."""
+KEPT = 2**14  # samples up to which a step keeps their hidden layers for backward, 8 MB
+BLOCK = {"cpu": 2**16, "other": 2**18}  # samples at once beyond that; a dense head has hundreds of thousands
 INITS = ("zero_last", "official")
 CLAMP_MODES = ("hard", "inward", "tanh")
 
@@ -68,7 +72,7 @@ def clamp_log_variance(
 def optimal_log_variance(
     loss: Float[Tensor, "..."],
     *,
-    lam: int | float,
+    lam: Tensor | int | float,
     divisor: Tensor | int | float,
     count: Tensor | int | float,
 ) -> Float[Tensor, "..."]:
@@ -156,18 +160,43 @@ class SWNPredictor(nn.Module):
             nn.init.zeros_(self.last.weight)
             nn.init.zeros_(self.last.bias)
 
-    def forward(self, features: dict[str, Tensor]) -> Float[Tensor, "P O"]:
-        """Log variances of samples with everything known of them, each feature (P, width)."""
-        embedded = [self.embeddings[name](features[name]) for name in self.inputs]
-        return self.last(F.relu(self.fuse(torch.cat(embedded, 1))))
+    def forward(
+        self, features: dict[str, Tensor], cls_loss: Float[Tensor, " N"]
+    ) -> tuple[Float[Tensor, "P O"], Float[Tensor, " N"]]:
+        """Log variances of samples with everything known of them, and of others' classification.
 
-    def negatives(self, cls_loss: Float[Tensor, " M"]) -> Float[Tensor, "M O"]:
-        """:meth:`forward` for samples of which only the classification loss is not 0.
+        What a negative's zeros give is the same for all, so they pass as one row behind those of the
+        positives; only the classification loss has a row for each sample.
 
-        What the zeros give is the same for all of them, so it is worked out once: a quarter of the work.
+        Args:
+            features: of the positives, each (P, width).
+            cls_loss: of all samples.
+
+        Returns:
+            All log variances of the positives, and that of the classification of each sample, taken as one of
+            which only the classification loss is not 0.
         """
-        hidden = self.fuse.bias.expand(len(cls_loss), -1)
-        for name, block in zip(self.inputs, self.fuse.weight.chunk(len(self.inputs), 1), strict=True):
-            value = cls_loss[:, None] if name == "cls" else cls_loss.new_zeros(1, WIDTHS[name])
-            hidden = hidden + F.linear(self.embeddings[name](value), block)
-        return self.last(F.relu(hidden))
+        rows = {name: F.pad(features[name], (0, 0, 0, 1)) for name in self.inputs}  # (P + 1, width)
+        embedded = {name: self.embeddings[name](x) for name, x in rows.items()}
+        hidden = self.fuse(torch.cat(list(embedded.values()), 1))  # (P + 1, E)
+        of_zeros, cls_of_zero = hidden[-1:], embedded["cls"][-1:] if "cls" in embedded else None
+        return self.last(F.relu(hidden[:-1])), self._by_blocks(cls_loss, of_zeros, cls_of_zero)
+
+    def _by_blocks(self, cls_loss: Tensor, of_zeros: Tensor, cls_of_zero: Tensor | None) -> Tensor:
+        """:meth:`_of_loss` for any number of samples: many are worked out again in backward and not kept."""
+        if len(cls_loss) <= KEPT:
+            return self._of_loss(cls_loss, of_zeros, cls_of_zero)
+        again = partial(checkpoint, self._of_loss, use_reentrant=False, preserve_rng_state=False)
+        size = BLOCK["cpu" if cls_loss.device.type == "cpu" else "other"]
+        return torch.cat([again(block, of_zeros, cls_of_zero) for block in cls_loss.split(size)])
+
+    def _of_loss(
+        self, cls_loss: Float[Tensor, " N"], of_zeros: Float[Tensor, "1 E"], cls_of_zero: Tensor | None
+    ) -> Float[Tensor, " N"]:
+        """Log variance of classification where all but that loss is 0, from what zeros give."""
+        hidden = of_zeros.expand(len(cls_loss), -1)
+        if cls_of_zero is not None:
+            block = self.fuse.weight.chunk(len(self.inputs), 1)[self.inputs.index("cls")]
+            of_others = of_zeros - F.linear(cls_of_zero, block)
+            hidden = F.linear(self.embeddings["cls"](cls_loss[:, None]), block, of_others.squeeze(0))
+        return F.linear(F.relu(hidden), self.last.weight[:1], self.last.bias[:1]).squeeze(1)

@@ -17,6 +17,7 @@ from mmdet.models.roi_heads.bbox_heads import (
 )
 from torch import Tensor
 
+from mmext.detection.sample_weighting.build import sample_weighting
 from mmext.detection.sample_weighting.features import (
     EPS,
     decoded_iou,
@@ -26,7 +27,7 @@ from mmext.detection.sample_weighting.features import (
     refuse,
 )
 from mmext.detection.sample_weighting.samples import Samples
-from mmext.detection.sample_weighting.weighting import SampleWeighting
+from mmext.engine.optional_weights import only_for_training
 from mmext.functional import foreground
 from mmext.registry import MODELS
 
@@ -35,13 +36,13 @@ SWN: dict = {}
 
 
 class SWNBBoxHeadMixin(BBoxHead):
-    """Box head whose RoIs count by what :class:`SampleWeighting` finds; goes before an mmdet box head.
+    """Box head whose RoIs count by what sample weighting finds; goes before an mmdet box head.
 
     In Cascade R-CNN and HTC each stage's head has a network of its own, as its boxes are of another quality.
 
     Args:
-        swn: arguments of :class:`~mmext.detection.sample_weighting.weighting.SampleWeighting`; None leaves
-            the host as it is.
+        swn: arguments of :func:`~mmext.detection.sample_weighting.build.sample_weighting`; None leaves the
+            host as it is.
         host_cfg: the host's arguments; any of its losses that gives each sample a loss.
     """
 
@@ -54,7 +55,8 @@ class SWNBBoxHeadMixin(BBoxHead):
                     "sample weighting expects a head that classifies and regresses; set swn=None"
                 )
             refuse(self.loss_cls, self.loss_bbox)
-            self.swn = SampleWeighting(**swn)
+            self.swn = sample_weighting(**swn)
+        only_for_training(self, "swn.")
 
     def loss(
         self,
@@ -108,19 +110,24 @@ class SWNBBoxHeadMixin(BBoxHead):
         """What is known of the RoIs; ``args`` are those of :meth:`loss`, ``at`` the positives' indices."""
         cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, _ = args
         counted = label_weights > 0
-        boxes = bbox_pred[at]
-        if not self.reg_class_agnostic:
+        if self.reg_class_agnostic:
+            boxes = bbox_pred[at]
+        else:
             shape = (len(bbox_pred), self.num_classes, self.bbox_coder.encode_size)
             boxes = bbox_pred.view(shape)[at, labels[at]]
         return Samples(
             positive=at,
-            negative=(counted & (labels == self.num_classes)).nonzero().squeeze(1),
+            negative=counted & (labels == self.num_classes),
             cls=loss_cls,
             box=per_coordinate(loss_bbox),
             iou=decoded_iou(
                 self.bbox_coder, rois[at, 1:], boxes, bbox_targets[at], decoded_target=self.reg_decoded_bbox
-            ),
-            prob=own_probability(cls_score[at], labels[at], sigmoid=self.loss_cls.use_sigmoid),
+            )
+            if "iou" in self.swn.sees
+            else None,
+            prob=own_probability(cls_score[at], labels[at], sigmoid=self.loss_cls.use_sigmoid)
+            if "prob" in self.swn.sees
+            else None,
             cls_divisor=counted.sum().clamp(min=1),
             box_divisor=max(len(labels), 1),
             mask=mask_loss,

@@ -1,15 +1,16 @@
 """What sample weighting takes and gives: the samples of a step, their groups, their weights.
 
 Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
-Host      none: torch and mmengine
-Letters   N samples, P positives, M negatives
+Host      none: torch alone
+Letters   N samples, P positives, G groups of classification
 """
 
 from dataclasses import dataclass
 
 import torch
-from mmengine.dist import all_reduce
+import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
 
 from mmext.detection.sample_weighting.predictor import WIDTHS
 from mmext.functional import at_least_float32
@@ -21,11 +22,11 @@ class Samples:
 
     Args:
         positive: indices of the positives among the samples, (P,).
-        negative: indices of the negatives, (M,); ignored samples are in neither.
+        negative: whether a sample is a negative, (N,); ignored samples are neither.
         cls: classification loss of each sample, (N,).
         box: box loss of each positive and coordinate, (P, 4).
-        iou: IoU of each positive's predicted box with its ground truth, (P,).
-        prob: predicted probability of each positive's class, (P,).
+        iou: IoU of each positive's predicted box with its ground truth, (P,); None if nobody asks.
+        prob: predicted probability of each positive's class, (P,); None if nobody asks.
         cls_divisor: what the host divides the sum of classification losses by.
         box_divisor: what it divides the sum of box losses by.
         mask: mean mask loss of each positive, (P,), where there are masks; the host takes their mean.
@@ -35,25 +36,21 @@ class Samples:
     negative: Tensor
     cls: Tensor
     box: Tensor
-    iou: Tensor
-    prob: Tensor
+    iou: Tensor | None
+    prob: Tensor | None
     cls_divisor: Tensor | int | float
     box_divisor: Tensor | int | float
     mask: Tensor | None = None
 
-    @property
-    def classified(self) -> Tensor:
-        """Indices of positives and negatives, in this order, (P + M,)."""
-        return torch.cat([self.positive, self.negative])
+    def members(self, groups: tuple[str, ...]) -> Tensor:
+        """Who belongs to the groups ``cls``, ``cls_pos``, ``cls_neg``: 1 or 0, (G, N).
 
-    def groups(self, *, joint: bool) -> dict[str, Tensor]:
-        """Losses by group: ``cls_pos`` and ``cls_neg``, or ``cls`` if ``joint``; ``reg``; ``mask``."""
-        if joint:
-            found = dict(cls=self.cls[self.classified])
-        else:
-            found = dict(cls_pos=self.cls[self.positive], cls_neg=self.cls[self.negative])
-        found["reg"] = self.box.sum(1)
-        return found if self.mask is None else found | dict(mask=self.mask)
+        Masks in place of indices: so nothing waits for the device to say how many negatives there are.
+        """
+        positive = torch.zeros_like(self.negative).index_fill(0, self.positive, True)
+        masks = dict(cls_pos=positive, cls_neg=self.negative)
+        rows = [positive | self.negative if group == "cls" else masks[group] for group in groups]
+        return torch.stack(rows).to(self.cls.dtype) if rows else self.cls.new_zeros(0, len(self.cls))
 
     def features(self) -> dict[str, Tensor]:
         """What the network sees of the positives, each (P, width)."""
@@ -63,33 +60,38 @@ class Samples:
     def as_constants(self) -> "Samples":
         """Without graph, in float32 or better."""
         values = {
-            name: at_least_float32(x.detach()) if isinstance(x, Tensor) and x.is_floating_point() else x
+            name: at_least_float32(x.detach() if x.requires_grad else x)
+            if isinstance(x, Tensor) and x.is_floating_point()
+            else x
             for name, x in vars(self).items()
         }
         return Samples(**values)
 
-    @torch.no_grad()
-    def totals(self, *, joint: bool) -> "dict[str, Total]":
-        """How many samples each group has, their summed loss, and the host's divisor: means over the ranks.
+    def sizes(self, members: Tensor) -> Tensor:
+        """How many samples each group has, and what the host divides its losses by, (2, groups).
 
-        DEVIATION: the authors count on each GPU by itself, so the optimum depends on who got which image.
+        The groups are those of ``members``, then boxes, then masks.
         """
-        groups = self.groups(joint=joint)
-        divisors = dict(reg=self.box_divisor, mask=max(len(self.positive), 1))
-        table = self.cls.new_zeros(len(groups), 3)
-        for row, (name, loss) in zip(table, groups.items(), strict=True):
-            row[0], row[1], row[2] = len(loss), loss.sum(), divisors.get(name, self.cls_divisor)
-        all_reduce(table, op="mean")
-        return {name: Total(*row) for name, row in zip(groups, table, strict=True)}
+        G, P = len(members), len(self.positive)
+        by_positive = [self.box_divisor] if self.mask is None else [self.box_divisor, max(P, 1)]
+        counts = torch.cat([members.sum(1), members.new_full((len(by_positive),), P)])
+        divisors = torch.stack([_scalar(x, members) for x in [*[self.cls_divisor] * G, *by_positive]])
+        return torch.stack([counts, divisors])
 
 
-@dataclass(frozen=True)
-class Total:
-    """Of one group of samples: their number, their summed loss, and what the host divides that by."""
+def _scalar(x: Tensor | int | float, like: Tensor) -> Tensor:
+    """A number on the device; filled in there, since a copy from the host would wait."""
+    return x.to(like) if isinstance(x, Tensor) else like.new_full((), x)
 
-    count: Tensor
-    loss: Tensor
-    divisor: Tensor
+
+def mean_over_ranks(x: Tensor) -> Tensor:
+    """The mean of all ranks' ``x``, through which each rank's gradient reaches all of them.
+
+    A wrapper for several ranks takes the mean of their gradients, so it is that of the mean of their losses.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return x
+    return all_reduce(x) / dist.get_world_size()
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,8 @@ class TestFreezing:
         frozen = [["conv1", "bn1"], ["layer1"], ["layer2"]][: frozen_stages + 1]
         prefixes = tuple(name for names in frozen for name in names)
         for name, p in net.named_parameters():
-            assert p.requires_grad is not name.startswith(prefixes or "nothing"), name
+            frozen = name.startswith(prefixes or "nothing") and "rfp_conv" not in name
+            assert p.requires_grad is not frozen, name
         for name, m in net.named_modules():
             if isinstance(m, _BatchNorm):
                 assert m.training is not (norm_eval or name.startswith(prefixes or "nothing")), name
@@ -224,10 +225,20 @@ class TestBadInput:
             (dict(stage_with_rfp=(False, True, True, True)), "needs rfp_inplanes, the channels of the feed"),
             (dict(stage_with_sac=(False, True, True, True)), "needs sac, a convolution's config, got None"),
             (dict(sac=dict(type="mmext.SAC"), stage_with_sac=(True,)), "stage_with_sac must have one entry"),
-            (dict(init_cfg=dict(type="Normal")), r"init_cfg must be None or dict\(type='Pretrained'"),
+            (
+                dict(init_cfg="a.pth"),
+                "init_cfg must be None, a dict or a list of dicts with a type, got 'a.pth'",
+            ),
+            (dict(init_cfg=["a.pth"]), r"with a type, got \['a.pth'\]; a file goes into dict\(type='Pretr"),
+            (dict(init_cfg=dict(checkpoint="a.pth")), "a list of dicts with a type, got {'checkpoint'"),
+            (dict(init_cfg=dict(type="Pretrained")), "must have a checkpoint, a file, got {'type'"),
             (
                 dict(init_cfg=dict(type="Pretrained", checkpoint="a"), pretrained="b"),
-                "without pretrained beside",
+                "expected init_cfg or pretrained, got both",
+            ),
+            (
+                dict(init_cfg=[dict(type="Pretrained", checkpoint="a")], pretrained="b"),
+                "expected init_cfg or pretrained, got both",
             ),
         ],
     )

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 import torch
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, PretrainedInit
 from torch import nn
 from torch.testing import assert_close
 
@@ -384,3 +384,23 @@ class TestBadInput:
         model.neck.in_channels = [8, 16, 24, 99]
         with pytest.raises(ValueError, match=r"expected maps of \[8, 16, 24, 99\] channels"):
             model(images())
+
+
+@pytest.mark.parametrize("form", range(3))
+def test_a_trained_start_is_kept(form, tmp_path):
+    """Seen before: the convolutions of feedback were set back to zero."""
+    cfg = dict(
+        type="mmext.RFPFeedback",
+        backbone=dict(type="mmdet.ResNet", depth=18, base_channels=8),
+        rfp_inplanes=FEEDBACK,
+        stages=(None, "layer2.0", "layer3.0", "layer4.0"),
+        channels=(None, 16, 32, 64),
+    )
+    trained = lively(MODELS.build(copy.deepcopy(cfg)))
+    torch.save(trained.state_dict(), tmp_path / "a.pth")
+    by_name, by_class = (
+        dict(type=kind, checkpoint=str(tmp_path / "a.pth")) for kind in ("Pretrained", PretrainedInit)
+    )
+    mine = MODELS.build(dict(cfg, init_cfg=[by_name, by_class, [by_name]][form]))
+    mine.init_weights()
+    assert_close(dict(mine.state_dict()), dict(trained.state_dict()), rtol=0, atol=0)

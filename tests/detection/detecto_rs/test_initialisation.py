@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 from mmengine.logging import MMLogger
+from mmengine.model import PretrainedInit
 from torch.testing import assert_close
 
 from mmext.errors import BadInputError
@@ -179,6 +180,51 @@ class TestFiles:
     def test_one_that_is_not_there_is_named(self):
         with pytest.raises(BadInputError, match=r"nowhere.pth: not found"):
             backbone(**TINY, pretrained="nowhere.pth").init_weights()
+
+
+def forms(file):
+    """The ways to say that a file is to be loaded."""
+    one = dict(type="Pretrained", checkpoint=file)
+    by_class = dict(one, type=PretrainedInit)
+    drawn = dict(type="Kaiming", layer="Conv2d")
+    return [one, [one], [one, drawn], by_class, [drawn, by_class], dict(one, type="mmengine.Pretrained")]
+
+
+class TestForms:
+    @pytest.mark.parametrize("form", range(7))
+    @NETS
+    def test_a_trained_start_is_kept_in_every_form(self, net, form, tmp_path):
+        trained = lively(backbone(**net, rfp_inplanes=FEEDBACK))
+        file = str(tmp_path / "a.pth")
+        torch.save(trained.state_dict(), file)
+        start = dict(pretrained=file) if form == 6 else dict(init_cfg=forms(file)[form])
+        mine = backbone(**net, rfp_inplanes=FEEDBACK, **start)
+        mine.init_weights()
+        assert_close(dict(mine.state_dict()), dict(trained.state_dict()), rtol=0, atol=0)
+
+    @NETS
+    def test_other_initialisers_draw_and_leave_identities(self, net):
+        drawn = dict(type="Constant", layer=["Conv2d", "ConvAWS", "ConvAWS2d"], val=0.5)
+        mine = backbone(**net, rfp_inplanes=FEEDBACK, init_cfg=drawn)
+        mine.init_weights()
+        assert not_identity(mine) == []
+        assert mine.layer1[0].conv1.weight.eq(0.5).all()
+        assert_close(mine.layer1[0].conv1.weight_beta.flatten(), torch.full((8,), 0.5))
+
+    def test_frozen_stages_leave_what_no_file_brought_free(self, tmp_path):
+        net = dict(OUR_SAC, rfp_inplanes=FEEDBACK, frozen_stages=4)
+        torch.save(lively(backbone(**OUR_SAC)).state_dict(), tmp_path / "sac.pth")
+        mine = backbone(**net, pretrained=str(tmp_path / "sac.pth"))
+        mine.init_weights()
+        free = {name for name, p in mine.train().named_parameters() if p.requires_grad}
+        assert free == {f"layer{i}.0.rfp_conv.{key}" for i in (2, 3, 4) for key in ("weight", "bias")}
+        random = backbone(**net)
+        random.init_weights()
+        free = {name for name, p in random.train().named_parameters() if p.requires_grad}
+        assert len(free) == 6 + 13 * 11
+        assert not any(name.endswith("conv2.weight") for name in free)
+        random.requires_grad_(False).train()
+        assert not any(p.requires_grad for p in random.parameters())
 
 
 class TestUpstream:

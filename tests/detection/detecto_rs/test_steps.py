@@ -33,7 +33,7 @@ FROZEN = dict(TINY, frozen_stages=1)
 def same_stems(model):
     """All backbones with the stem and first stage of the detector's own."""
     for part in model.neck.rfp_modules:
-        for a, b in zip(model.backbone.start(), part.start(), strict=True):
+        for a, b in zip(model.backbone.stem_and_stage_1(), part.stem_and_stage_1(), strict=True):
             b.load_state_dict(a.state_dict(), strict=False)
     return model
 
@@ -138,7 +138,7 @@ class TestStem:
     def test_the_neck_saves_exactly_stem_and_first_stage(self):
         auto, never = pair(dict(PLAIN, frozen_stages=1))
         x = images()
-        start = nn.Sequential(*auto.backbone.start())
+        start = nn.Sequential(*auto.backbone.stem_and_stage_1())
         assert flops(lambda: never(x)) - flops(lambda: auto(x)) == flops(lambda: start(x))
 
 

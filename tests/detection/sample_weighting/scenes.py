@@ -1,6 +1,7 @@
 """Samples drawn at random, and a network whose log variances are parameters: what the tests share."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmext.detection.sample_weighting.samples import Samples
@@ -17,7 +18,7 @@ def samples(positives=6, negatives=18, ignored=0, *, mask=False, seed=0, dtype=t
     iou = 0.4 + 0.6 * draw(positives)
     return Samples(
         positive=torch.arange(positives),
-        negative=torch.arange(positives, positives + negatives),
+        negative=(torch.arange(total) >= positives) & (torch.arange(total) < positives + negatives),
         cls=draw(total) * 2 + 0.01,
         box=(1 - iou)[:, None] * draw(positives, 4) + 0.01,
         iou=iou,
@@ -29,17 +30,15 @@ def samples(positives=6, negatives=18, ignored=0, *, mask=False, seed=0, dtype=t
 
 
 class FreeLogVariances(nn.Module):
-    """In place of the network: every log variance is a parameter of its own."""
+    """In place of the network: every log variance is a parameter of its own, negatives after positives."""
 
     def __init__(self, positives: Tensor, negatives: Tensor) -> None:
         super().__init__()
         self.pos, self.neg = nn.Parameter(positives), nn.Parameter(negatives)
 
-    def forward(self, features):
-        return self.pos
-
-    def negatives(self, cls_loss):
-        return self.neg
+    def forward(self, features, cls_loss):
+        P, M = len(self.pos), len(self.neg)
+        return self.pos, F.pad(self.neg, (P, len(cls_loss) - P - M))
 
 
 def objective(weighting, x: Samples, weights=None) -> Tensor:

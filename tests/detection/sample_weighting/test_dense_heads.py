@@ -4,13 +4,14 @@ import copy
 
 import pytest
 import torch
-from mmdet.models.dense_heads import RetinaSepBNHead
+from mmdet.models.dense_heads import PISARetinaHead, RetinaHead, RetinaSepBNHead
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch.testing import assert_close
 
+from mmext.detection.iou_balanced.dense_heads import IoUBalancedRetinaHead
 from mmext.detection.sample_weighting.dense_heads import SWNAnchorHeadMixin
 from mmext.detection.sample_weighting.samples import Weights
 from tests.contract.parts import ROOT
@@ -71,10 +72,12 @@ def gradients(head, x):
 class Given(torch.nn.Module):
     """In place of SampleWeighting: a weight for the positives, one for the negatives, one for boxes."""
 
+    sees = ("iou", "prob")
+
     def forward(self, samples):
         self.samples = samples
         cls = torch.ones_like(samples.cls).index_fill(0, samples.positive, 3.0)
-        cls = cls.index_fill(0, samples.negative, 0.5)
+        cls = cls.masked_fill(samples.negative, 0.5)
         return Weights(cls, torch.full_like(samples.iou, 2.0), None, {})
 
 
@@ -91,6 +94,12 @@ def test_a_fresh_network_changes_no_number(changes, shape):
     x = scene(shape=shape)
     assert_close(gradients(ours, x), gradients(host, x), rtol=1e-5, atol=1e-7)
     assert all(value == 0 for key, value in ours.loss_by_feat(*x).items() if "loss_swn" in key)
+
+
+def test_losses_are_lists_as_in_the_host():
+    ours = build({}).loss_by_feat(*scene())
+    for key in ("loss_cls", "loss_bbox"):
+        assert sum(ours[key]).dim() == 0
 
 
 def test_the_mix_in_fits_another_anchor_head():
@@ -115,7 +124,7 @@ def test_weights_multiply_the_hosts_gradients(changes):
         rows, before = (slopes[level].permute(0, 2, 3, 1).reshape(-1, K) for slopes in (found, plain))
         index = torch.arange(at, at + len(rows))
         w = torch.where(torch.isin(index, seen.positive), 3.0, 0.5)
-        w[~torch.isin(index, torch.cat([seen.positive, seen.negative]))] = 1.0
+        w[~(torch.isin(index, seen.positive) | seen.negative[index])] = 1.0
         assert_close(rows, before * w[:, None], rtol=1e-5, atol=1e-9)
         assert_close(found[level + 3], 2 * plain[level + 3], rtol=1e-5, atol=1e-9)
         at += len(rows)
@@ -130,9 +139,9 @@ def test_ignored_anchors_count_only_in_the_authors_means():
         head.loss_by_feat(*x)
     ours, official = (head.swn.samples for head in heads)
     everything = len(official.cls)
-    assert len(official.positive) + len(official.negative) == everything
-    assert len(ours.positive) + len(ours.negative) < everything
-    ignored = sorted(set(official.negative.tolist()) - set(ours.negative.tolist()))
+    assert len(official.positive) + official.negative.sum() == everything
+    assert len(ours.positive) + ours.negative.sum() < everything
+    ignored = official.negative & ~ours.negative
     assert (official.cls[ignored] == 0).all()
 
 
@@ -154,11 +163,26 @@ def test_all_anchors_share_one_weight_unless_told_otherwise():
     assert build(dict(cls_mode="group")).swn.cls_mode == "group"
 
 
+class OwnSingleLosses(RetinaHead):
+    def loss_by_feat_single(self, *args):
+        return super().loss_by_feat_single(*args)
+
+
+@pytest.mark.parametrize("host", [PISARetinaHead, IoUBalancedRetinaHead, OwnSingleLosses])
+def test_a_head_with_losses_of_its_own_is_refused(host):
+    """They would be passed by without a word."""
+
+    class Ours(SWNAnchorHeadMixin, host):
+        pass
+
+    with pytest.raises(ValueError, match=r"with AnchorHead's loss_by_feat.*, got Ours with one of its own"):
+        build({}, Ours)
+    assert build(None, Ours).swn is None
+
+
 def test_checkpoints_go_both_ways_and_predictions_stay():
     ours, host = build({}), theirs()
-    missing, unexpected = ours.load_state_dict(host.state_dict(), strict=False)
-    assert missing
-    assert all(key.startswith("swn.") for key in missing)
-    assert not unexpected
+    ours.load_state_dict(host.state_dict(), strict=True)
+    host.load_state_dict({k: v for k, v in ours.state_dict().items() if "swn." not in k}, strict=True)
     feats = [torch.rand(1, 96, SIZE // stride, SIZE // stride) for stride in (8, 16, 32)]
     assert_close(ours(feats), host(feats), rtol=0, atol=0)

@@ -89,10 +89,37 @@ def test_half_precision_is_left_alone():
 def test_what_it_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="one value a sample, got FocalLoss"):
         SWNLoss(dict(type="FocalLoss"))
-    with pytest.raises(ValueError, match="lam must be above 0"):
-        SWNLoss(INNER[0], lam=0)
+    with pytest.raises(ValueError, match="lam must be at least 0"):
+        SWNLoss(INNER[0], lam=-1)
     with pytest.raises(ValueError, match="clamp must be"):
         SWNLoss(INNER[0], clamp=(2, -2))
+
+
+@pytest.mark.parametrize(
+    ("cfg", "words"),
+    [
+        (
+            dict(loss=INNER[0], lm=1),
+            r"SWNLoss has no argument 'lm' \(did you mean 'lam'\?\); it takes loss",
+        ),
+        (dict(loss=INNER[0], normalise=True), r"'normalise' \(did you mean 'normalize'\?\)"),
+        (
+            dict(loss=dict(INNER[0], betta=1)),
+            r"SmoothL1Loss has no argument 'betta' \(did you mean 'beta'\?\)",
+        ),
+        (dict(loss=dict(type="GIOULoss")), r"got 'GIOULoss' \(did you mean 'GIoULoss'\?\)"),
+        (dict(loss={}), "loss must have the type of a box loss, got None"),
+    ],
+)
+def test_a_misspelt_name_gets_the_nearest(cfg, words):
+    with pytest.raises(ValueError, match=words):
+        MODELS.build(dict(type="mmext.SWNLoss", **cfg))
+
+
+def test_a_lambda_of_zero_takes_the_least_weight():
+    pred, target, _ = boxes()
+    plain = MODELS.build(INNER[0])(pred, target, reduction_override="none")
+    assert_close(SWNLoss(INNER[0], lam=0)(pred, target, reduction_override="none"), plain * math.exp(-2))
 
 
 @pytest.mark.parametrize("base", ["retinanet", "fcos", "atss", "gfl"])

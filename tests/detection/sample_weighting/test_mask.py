@@ -77,6 +77,8 @@ def test_masks_are_weighted_one_by_one_and_the_branch_runs_once():
     model.roi_head.mask_head.register_forward_hook(lambda *_: calls.append(1))
 
     class Given(torch.nn.Module):
+        sees = ()
+
         def forward(self, samples):
             seen["mask"] = samples.mask.detach()
             positives = len(samples.positive)

@@ -1,6 +1,7 @@
 """One optimiser for both: it steps as its parts would, and comes back from a checkpoint bit by bit."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -117,6 +118,58 @@ def test_rules_for_parameters_hold_and_frozen_ones_stay():
     assert rates[id(model.swn.predictor.last.weight)] == pytest.approx(3e-4)
     train(model, wrapper, [], range(2))
     assert torch.equal(model.fc_cls.bias, before)
+
+
+RULES = {
+    "nothing": ({}, 1, 1, 1),
+    "key": (dict(custom_keys={"swn": dict(lr_mult=1)}), 1, 1, 1),
+    "keys": (dict(custom_keys={"swn": dict(lr_mult=0.5, decay_mult=2.0)}), 0.5, 0.5, 2),
+    "biases": (dict(bias_lr_mult=2.0), 1, 2, 1),
+    "decays": (dict(flat_decay_mult=1.0, custom_keys={"fc_": dict(decay_mult=0.0)}), 1, 1, 1),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("swn", "lr", "decay"),
+    [({}, 1e-3, 1e-4), (dict(swn=dict(type="AdamW", lr=3e-4, weight_decay=0.02)), 3e-4, 0.02)],
+    ids=["authors", "AdamW"],
+)
+def test_rules_multiply_the_rates_of_the_optimiser_that_a_parameter_belongs_to(rule, swn, lr, decay):
+    """Seen before: Adam's network at SGD's 0.02."""
+    paramwise, of_weights, of_biases, of_decay = RULES[rule]
+    model = build(swn={})
+    wrapper = wrapper_of(model, **swn, **paramwise)
+    groups = {id(p): group for group in wrapper.optimizer.param_groups for p in group["params"]}
+    last = model.swn.predictor.last
+    assert groups[id(last.weight)]["lr"] == pytest.approx(lr * of_weights)
+    assert groups[id(last.bias)]["lr"] == pytest.approx(lr * of_biases)
+    assert groups[id(last.weight)]["weight_decay"] == pytest.approx(decay * of_decay)
+    of_biases = 2 if "bias_lr_mult" in paramwise else 1
+    assert groups[id(model.fc_cls.weight)]["lr"] == pytest.approx(0.02)
+    assert groups[id(model.fc_cls.bias)]["lr"] == pytest.approx(0.02 * of_biases)
+    assert len(groups) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_copies_train_on_as_the_original_does(copied):
+    """Seen before: a copy had lost its parts."""
+    model, wrapper, schedulers = start()
+    train(model, wrapper, schedulers, range(2))
+    twin, optimizer = copied((model, wrapper.optimizer))
+    assert all(part.state is optimizer.state for part in optimizer.parts)
+    expected = train(model, wrapper, [], range(2, 4))
+    wrapper.optimizer = optimizer
+    assert_close(train(twin, wrapper, [], range(2, 4)), expected, rtol=0, atol=0)
+    assert_close(dict(twin.state_dict()), dict(model.state_dict()), rtol=0, atol=0)
+
+
+def test_a_frozen_detector_leaves_the_network_alone_to_train():
+    model = build(swn={})
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith("swn."))
+    wrapper = wrapper_of(model)
+    assert [group["lr"] for group in wrapper.optimizer.param_groups] == [1e-3]
 
 
 def test_a_model_without_a_network_is_refused():

@@ -1,7 +1,9 @@
-"""Two gloo ranks with different numbers of positives: one optimum, one network, nobody waits."""
+"""Two gloo ranks with different numbers of positives weigh and train as one process on the joined batch."""
 
-import math
+import dataclasses
+import itertools
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -9,51 +11,84 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
-from mmext.detection.sample_weighting.weighting import SampleWeighting
+from mmext.detection.sample_weighting.build import sample_weighting
 from tests.detection.sample_weighting.scenes import objective, samples
 
 SHARES = (dict(positives=6, negatives=18, seed=0), dict(positives=0, negatives=10, seed=1))
+DIVISOR = 17  # of each rank, so that the mean of the ranks' losses is that of the joined batch
+SETTINGS = [
+    dict(mode=mode, cls_mode=cls_mode, **more)
+    for mode, cls_mode, more in itertools.product(
+        ("mlp", "closed_form"),
+        ("group", "joint", "sample"),
+        ({}, dict(normalize=True), dict(regularise="loss"), dict(weighted=("cls",))),
+    )
+]
+
+
+def share(rank):
+    x = samples(**SHARES[rank])
+    return dataclasses.replace(x, cls_divisor=DIVISOR, box_divisor=DIVISOR)
+
+
+def joined():
+    one, other = share(0), share(1)
+    parts = {
+        name: torch.cat([getattr(one, name), getattr(other, name)]) for name in ("negative", "cls", "box")
+    }
+    return dataclasses.replace(one, **parts, cls_divisor=2 * DIVISOR, box_divisor=2 * DIVISOR)
 
 
 class Objective(nn.Module):
-    """What is trained on, as a module that can be wrapped for several ranks."""
+    """What is trained on, as a module that can be wrapped for several ranks; beside it some other loss."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings) -> None:
         super().__init__()
-        self.weighting = SampleWeighting()
-        nn.init.normal_(self.weighting.predictor.last.weight)
+        torch.manual_seed(0)
+        self.scale = nn.Parameter(torch.ones(()))
+        self.weighting = sample_weighting(**settings)
+        if settings["mode"] == "mlp":
+            nn.init.normal_(self.weighting.predictor.last.weight, std=0.3)
 
-    def forward(self, share):
-        return objective(self.weighting, samples(**share))
+    def forward(self, x):
+        w = self.weighting(x)
+        return objective(self.weighting, dataclasses.replace(x, cls=x.cls * self.scale), w), w.cls, w.box
+
+
+def step(model, x):
+    loss, cls, box = model(x)
+    loss.backward()
+    grads = {name.removeprefix("module."): p.grad for name, p in model.named_parameters()}
+    return dict(loss=loss.detach(), cls=cls.detach(), box=box.detach(), **grads)
 
 
 def rank_main(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    closed = SampleWeighting(mode="closed_form")(samples(**SHARES[rank]))
-    torch.manual_seed(0)
-    model = DistributedDataParallel(Objective())  # waits for ever if a parameter has no gradient
-    model(SHARES[rank]).backward()
-    grads = {name: p.grad for name, p in model.named_parameters()}
-    torch.save(dict(cls=closed.cls, box=closed.box, grads=grads), folder / f"rank{rank}.pt")
+    # The wrapper waits for ever if a parameter has no gradient.
+    found = [step(DistributedDataParallel(Objective(settings)), share(rank)) for settings in SETTINGS]
+    torch.save(found, folder / f"rank{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 
 
-def test_ranks_with_different_numbers_of_positives(tmp_path):
-    mp.spawn(rank_main, args=(tmp_path,), nprocs=2)
-    ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    mp.spawn(rank_main, args=(folder,), nprocs=2)
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
 
-    # A group's shared weight is where w * L / divisor + lambda * m is least for the sums of both ranks.
-    one, other = (samples(**share) for share in SHARES)
-    divisor = (one.cls_divisor + other.cls_divisor) / 2
-    loss = (one.cls[6:].sum() + other.cls.sum()) / 2
-    expected = (0.5 * divisor / loss).clamp(math.exp(-2), math.exp(2))
-    assert_close(ranks[0]["cls"][6:], expected.expand(18))
-    assert_close(ranks[1]["cls"], expected.expand(10))
-    assert len(ranks[1]["box"]) == 0
 
-    for name, grad in ranks[0]["grads"].items():
-        assert torch.isfinite(grad).all()
-        assert torch.equal(grad, ranks[1]["grads"][name])
-    assert any(grad.abs().sum() > 0 for grad in ranks[0]["grads"].values())
+@pytest.mark.parametrize(
+    "number", range(len(SETTINGS)), ids=lambda i: "-".join(map(str, SETTINGS[i].values()))
+)
+def test_weights_losses_and_gradients_are_those_of_the_joined_batch(number, ranks):
+    """Seen before in mode="mlp": 1.209 and 1.171, where the joined batch has 1.199."""
+    found = [rank[number] for rank in ranks]
+    expected = step(Objective(SETTINGS[number]), joined())
+    assert_close((found[0].pop("loss") + found[1].pop("loss")) / 2, expected.pop("loss"))
+    for name in ("cls", "box"):
+        assert_close(torch.cat([x.pop(name) for x in found]), expected.pop(name))
+    for name, grad in expected.items():
+        assert_close(found[0][name], grad, rtol=1e-4, atol=1e-6)
+        assert torch.equal(found[0][name], found[1][name])

@@ -1,5 +1,7 @@
 """Box heads with sample weighting: the host's numbers where weights are 1, else weighted ones; corners."""
 
+import copy
+
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -34,6 +36,8 @@ KINDS = {
 
 class Given(torch.nn.Module):
     """In place of SampleWeighting: weights drawn at random, and a record of what it was given."""
+
+    sees = ("iou", "prob")
 
     def forward(self, samples):
         self.samples = samples
@@ -110,7 +114,7 @@ def test_what_the_network_sees(kind):
     losses_of(ours, x)
     seen = ours.swn.samples
     assert seen.positive.tolist() == list(range(7))
-    assert seen.negative.tolist() == list(range(7, 19))
+    assert seen.negative.nonzero().squeeze(1).tolist() == list(range(7, 19))
     single = build("Shared2FCBBoxHead", **head).loss(*x, reduction_override="none")
     assert_close(seen.cls, single["loss_cls"].reshape(len(x.labels), -1).sum(1))
     assert_close(seen.box.sum(1), single["loss_bbox"].reshape(7, -1).sum(1))
@@ -179,14 +183,18 @@ def test_what_does_not_go_together_is_refused(changes, words):
         build(swn={}, **changes)
 
 
-def test_checkpoints_go_both_ways_and_predictions_stay():
+def test_checkpoints_go_both_ways_strictly_and_predictions_stay():
     ours, theirs = build(swn={}), build("Shared2FCBBoxHead")
-    missing, unexpected = ours.load_state_dict(theirs.state_dict(), strict=False)
-    assert missing
-    assert all(key.startswith("swn.") for key in missing)
-    assert not unexpected
+    kept = copy.deepcopy(ours.swn.state_dict())
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    assert_close(dict(ours.swn.state_dict()), dict(kept), rtol=0, atol=0)
     feats = torch.rand(6, 4, 3, 3)
     assert_close(ours(feats), theirs(feats), rtol=0, atol=0)
+    for swn in (None, dict(mode="closed_form")):
+        build(swn=swn).load_state_dict(ours.state_dict(), strict=True)
+    parts = {key: value for key, value in ours.state_dict().items() if "last" not in key}
+    with pytest.raises(RuntimeError, match=r"Missing key.*swn.predictor.last"):
+        ours.load_state_dict(parts, strict=True)
 
 
 def small_model(bbox_head):

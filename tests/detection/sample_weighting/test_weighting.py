@@ -8,16 +8,18 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mmext.detection.sample_weighting.weighting import LOOK_EVERY, SampleWeighting
+from mmext.detection.sample_weighting import predictor
+from mmext.detection.sample_weighting.build import sample_weighting
+from mmext.detection.sample_weighting.weighting import LOOK_EVERY
 from tests.detection.sample_weighting.scenes import FreeLogVariances, objective, samples
 
 
 def with_free_m(x, spread=1.0, *, seed=0, **settings):
     """A weighting whose log variances are parameters, drawn at random."""
-    weighting = SampleWeighting(with_mask=x.mask is not None, **settings)
+    weighting = sample_weighting(with_mask=x.mask is not None, **settings)
     g = torch.Generator().manual_seed(seed)
     width = 2 + (x.mask is not None)
-    shapes = (len(x.positive), width), (len(x.negative), width)
+    shapes = (len(x.positive), width), (int(x.negative.sum()),)
     draws = [spread * torch.randn(*shape, generator=g, dtype=x.cls.dtype) for shape in shapes]
     weighting.predictor = FreeLogVariances(*draws)
     return weighting
@@ -40,17 +42,16 @@ def test_gradients_are_those_of_the_objective():
         1,
     )
     assert_close(pos.grad, expected, rtol=0, atol=1e-7)
-    expected = -torch.exp(-neg.detach()[:, 0]) * x.cls[P:] / N + 0.5 / M
-    assert_close(neg.grad[:, 0], expected, rtol=0, atol=1e-7)
-    assert (neg.grad[:, 1:] == 0).all(), "negatives have no box and no mask"
+    expected = -torch.exp(-neg.detach()) * x.cls[P:] / N + 0.5 / M
+    assert_close(neg.grad, expected, rtol=0, atol=1e-7)
 
 
 def test_a_group_shares_the_mean_of_its_log_variances():
     x = samples(ignored=3)
     weighting = with_free_m(x)
     w = weighting(x)
-    for at, m in ((x.positive, weighting.predictor.pos), (x.negative, weighting.predictor.neg)):
-        assert_close(w.cls[at], torch.exp(-m[:, 0].clamp(-2, 2).mean()).expand(len(at)))
+    for at, m in ((x.positive, weighting.predictor.pos[:, 0]), (x.negative, weighting.predictor.neg)):
+        assert_close(w.cls[at], torch.exp(-m.clamp(-2, 2).mean()).expand_as(w.cls[at]))
     assert (w.cls[24:] == 1).all(), "ignored samples keep their weight"
     assert w.box.unique().numel() == len(x.positive)
 
@@ -67,7 +68,7 @@ def test_all_or_nobody_may_share_instead():
 def test_the_closed_form_is_where_descending_the_objective_ends(cls_mode, regularise):
     x = samples(mask=True, dtype=torch.float64)
     settings = dict(cls_mode=cls_mode, regularise=regularise, clamp=(-9, 9), lambdas=dict(reg=0.3))
-    closed = SampleWeighting(mode="closed_form", with_mask=True, **settings)(x)
+    closed = sample_weighting(mode="closed_form", with_mask=True, **settings)(x)
     weighting = with_free_m(x, 0.1, **settings)
     optimizer = torch.optim.LBFGS(
         weighting.parameters(),
@@ -92,7 +93,7 @@ def test_the_closed_form_is_where_descending_the_objective_ends(cls_mode, regula
 
 def test_the_closed_form_inverts_the_loss():
     x = samples()
-    w = SampleWeighting(mode="closed_form", clamp=(-9, 9))(x)
+    w = sample_weighting(mode="closed_form", clamp=(-9, 9))(x)
     assert_close(w.box * x.box.sum(1), torch.full_like(w.box, 0.5 * 24 / 6))
     for at in (x.positive, x.negative):
         assert_close((w.cls * x.cls)[at].sum() / 24, torch.tensor(0.5))
@@ -101,7 +102,7 @@ def test_the_closed_form_inverts_the_loss():
 def test_constant_weights_are_the_given_ones():
     x = samples(mask=True, ignored=2)
     given = dict(cls_pos=3.0, cls_neg=0.5, reg=9.0)
-    w = SampleWeighting(mode="constant", weights=given, with_mask=True)(x)
+    w = sample_weighting(mode="constant", weights=given, with_mask=True)(x)
     assert_close(w.cls, torch.tensor([3.0] * 6 + [0.5] * 18 + [1.0] * 2))
     assert_close(w.box, torch.full((6,), 9.0))
     assert_close(w.mask, torch.ones(6))
@@ -124,7 +125,7 @@ def test_normalized_weights_have_a_mean_of_one_and_the_same_optimum():
 def test_the_network_sees_values_only():
     x = samples()
     leaves = {name: getattr(x, name).clone().requires_grad_() for name in ("cls", "box", "iou", "prob")}
-    weighting = SampleWeighting()
+    weighting = sample_weighting()
     torch.nn.init.normal_(weighting.predictor.last.weight)
     w = weighting(dataclasses.replace(x, **leaves))
     (w.cls.sum() + w.box.sum()).backward()
@@ -148,7 +149,7 @@ CORNERS = {
 @pytest.mark.parametrize("normalize", [False, True])
 def test_corners_are_finite_and_reach_every_parameter(corner, cls_mode, mode, normalize):
     x = dataclasses.replace(samples(mask=True, **CORNERS[corner]), cls_divisor=1, box_divisor=1)
-    weighting = SampleWeighting(mode=mode, cls_mode=cls_mode, normalize=normalize, with_mask=True)
+    weighting = sample_weighting(mode=mode, cls_mode=cls_mode, normalize=normalize, with_mask=True)
     loss = objective(weighting, x) + 0 * torch.zeros(1, requires_grad=True).sum()
     loss.backward()
     assert torch.isfinite(loss)
@@ -160,7 +161,7 @@ def test_corners_are_finite_and_reach_every_parameter(corner, cls_mode, mode, no
 
 def test_a_start_of_zero_changes_no_loss():
     x = samples(mask=True)
-    w = SampleWeighting(with_mask=True)(x)
+    w = sample_weighting(with_mask=True)(x)
     assert (w.cls == 1).all()
     assert (w.box == 1).all()
     assert (w.mask == 1).all()
@@ -171,13 +172,13 @@ def test_half_precision_is_left_alone():
     x = samples()
     half = {name: getattr(x, name).bfloat16() for name in ("cls", "box", "iou", "prob")}
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        w = SampleWeighting()(dataclasses.replace(x, **half))
+        w = sample_weighting()(dataclasses.replace(x, **half))
     assert w.cls.dtype == w.box.dtype == torch.float32
 
 
 def test_many_negatives_are_worked_out_in_parts(monkeypatch):
     x = samples(negatives=50)
-    weighting = SampleWeighting()
+    weighting = sample_weighting()
     torch.nn.init.normal_(weighting.predictor.last.weight)
 
     def step():
@@ -187,7 +188,8 @@ def test_many_negatives_are_worked_out_in_parts(monkeypatch):
         return loss.detach(), [p.grad.clone() for p in weighting.parameters()]
 
     whole = step()
-    monkeypatch.setattr("mmext.detection.sample_weighting.weighting.CHUNK", 16)
+    monkeypatch.setattr(predictor, "KEPT", 10)
+    monkeypatch.setitem(predictor.BLOCK, "cpu", 16)
     assert_close(step(), whole)
 
 
@@ -209,7 +211,7 @@ def test_it_warns_once_where_half_of_the_weights_sit_at_the_clip(monkeypatch):
         lambda text, logger, level: said.append((text, level)),
     )
     x = samples()
-    quiet, loud = SampleWeighting(), with_free_m(x, 20.0)
+    quiet, loud = sample_weighting(), with_free_m(x, 20.0)
     for _ in range(3 * LOOK_EVERY):
         quiet(x)
         loud(x)
@@ -223,27 +225,97 @@ def test_bad_arguments_say_what_is_allowed():
     for settings, words in (
         (dict(mode="net"), "mode must be one of"),
         (dict(clamp=(2, -2)), "clamp must be the least and the greatest"),
-        (
-            dict(lambdas=dict(box=1)),
-            r"lambdas go by the groups \('cls_pos', 'cls_neg', 'reg'\), got \['box'\]",
-        ),
-        (dict(lambdas=dict(mask=1)), "lambdas go by"),
-        (dict(cls_mode="joint", lambdas=dict(cls_pos=1)), r"lambdas go by the groups \('cls', 'reg'\)"),
-        (dict(weights=dict(reg=2)), "weights are those of mode='constant'"),
-        (dict(inputs=("cls", "mask")), "inputs has mask, but there are no mask losses"),
-        (dict(weight={}), "sample weighting has no argument weight"),
-        (dict(mode="closed_form", lambdas=dict(reg=0)), "lambdas must be above 0"),
-        (dict(mode="constant", weights=dict(reg=0)), "weights must be above 0"),
-        (dict(mode="closed_form", embed=8), "only mode='mlp' has a network"),
+        (dict(lambdas=dict(box=1)), r"a group of lambdas must be one of .*, got 'box'"),
+        (dict(lambdas=dict(masks=1)), r"got 'masks' \(did you mean 'mask'\?\)"),
+        (dict(lambads={}), r"has no argument 'lambads' \(did you mean 'lambdas'\?\); mode='mlp' takes clamp"),
+        (dict(mode="constant", weights=dict(reg=-1)), "weights must be at least 0, got -1 for reg"),
+        (dict(weighted=("boxes",)), "weighted must be one of"),
     ):
         with pytest.raises(ValueError, match=words):
-            SampleWeighting(**settings)
+            sample_weighting(**settings)
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is told to the log."""
+    lines = []
+    for module in ("build", "weighting", "objective"):
+        monkeypatch.setattr(
+            f"mmext.detection.sample_weighting.{module}.print_log",
+            lambda text, logger, level: lines.append(text),
+        )
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (dict(mode="constant", lambdas=dict(reg=1), clamp=(-1, 1)), "clamp, lambdas mean nothing with mode="),
+        (
+            dict(mode="closed_form", embed=8, init="official"),
+            "embed, init mean nothing with mode='closed_form'",
+        ),
+        (dict(weights=dict(reg=2)), "weights mean nothing with mode='mlp'"),
+        (dict(cls_mode="joint", lambdas=dict(cls_pos=1)), "lambdas of cls_pos mean nothing here"),
+        (dict(lambdas=dict(mask=1)), "lambdas of mask mean nothing here"),
+        (dict(inputs=("cls", "mask")), "inputs has mask, but there are no mask losses here"),
+    ],
+)
+def test_settings_of_another_kind_are_told_and_left_out(said, settings, words):
+    """A config for an ablation changes one word."""
+    objective(sample_weighting(**settings), samples())
+    assert len(said) == 1
+    assert words in said[0]
+
+
+@pytest.mark.parametrize("mode", ["mlp", "closed_form", "constant"])
+@pytest.mark.parametrize("cls_mode", ["group", "joint", "sample"])
+@pytest.mark.parametrize("weighted", [("cls",), ("reg",), ("cls_pos", "mask"), ()])
+def test_what_is_not_weighted_counts_one_and_has_no_regulariser(mode, cls_mode, weighted):
+    """The paper's ablation: classification alone, boxes alone."""
+    x = samples(mask=True, ignored=2)
+    settings = dict(mode=mode, cls_mode=cls_mode, weighted=weighted, with_mask=True)
+    settings |= dict(weights=dict(cls=3.0, reg=3.0, mask=3.0)) if mode == "constant" else {}
+    weighting = sample_weighting(**settings)
+    if mode == "mlp":
+        torch.nn.init.normal_(weighting.predictor.last.weight)
+    w = weighting(x)
+    assert (w.box == 1).all() == ("reg" not in weighted)
+    assert (w.mask == 1).all() == ("mask" not in weighted)
+    assert (w.cls[6:24] == 1).all() == ("cls" not in weighted)
+    assert (w.cls[24:] == 1).all()
+    groups = {key.removeprefix("loss_swn_") for key in w.more if "loss" in key}
+    assert groups == (set(weighting.groups) if mode == "mlp" else set())
+    if mode == "mlp":
+        objective(weighting, x, w).backward()
+        assert all(torch.isfinite(p.grad).all() for p in weighting.parameters())
+
+
+def test_a_lambda_of_zero_takes_the_least_weight_and_constants_may_be_zero():
+    x = samples()
+    w = sample_weighting(mode="closed_form", lambdas=dict(reg=0, cls=0))(x)
+    assert_close(w.box, torch.full((6,), math.exp(-2)))
+    assert_close(w.cls, torch.full((24,), math.exp(-2)))
+    for normalize in (False, True):
+        w = sample_weighting(mode="constant", weights=dict(reg=0, cls_neg=0), normalize=normalize)(x)
+        assert (w.box == 0).all()
+        assert (w.cls[6:] == 0).all()
+
+
+def test_the_log_costs_a_wait_at_the_first_step_and_every_fiftieth():
+    x, weighting = samples(), sample_weighting()
+    first = weighting(x).more
+    torch.nn.init.normal_(weighting.predictor.last.weight)
+    for _ in range(LOOK_EVERY - 2):
+        again = weighting(x).more
+    assert again["swn_w_reg_mean"] is first["swn_w_reg_mean"]
+    assert weighting(x).more["swn_w_reg_max"] != 1
 
 
 def spread_after(init, optimizer, steps):
     """Correlation of learned and optimal log variances of boxes, and the spread of the learned ones."""
     torch.manual_seed(0)
-    weighting = SampleWeighting(init=init)
+    weighting = sample_weighting(init=init)
     optimizer = optimizer(weighting.parameters())
     for step in range(steps):
         optimizer.zero_grad()
@@ -251,7 +323,7 @@ def spread_after(init, optimizer, steps):
         optimizer.step()
     x = samples(256, 768, seed=steps + 1)
     learned = -weighting(x).box.detach().log()
-    optimal = -SampleWeighting(mode="closed_form")(x).box.log()
+    optimal = -sample_weighting(mode="closed_form")(x).box.log()
     return float(torch.corrcoef(torch.stack([learned, optimal]))[0, 1]), float(learned.std())
 
 

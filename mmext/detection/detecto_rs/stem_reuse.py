@@ -10,7 +10,7 @@ from mmext.detection.detecto_rs.aws import KeptTensors
 from mmext.detection.detecto_rs.backbone import DetectoRS_ResNet
 
 
-class SameStart:
+class StemReuse:
     """Decides whether one backbone's stem and first stage may stand for another's.
 
     They may if the stage takes no feedback, nothing in them acts differently from call to call, and either
@@ -31,7 +31,7 @@ class SameStart:
             return False
         if first.out_indices[0] != 0 or first.stage_with_rfp[0] or following.stage_with_rfp[0]:
             return False
-        starts = [nn.ModuleList(backbone.start()) for backbone in (first, following)]
+        starts = [nn.ModuleList(backbone.stem_and_stage_1()) for backbone in (first, following)]
         if any(map(varies, starts)):
             return False
         if first is following:

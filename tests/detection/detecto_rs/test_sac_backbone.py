@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from mmdet.utils import register_all_modules
+from mmengine.model import PretrainedInit
 from torch.testing import assert_close
 
 from mmext.detection.detecto_rs.sac import SAC
@@ -80,6 +81,30 @@ class TestStart:
         torch.save(dict(state_dict=trained.state_dict()), tmp_path / "trained.pth")
         start = dict(type="Pretrained", checkpoint=str(tmp_path / "trained.pth"))
         assert_close(converted("residual", init_cfg=start)(image()), trained(image()), rtol=0, atol=0)
+
+    @pytest.mark.parametrize("form", range(4))
+    @pytest.mark.parametrize("inside", [False, True])
+    def test_a_trained_start_is_kept_in_every_form(self, inside, form, tmp_path):
+        """Seen before: a class as type drew every switchable convolution anew."""
+        trained = changed(converted("residual"))
+        file = str(tmp_path / "trained.pth")
+        torch.save((trained.backbone if inside else trained).state_dict(), file)
+        by_name, by_class = (dict(type=kind, checkpoint=file) for kind in ("Pretrained", PretrainedInit))
+        start = dict(init_cfg=[by_name, by_class, [by_name], [by_class]][form])
+        # Within, the plain net loads the file: it is asked to while its convolutions are converted already.
+        net = converted("residual", **(dict(inner=start) if inside else start))
+        assert_close(dict(net.state_dict()), dict(trained.state_dict()), rtol=0, atol=0)
+
+    def test_hosts_that_freeze_leave_what_is_new_free(self):
+        net = converted("all", inner=dict(frozen_stages=4)).train()
+        free = {name.split(".")[-2] for name, p in net.named_parameters() if p.requires_grad}
+        assert free == {"switch", "pre_context", "post_context"} | {"conv1", "conv2"}
+        assert all(
+            p.requires_grad is name.endswith("weight_diff")
+            for name, p in net.named_parameters()
+            if "conv" in name.split(".")[-2]
+        )
+        assert not any(p.requires_grad for p in net.requires_grad_(False).train().parameters())
 
 
 class TestFiles:

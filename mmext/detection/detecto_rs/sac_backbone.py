@@ -7,7 +7,8 @@ from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor
 
 from mmext.detection.detecto_rs.convert import convert_to_sac
-from mmext.detection.detecto_rs.levels import below_backbone
+from mmext.detection.detecto_rs.initialisation import additions, loads_of
+from mmext.detection.detecto_rs.recursive import below_backbone
 from mmext.detection.detecto_rs.sac import SAC, keep_identity
 from mmext.registry import MODELS
 
@@ -39,7 +40,7 @@ class SACBackbone(BaseModule):
         select: str | Sequence[str] | None = None,
         use_deform: bool = False,
         backend: str = "auto",
-        init_cfg: Mapping[str, Any] | None = None,
+        init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         plain = MODELS.build(backbone)
@@ -47,21 +48,27 @@ class SACBackbone(BaseModule):
         self.register_load_state_dict_pre_hook(below_backbone)
 
     def init_weights(self) -> None:
-        """Start the backbone in its own way; the switchable convolutions act as plain ones."""
-        super().init_weights()
-        if starts_from_file(self) or starts_from_file(self.backbone):
+        """Start the backbone in its own way; the switchable convolutions act as plain ones.
+
+        What a file brings is left as it is, whoever loads it.
+        """
+        if self.is_init:
             return
-        for module in self.backbone.modules():
-            if isinstance(module, SAC):
+        with loads_of(self.backbone) as loaded:
+            super().init_weights()
+        for name, module in self.backbone.named_modules():
+            if isinstance(module, SAC) and f"{name}.weight" not in loaded:
                 kaiming_init(module)  # mmengine finds layers by their class's name, and so passes these by
-        keep_identity(self.backbone)
+        keep_identity(self.backbone, loaded)
+
+    def train(self, mode: bool = True) -> "SACBackbone":
+        """Switch the mode; hosts freeze stages anew here, but not what the paper adds to them."""
+        kept = {p: p.requires_grad for _, p in additions(self.backbone)}
+        super().train(mode)
+        for parameter, wanted in kept.items():
+            parameter.requires_grad_(wanted)
+        return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The backbone's maps."""
         return tuple(self.backbone(x))
-
-
-def starts_from_file(module: Any) -> bool:
-    """Whether a module's ``init_cfg`` names a file of weights."""
-    cfg = getattr(module, "init_cfg", None) or ()
-    return any(one.get("type") == "Pretrained" for one in ([cfg] if isinstance(cfg, Mapping) else cfg))
