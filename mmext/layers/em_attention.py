@@ -79,7 +79,7 @@ class Passes:
         """How many have begun so far. Only differences mean something.
 
         Autograd numbers its passes and tells the number within a pass alone. So this runs one over a single
-        number on the CPU, which takes some microseconds, and does not count those that it ran itself.
+        number on the CPU, a fraction of a millisecond, and does not count those that it ran itself.
         """
         numbers: list[int] = []
         with torch.inference_mode(False), torch.enable_grad():
@@ -98,9 +98,9 @@ class Noted:
     in_backward: bool  # whether a forward in backward noted it, as with re-entrant checkpointing
     passes: int | None  # backward passes before it was noted; None where no backward is to come
 
-    def step_is_over(self) -> bool:
-        """Whether nothing of its step can be computed again any more."""
-        return self.in_backward or self.passes is None or Passes.begun() > self.passes
+    def is_past(self, passes: int) -> bool:
+        """Whether after so many backward passes nothing of its step can be computed again any more."""
+        return self.in_backward or self.passes is None or passes > self.passes
 
 
 class EMBases(nn.Module):
@@ -184,15 +184,16 @@ class EMBases(nn.Module):
     @torch.compiler.disable
     def _rebuild_and_note(self, x: Float[Tensor, "B C H W"], in_graph: bool) -> Float[Tensor, "B C H W"]:
         """The training forward. It asks autograd what no graph can hold, so a compiler calls it as it is."""
-        if self._noted is not None and not in_backward() and self._noted.step_is_over():
+        passes = None if in_backward() else Passes.begun()
+        if passes is not None and self._noted is not None and self._noted.is_past(passes):
             self.settle()
         rebuilt, bases = self._rebuild(x)
         if torch.is_grad_enabled():
-            self._note(bases, in_graph)
+            self._note(bases, passes if in_graph else None)
         return rebuilt
 
     @torch.no_grad()
-    def _note(self, bases: Float[Tensor, "B C K"], in_graph: bool) -> None:
+    def _note(self, bases: Float[Tensor, "B C K"], passes: int | None) -> None:
         """Add the bases of these images, over all ranks, to what the step's other forwards noted.
 
         Not over all ranks in backward: there the ranks may be at different points, and must not wait for each
@@ -207,7 +208,7 @@ class EMBases(nn.Module):
             packed = of_all_ranks(packed)
         if self._noted is not None:
             packed = packed + self._noted.packed
-        self._noted = Noted(packed, again, Passes.begun() if in_graph and not again else None)
+        self._noted = Noted(packed, again, passes)
 
     @torch.compiler.disable
     @torch.no_grad()
