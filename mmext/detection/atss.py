@@ -21,17 +21,13 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmext.functional import elements_a_block
 from mmext.registry import TASK_UTILS
 
 IOU = dict(type="mmdet.BboxOverlaps2D")
 NO_OVERLAP = -1e8  # what the host reports as the overlap of a prior without a ground truth
 _MARGIN = 0.01  # pixels that a centre must lie inside of a box, as in the authors' code
 _TOLERANCE = 0.01  # relative; areas of priors at far coordinates are off by their rounding
-
-
-def pairs_a_chunk(device: torch.device) -> int:
-    """How many distances to hold at once: what a CPU's cache bears, or a bound on a GPU's memory."""
-    return 2**19 if device.type == "cpu" else 2**24
 
 
 def nearest_priors(
@@ -54,7 +50,7 @@ def nearest_priors(
     """
     x, y = centers.T.contiguous()
     order = torch.arange(len(x), device=x.device)
-    chunk = max(1, pairs_a_chunk(x.device) // len(x))
+    chunk = max(1, elements_a_block(x.device) // len(x))
     rows = []
     for part in points.split(chunk):
         d2 = (x - part[:, :1]).square_().add_((y - part[:, 1:]).square_())
@@ -246,7 +242,7 @@ class ATSSAssigner(HostATSSAssigner):
         if self.ignore_iof_thr <= 0 or ignore is None or len(ignore.bboxes) == 0:
             return None
         covered = torch.zeros(len(priors), dtype=torch.bool, device=priors.device)
-        chunk = max(1, pairs_a_chunk(priors.device) // len(priors))
+        chunk = max(1, elements_a_block(priors.device) // len(priors))
         for part in get_box_tensor(ignore.bboxes).float().split(chunk):
             covered |= (self.iou_calculator(priors, part, mode="iof") > self.ignore_iof_thr).any(1)
         return covered

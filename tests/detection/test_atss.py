@@ -190,7 +190,7 @@ class TestProperties:
         (ignore,), _ = ground_truth((7,), 256, 320, seed=3)
         assigner = ATSSAssigner(9, ignore_iof_thr=0.5)
         whole = assigner.assign(*args, ignore)
-        monkeypatch.setattr(module, "pairs_a_chunk", lambda device: pairs)
+        monkeypatch.setattr(module, "elements_a_block", lambda device: pairs)
         assert_same(assigner.assign(*args, ignore), whole)
 
 
@@ -292,6 +292,6 @@ class TestLean:
                 assigner.assign(*args)
             return seen.bytes
 
-        chunk = module.pairs_a_chunk(torch.device("cpu"))
+        chunk = module.elements_a_block(torch.device("cpu"))
         assert largest(ATSSAssigner(9), 500) == largest(ATSSAssigner(9), 100) <= 8 * chunk
         assert largest(HostATSSAssigner(9), 500) >= 500 * 22_400 * 8  # the witness

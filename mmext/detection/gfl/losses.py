@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mmext.functional import at_least_float32, reduce_loss
+from mmext.functional import at_least_float32, elements_a_block, reduce_loss
 from mmext.registry import MODELS
 
 
@@ -65,8 +65,7 @@ class _QualityFocal(torch.autograd.Function):
         loss, slope = logits.new_empty(N, dtype=dtype), torch.empty_like(logits, dtype=dtype)
         if column is not None:
             at_column = _qfl(at_least_float32(logits.gather(1, column)), target, beta)
-        # On a CPU the intermediates of a block stay in its cache; on a GPU a block bounds peak memory.
-        rows = max(1, (2**17 if logits.device.type == "cpu" else 2**24) // max(K, 1))
+        rows = max(1, elements_a_block(logits.device) // (4 * max(K, 1)))  # four intermediates at once
         for block in (slice(i, i + rows) for i in range(0, N, rows)):
             x = at_least_float32(logits[block])
             if column is None:
