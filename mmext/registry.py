@@ -12,6 +12,7 @@ the name is still missing; what went wrong on the way is told only if nobody kne
 import difflib
 import importlib
 import traceback
+from collections.abc import Callable
 
 from mmengine import registry as root
 from mmengine.registry import DefaultScope, Registry
@@ -114,3 +115,28 @@ def _nearest(name: str) -> str | None:
     """The registered name that is spelt most like this one, of whichever registry; None if none is close."""
     known = [one for registry in ALL for one in registry.module_dict]
     return next(iter(difflib.get_close_matches(name, known, n=1)), None)
+
+
+def parts_of(package: str) -> Callable[[str], type]:
+    """``__getattr__`` of a paper's package, for its registered classes.
+
+    ``from mmext.detection.gfl import GFLHead`` works so without a list of classes. The task is loaded when a
+    class is asked for, so the package itself, and what of it needs no host, costs no host.
+
+    Args:
+        package: name of the package, ``mmext.<task>.<paper>``.
+    """
+
+    def get(name: str) -> type:
+        # Modules of the package and what Python asks every module for are in small letters.
+        if name[:1].isupper():
+            load_task(task := package.split(".")[1])
+            for part in (table.module_dict.get(name) for table in ALL):
+                if part is not None and part.__module__.startswith(f"{package}."):
+                    return part
+            if task in _failures:
+                reason = traceback.format_exception_only(_failures[task])[-1].strip()
+                raise ImportError(f"{package} needs {TASKS[task]}: {reason}") from _failures[task]
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return get

@@ -175,3 +175,37 @@ def test_it_takes_a_step_and_gives_losses_as_the_host_does(claim):
     assert len(host.predictions(model, copy.deepcopy(data))) == 4  # boxes and scores of two images
     if claim.loads:
         model.load_state_dict(weights, strict=True)
+
+
+DETECTORS = ("DetectoRS_ResNet", "DetectoRS_ResNeXt", "RFP", "SAC", "ConvAWS")
+
+
+def changed_detectors(path: Path) -> Config:
+    """A config with all of DetectoRS's types changed at once, since its backbone and neck go together."""
+    cfg = Config.fromfile(path)
+    for theirs in DETECTORS:
+        for place in list(places(cfg.model, theirs)):
+            place.type = f"mmext.{theirs}"
+    forget_files(cfg.model)
+    return cfg
+
+
+@pytest.mark.parametrize("path", sorted((SHIPPED / "detectors").glob("*.py")), ids=lambda path: path.stem)
+def test_every_shipped_config_of_detectors_builds(path):
+    cfg = changed_detectors(path)
+    with DefaultScope.overwrite_default_scope("mmdet"), torch.device("meta"):
+        parts = [MODELS.build(cfg.model[name]) for name in ("backbone", "neck")]
+    assert any(type(part).__module__.startswith("mmext.") for part in parts)
+
+
+def test_detectors_takes_a_step():
+    cfg = changed_detectors(SHIPPED / "detectors" / "detectors_cascade-rcnn_r50_1x_coco.py")
+    host.lessen(cfg.model)
+    for backbone in list(places(cfg.model, "mmext.DetectoRS_ResNet")):
+        backbone.base_channels = 8
+    cfg.model.neck.in_channels = [c // 8 for c in cfg.model.neck.in_channels]
+    model = built(cfg, MODELS)
+    data = host.batch(counts=(2,), size=(64, 64), num_classes=80)
+    model.parse_losses(losses_of(model, data))[0].backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+    assert len(host.predictions(model, data)) == 2

@@ -10,3 +10,7 @@ Deviates  The paper leaves open where the norms stand; the default is that of a 
           author's name (2019). Each file marks its differences with DEVIATION; the folder README lists them.
 Letters   B clips, T frames of a clip, C channels, H W map; frames of a clip lie behind one another in (B T)
 """
+
+from mmext.registry import parts_of
+
+__getattr__ = parts_of(__name__)

@@ -11,5 +11,8 @@ Letters   N images, C input and O output channels, H W map, I = C / groups, T = 
 from mmext.detection.detecto_rs.aws import ConvAWS, standardize
 from mmext.detection.detecto_rs.convert import convert_to_sac, fuse
 from mmext.detection.detecto_rs.sac import SAC, keep_identity
+from mmext.registry import parts_of
 
 __all__ = ["SAC", "ConvAWS", "convert_to_sac", "fuse", "keep_identity", "standardize"]
+
+__getattr__ = parts_of(__name__)

@@ -11,5 +11,8 @@ Letters   B images, N or A anchors (all levels), P positives, K classes, R = reg
 """
 
 from mmext.detection.gfl.losses import distribution_focal_loss, integral, quality_focal_loss
+from mmext.registry import parts_of
 
 __all__ = ["distribution_focal_loss", "integral", "quality_focal_loss"]
+
+__getattr__ = parts_of(__name__)

@@ -183,8 +183,8 @@ def quality_loss(loss_cls: dict) -> dict:
     """
     if left := sorted({"gamma", "alpha"} & loss_cls.keys()):
         raise ValueError(
-            f"loss_cls expects a QualityFocalLoss with beta, got {', '.join(left)}, which a FocalLoss has left "
-            "there; write loss_cls=dict(_delete_=True, type='mmext.QualityFocalLoss')"
+            f"loss_cls expects a QualityFocalLoss with beta, got {', '.join(left)} of a FocalLoss; "
+            "write loss_cls=dict(_delete_=True, type='mmext.QualityFocalLoss')"
         )
     # The host reads this key from the config and would take its absence for a softmax.
     return {"use_sigmoid": True, **loss_cls}

@@ -9,5 +9,8 @@ Letters   P positives of one step, S scopes (sets of positives that share a norm
 """
 
 from mmext.detection.iou_balanced.losses import iou_balanced_weight
+from mmext.registry import parts_of
 
 __all__ = ["iou_balanced_weight"]
+
+__getattr__ = parts_of(__name__)

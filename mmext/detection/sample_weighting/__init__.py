@@ -9,5 +9,8 @@ Letters   N samples (RoIs or anchors), P positives, M negatives, K classes; m is
 """
 
 from mmext.detection.sample_weighting.predictor import clamp_log_variance, optimal_log_variance
+from mmext.registry import parts_of
 
 __all__ = ["clamp_log_variance", "optimal_log_variance"]
+
+__getattr__ = parts_of(__name__)

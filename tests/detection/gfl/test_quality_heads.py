@@ -214,6 +214,11 @@ class TestBadInput:
             ),
             (QualityRetinaHead, dict(reg_max=16), "no bins, got reg_max"),
             (QualityATSSHead, dict(loss_dfl=DFL, reg_max=0), "reg_max must be at least 1, got 0"),
+            (
+                QualityATSSHead,
+                dict(loss_cls=dict(type="mmext.QualityFocalLoss", gamma=2.0, alpha=0.25)),
+                "got alpha, gamma of a FocalLoss; write loss_cls=dict\\(_delete_=True",
+            ),
             (QualityATSSHead, dict(reg_decoded_bbox=False), "reg_decoded_bbox must be True, got False"),
             (QualityATSSHead, dict(avg_factor_floor=0), "avg_factor_floor must be 'paper' or above 0, got 0"),
             (QualityFCOSHead, dict(avg_factor_floor="none"), "avg_factor_floor must be 'paper' or above 0"),
