@@ -85,8 +85,8 @@ class ObjectiveWeighting(SampleWeighting):
         self, cls: Tensor, others: list[Tensor], regularisers: dict[str, Tensor], raw: tuple[Tensor, ...]
     ) -> Found:
         """Weights of log variances: of classification, and of boxes and masks."""
-        reg, mask = (*(torch.exp(-m) for m in others), None)[:2]
-        return Found(torch.exp(-cls), reg, mask, regularisers, raw)
+        reg, *masks = (torch.exp(-m) for m in others)
+        return Found(torch.exp(-cls), reg, masks[0] if masks else None, regularisers, raw)
 
 
 class LearnedWeighting(ObjectiveWeighting):
@@ -144,8 +144,8 @@ class LearnedWeighting(ObjectiveWeighting):
             m_cls = m_cls * members.sum(0)
         terms = torch.cat([own, torch.stack([x.sum() for x in others])])
         terms = self.lam.to(terms) * terms / self.averaged_over(counts, divisors)
-        terms = dict(zip(self.names, terms.unbind(), strict=True))
-        regularisers = {group: term for group, term in terms.items() if group in self.groups}
+        by_name = zip(self.names, terms.unbind(), strict=True)
+        regularisers = {group: term for group, term in by_name if group in self.groups}
         return self.found(m_cls, others, regularisers, (cls, *of_positives[:, 1:].unbind(1)))
 
 

@@ -110,6 +110,7 @@ class SWNBBoxHeadMixin(BBoxHead):
         """What is known of the RoIs; ``args`` are those of :meth:`loss`, ``at`` the positives' indices."""
         cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, _ = args
         counted = label_weights > 0
+        sees = self.swn.sees if self.swn is not None else ()
         if self.reg_class_agnostic:
             boxes = bbox_pred[at]
         else:
@@ -123,10 +124,10 @@ class SWNBBoxHeadMixin(BBoxHead):
             iou=decoded_iou(
                 self.bbox_coder, rois[at, 1:], boxes, bbox_targets[at], decoded_target=self.reg_decoded_bbox
             )
-            if "iou" in self.swn.sees
+            if "iou" in sees
             else None,
             prob=own_probability(cls_score[at], labels[at], sigmoid=self.loss_cls.use_sigmoid)
-            if "prob" in self.swn.sees
+            if "prob" in sees
             else None,
             cls_divisor=counted.sum().clamp(min=1),
             box_divisor=max(len(labels), 1),

@@ -119,13 +119,16 @@ class SampleWeighting(nn.Module):
             return found
         with torch.no_grad():
             counted = members.sum(0)  # (N,), 1 for those who are in a group
-            parts = {"cls": found.cls * counted, "reg": found.reg, "mask": found.mask}
-            parts = {part: x for part, x in parts.items() if x is not None}
-            sums = [x.sum() for x in parts.values()]
-            counts = [counted.sum(), *(sums[0].new_full((), len(found.reg)) for _ in sums[1:])]
-            sums, counts = mean_over_ranks(torch.stack([torch.stack(sums), torch.stack(counts)])).unbind()
+            weights = {"cls": found.cls * counted, "reg": found.reg}
+            if found.mask is not None:
+                weights["mask"] = found.mask
+            sums = torch.stack([x.sum() for x in weights.values()])
+            # Boxes and masks: a mean of as many as there are positives.
+            counts = torch.cat([counted.sum()[None], sums.new_full((len(sums) - 1,), len(found.reg))])
+            sums, counts = mean_over_ranks(torch.stack([sums, counts])).unbind()
             # A mean of 0 are weights of 0, which stay.
-            scales = dict(zip(parts, torch.where(sums > 0, counts / sums, 1).unbind(), strict=True))
+            means = torch.where(sums > 0, counts / sums, 1).unbind()
+            scales = dict(zip(weights, means, strict=True))
         return Found(
             torch.where(counted > 0, found.cls * scales["cls"], found.cls),
             found.reg * scales["reg"] if "reg" in self.groups else found.reg,
@@ -151,7 +154,7 @@ class SampleWeighting(nn.Module):
             group: (found.cls, row > 0, 0) for group, row in zip(self.cls_groups, members, strict=True)
         }
         by_group |= {"reg": (found.reg, ..., 1)} if "reg" in self.groups else {}
-        by_group |= {"mask": (found.mask, ..., 2)} if "mask" in self.groups else {}
+        by_group |= {"mask": (found.mask, ..., 2)} if found.mask is not None and "mask" in self.groups else {}
         table: dict[str, Tensor] = {}
         for group, (w, rows, part) in by_group.items():
             w = w[rows]
