@@ -65,7 +65,7 @@ def drop_background(head: nn.Module, state_dict: dict, prefix: str) -> None:
     The authors set ``use_sigmoid=False`` for their loss on probabilities, so their head has K + 1 classes.
     """
     keys = [f"{prefix}gfl_cls.{name}" for name in ("weight", "bias")]
-    K = head.cls_out_channels
+    K: Any = head.cls_out_channels
     if all(key in state_dict and len(state_dict[key]) == K + 1 for key in keys):
         state_dict.update({key: state_dict[key][:K] for key in keys})
         print_log(
