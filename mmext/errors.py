@@ -23,7 +23,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The known name that is nearest to a misspelt one, in words; empty if none is near.
 
     Example:
-        >>> did_you_mean("lamda", ["lam", "lambdas", "clamp"])
+        >>> did_you_mean("lambads", ["lam", "lambdas", "clamp"])
         " (did you mean 'lambdas'?)"
     """
     near = difflib.get_close_matches(name, list(known), n=1)

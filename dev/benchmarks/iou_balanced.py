@@ -7,8 +7,8 @@ from mmdet.structures.bbox import bbox_overlaps
 from mmengine.config import ConfigDict
 from torch import Tensor
 
-from mmext.detection.iou_balanced.balance import balance_deltas
 from mmext.detection.iou_balanced.losses import iou_balanced_weight
+from mmext.detection.iou_balanced.positives import compared_and_iou
 from mmext.functional import foreground
 from mmext.registry import MODELS
 
@@ -68,9 +68,8 @@ def weights(side: str) -> Case:
 
     def of_positives() -> tuple[Tensor, Tensor]:
         at = foreground(label, K)
-        ones = torch.ones(len(at), 4)
-        iou, loc_weight, _ = balance_deltas(head, head.loss_bbox, prior[at], pred[at], target[at], ones)
-        return iou_balanced_weight(loss[at], iou, exponent=1.5), loc_weight
+        _, iou = compared_and_iou(head, prior[at], pred[at], target[at])
+        return iou_balanced_weight(loss[at], iou, exponent=1.5), 3.049 * iou**1.5
 
     def of_all() -> tuple[Tensor, Tensor]:
         boxes, truth = head.bbox_coder.decode(prior, pred), head.bbox_coder.decode(prior, target)
