@@ -8,7 +8,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor
 
 from mmext.detection.iou_balanced.losses import iou_balanced_weight
-from mmext.detection.positives import decoded_iou
+from mmext.detection.iou_balanced.positives import compared_and_iou
 from mmext.functional import foreground
 from mmext.registry import MODELS
 
@@ -68,7 +68,7 @@ def weights(side: str) -> Case:
 
     def of_positives() -> tuple[Tensor, Tensor]:
         at = foreground(label, K)
-        iou = decoded_iou(head.bbox_coder, prior[at], pred[at], target[at], decoded_target=False)
+        _, iou = compared_and_iou(head, prior[at], pred[at], target[at])
         return iou_balanced_weight(loss[at], iou, exponent=1.5), 3.049 * iou**1.5
 
     def of_all() -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from mmext.detection import atss, dnl  # noqa: F401  registers the parts
 from mmext.detection.detecto_rs import aws, backbone, feedback, neck, sac, sac_backbone  # noqa: F401
 from mmext.detection.gfl import head as gfl_head  # noqa: F401  registers the part
+from mmext.detection.gfl import losses as gfl_losses  # noqa: F401  registers the parts
 from mmext.detection.gfl import quality_atss, quality_fcos, quality_retina  # noqa: F401
 from mmext.detection.gfl import v2 as gfl_v2  # noqa: F401  registers the part
 from mmext.detection.iou_balanced import centerness_heads, dense_heads, roi_heads  # noqa: F401

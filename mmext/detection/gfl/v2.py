@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from mmdet.models.dense_heads import GFLHead as HostGFLHead
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -59,7 +60,7 @@ def joint_logit(c: Float[Tensor, "B K H W"], q: Float[Tensor, "B 1 H W"]) -> Flo
     return -torch.logaddexp(-q, -F.logsigmoid(q) - c)
 
 
-def drop_background(head: nn.Module, state_dict: dict, prefix: str) -> None:
+def drop_background(head: HostGFLHead, state_dict: dict, prefix: str) -> None:
     """Take the background's row out of a checkpoint's last classification layer, and say so in the log.
 
     The authors set ``use_sigmoid=False`` for their loss on probabilities, so their head has K + 1 classes.
