@@ -46,8 +46,6 @@ def test_it_survives(part, way, files):
     cfg = WAYS[way](files(part))
     if way == "pretrained":
         cfg |= {name: value for name, value in OWN_FILE.items() if name in accepted(part)}
-    if "DetectoRS" in part.name and way in ("list", "class", "list-of-class"):
-        pytest.xfail("takes init_cfg as a dict with a name alone so far")
     net = built(part, **cfg)
     net.init_weights()
     assert_close(net.state_dict(), torch.load(files(part)), rtol=0, atol=0)
