@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from mmdet.models.backbones import ResNet as MMDetResNet
 from mmseg.models.backbones import ResNet as MMSegResNet
@@ -320,26 +319,21 @@ COMPILED = """
 """
 
 
-def rank_main(rank, folder, how, grouped):
-    torch.set_num_threads(1)
-    if grouped:
-        distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def bases_of_rank(rank, how):
     net = Net(how=how)
     for seed in range(2):
         x = image(batch=4, seed=seed)
         step(net, x[:1] if rank == 0 else x[1:])
     net.eval() if how != "re-entrant" else net(image(batch=1).requires_grad_())
-    torch.save(net.unit.bases.clone(), folder / f"{how}{rank}.pt")
-    distributed.destroy_process_group()
+    return net.unit.bases.clone()
 
 
 @pytest.mark.parametrize("how", ["plain", "non-re-entrant", "re-entrant"])
-def test_two_ranks_of_one_and_three_images_equal_one_process(how, tmp_path):
-    mp.spawn(rank_main, args=(tmp_path, how, True), nprocs=2)
+def test_two_ranks_of_one_and_three_images_equal_one_process(how, two_ranks):
     net = Net()
     for seed in range(2):
         step(net, image(batch=4, seed=seed))
-    found = [torch.load(tmp_path / f"{how}{rank}.pt", weights_only=True) for rank in (0, 1)]
+    found = two_ranks(bases_of_rank, how)
     assert torch.equal(*found)
     assert_close(found[0], net.state_dict()["unit.bases"], rtol=0, atol=1e-6)
 

@@ -4,8 +4,6 @@ from functools import partial
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
@@ -226,22 +224,16 @@ def after_two_steps(case, x, wrap=lambda model: model):
     return model.state_dict()
 
 
-def rank_main(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def of_rank(rank):
     wrap = partial(DistributedDataParallel, find_unused_parameters=False)
     x = images(2, 64, 64)[rank : rank + 1]
-    torch.save({case: after_two_steps(case, x, wrap) for case in RANKS}, folder / f"{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
+    return {case: after_two_steps(case, x, wrap) for case in RANKS}
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    """What two ranks have learnt, case by case; starting them takes longer than all the cases."""
-    folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(rank_main, args=(folder,), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+def ranks(two_ranks):
+    """What two ranks have learnt, case by case."""
+    return two_ranks(of_rank)
 
 
 @pytest.mark.parametrize("case", RANKS)

@@ -1,9 +1,6 @@
 """Two gloo ranks with unequal batches train every quality head like one process, with and without DFL."""
 
 import pytest
-import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from mmext.detection.gfl.head import GFLHead
 from tests.detection.gfl.quality_scenes import KINDS, SIZE, build, losses_of, scene
@@ -29,20 +26,14 @@ def sides(images):
     return head.saturation.num_saturated, head.saturation.num_sides
 
 
-def rank_main(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def of_rank(rank):
     found = {kind: gradients(kind, [rank]) for kind in KINDS}
-    torch.save(found | dict(sides=sides([rank])), folder / f"rank{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
+    return found | dict(sides=sides([rank]))
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(rank_main, args=(folder,), nprocs=2)
-    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+def ranks(two_ranks):
+    return two_ranks(of_rank)
 
 
 @pytest.mark.parametrize("kind", KINDS)

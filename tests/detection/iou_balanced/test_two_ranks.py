@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.testing import assert_close
 
 from mmext.detection.iou_balanced import balance
@@ -32,25 +30,19 @@ def weights_of(kind, scope, counts, images):
     return dict(recorded, w_loc=found["w_loc"])
 
 
-def rank_main(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def of_rank(rank):
     found = {}
     for kind in KINDS:
         found[f"{kind} one-image-each"] = weights_of(kind, "global", (4, 3), [rank])
         # One rank has both images, the other one image without objects.
         counts, images = ((4, 3), [0, 1]) if rank == 0 else ((0, 0), [0])
         found[f"{kind} no-objects-on-one"] = weights_of(kind, "global", counts, images)
-    torch.save(found, folder / f"{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
+    return found
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(rank_main, args=(folder,), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+def ranks(two_ranks):
+    return two_ranks(of_rank)
 
 
 @pytest.mark.parametrize("case", ["one-image-each", "no-objects-on-one"])

@@ -5,8 +5,6 @@ import itertools
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
@@ -62,21 +60,14 @@ def step(model, x):
     return dict(loss=loss.detach(), cls=cls.detach(), box=box.detach(), **grads)
 
 
-def rank_main(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def of_rank(rank):
     # The wrapper waits for ever if a parameter has no gradient.
-    found = [step(DistributedDataParallel(Objective(settings)), share(rank)) for settings in SETTINGS]
-    torch.save(found, folder / f"rank{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
+    return [step(DistributedDataParallel(Objective(settings)), share(rank)) for settings in SETTINGS]
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(rank_main, args=(folder,), nprocs=2)
-    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+def ranks(two_ranks):
+    return two_ranks(of_rank)
 
 
 @pytest.mark.parametrize(
