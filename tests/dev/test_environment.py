@@ -520,6 +520,6 @@ def test_ci_runs_the_checks_and_the_tests_everywhere():
     script = REPO / ".ci" / "run"
     assert os.access(script, os.X_OK)
     commands = re.findall(r"^part \".*?\" (make .*)$", script.read_text().replace("\\\n", ""), flags=re.M)
-    assert commands[:3] == ["make setup", "make check", "make test"]
-    assert commands[3].startswith("make test STACK=onedl ")
+    assert commands[:4] == ["make setup", "make check", "make test", "make test-ops"]
+    assert commands[4].startswith("make test STACK=onedl ")
     assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
