@@ -61,9 +61,14 @@ class TaskRegistry(Registry):
         found = super().get(name)
         if found is None and _failures:
             raise ImportError(self._not_found(name)) from next(iter(_failures.values()))
-        if found is None and (near := _nearest(name)) and near != name:  # else it is of another registry
+        if found is None and not self._is_known_elsewhere(name) and (near := _nearest(name)):
             raise KeyError(f"mmext.{name} is not a part of mmext; did you mean mmext.{near}?")
         return found
+
+    def _is_known_elsewhere(self, name: str) -> bool:
+        """Whether a host registers the name, which mmengine also asks us for, or another registry of ours."""
+        hosts = self.parent.children.values() if self.parent else ()
+        return any(name in registry.module_dict for registry in (*hosts, *ALL))
 
     def import_from_location(self) -> None:
         """Nothing: :meth:`get` loads. mmengine would look for a module ``mmext.utils``."""

@@ -16,8 +16,8 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from mmext.detection.gfl.quality import QFL, check_quality_loss, quality_labels, quality_loss
-from mmext.detection.positives import rows
-from mmext.functional import at_least_float32, foreground
+from mmext.detection.positives import foreground_of_levels, rows
+from mmext.functional import at_least_float32
 from mmext.registry import MODELS
 
 # Defaults carry their scope, since the head may be built without a default scope.
@@ -80,6 +80,10 @@ class QualityRetinaHead(RetinaHead):
     def get_targets(self, *args: Any, **kwargs: Any) -> tuple:
         """Targets of the host; what the losses are divided by is averaged over ranks."""
         targets = super().get_targets(*args, **kwargs)
+        # Of all levels at once, in the order in which the host asks for their losses: the host waits for the
+        # device here, and would at each level.
+        labels = [one.flatten() for one in targets[0]]
+        self._rows_of_levels = foreground_of_levels(labels, self.num_classes)
         num_total = torch.tensor(float(targets[4]), device=targets[0][0].device)
         return *targets[:4], reduce_mean(num_total).item(), *targets[5:]
 
@@ -96,7 +100,7 @@ class QualityRetinaHead(RetinaHead):
     ) -> tuple[Tensor, Tensor]:
         """Losses of one level; as in the host, but boxes are decoded at the positives alone."""
         labels = labels.flatten()
-        row = foreground(labels, self.num_classes)
+        row = self._rows_of_levels.pop(0)
         pred, targets, anchors, weights = (
             x.flatten(0, 1)[row]
             for x in (rows(bbox_pred, self.bbox_coder.encode_size), bbox_targets, anchors, bbox_weights)

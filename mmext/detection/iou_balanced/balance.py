@@ -166,10 +166,11 @@ class IoUBalance(nn.Module):
         loss, iou = positives.box_loss.detach(), positives.iou
         local = [loss.sum(), (power * loss).sum(), iou.sum(), iou.new_tensor(len(iou))]
         step, (iou_sum, count) = reduce_mean(torch.stack([x.float() for x in local])).split(2)
-        if step[1] > 0 and iou_sum >= CALIBRATION_IOU * count:
+        # The host waits here for the device, in the steps of the calibration alone.
+        if (step[1] > 0) & (iou_sum >= CALIBRATION_IOU * count):
             self.calib_sums += step
             self.calib_steps += 1
-            self._steps = int(self.calib_steps)
+            self._steps = (self._steps or 0) + 1
         return self.calib_sums if self._steps else step
 
     def _cls_weight(self, positives: Positives, eta: int | float) -> Tensor:
