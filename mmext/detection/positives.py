@@ -43,16 +43,20 @@ def own_boxes(bbox_pred: Tensor, labels: Tensor, at: Tensor, num_classes: int) -
     """Predictions (P, 4) of the positives: of (N, 4) the row, of (N, 4 * K) what is said for their class."""
     if bbox_pred.shape[1] == 4:  # one for all classes, or of one class
         return bbox_pred[at]
-    return bbox_pred.view(len(bbox_pred), num_classes, -1)[at, labels[at]]
+    return bbox_pred.unflatten(1, (num_classes, -1))[at, labels[at]]
 
 
 @torch.no_grad()
 def box_iou(boxes: Tensor, targets: Tensor) -> Tensor:
     """IoU (P,) of boxes (P, 4) with their ground truths, in float32 or better."""
     with torch.autocast(boxes.device.type, enabled=False):
-        boxes, targets = (at_least_float32(get_box_tensor(x)) for x in (boxes, targets))
-        # DEVIATION: authors of 2019 and 2020 count a box's last pixel; here they are mmdet's, without "+ 1".
-        return bbox_overlaps(boxes, targets, is_aligned=True).clamp(0, 1)
+        return _overlaps(*(at_least_float32(get_box_tensor(x)) for x in (boxes, targets)))
+
+
+def _overlaps(boxes: Tensor, targets: Tensor) -> Tensor:
+    # DEVIATION: authors of 2019 and 2020 count a box's last pixel; here they are mmdet's, without "+ 1".
+    # Those of sample weighting turn boxes that are no numbers into 0 in place; here they stay visible.
+    return bbox_overlaps(boxes, targets, is_aligned=True).clamp(0, 1)
 
 
 @torch.no_grad()
@@ -60,8 +64,10 @@ def decoded_iou(coder: Any, priors: Tensor, pred: Tensor, target: Tensor, *, dec
     """IoU (P,) of predictions (P, 4) in the coder's units with targets, deltas as well or boxes already."""
     with torch.autocast(pred.device.type, enabled=False):
         priors, pred, target = (at_least_float32(get_box_tensor(x)) for x in (priors, pred, target))
-        boxes = get_box_tensor(coder.decode(priors, pred))
-        return box_iou(boxes, target if decoded_target else coder.decode(priors, target))
+        if decoded_target:
+            return _overlaps(get_box_tensor(coder.decode(priors, pred)), target)
+        both = get_box_tensor(coder.decode(priors.repeat(2, 1), torch.cat([pred, target])))
+        return _overlaps(*both.chunk(2))
 
 
 def derives_from(loss: nn.Module, names: Sequence[str]) -> bool:

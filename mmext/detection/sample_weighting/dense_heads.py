@@ -14,10 +14,9 @@ from mmdet.models.utils import images_to_levels
 from mmdet.structures.bbox import cat_boxes, get_box_tensor
 from torch import Tensor
 
+from mmext.detection.positives import EPS, decoded_iou, rows
 from mmext.detection.sample_weighting.build import sample_weighting
 from mmext.detection.sample_weighting.features import (
-    EPS,
-    decoded_iou,
     own_probability,
     per_coordinate,
     per_sample,
@@ -97,8 +96,10 @@ class SWNAnchorHeadMixin(AnchorHead):
             anchors, valid, *gts[:2], batch_gt_instances_ignore=batch_gt_instances_ignore
         )
         # All levels as one: a level of its own would cost its operators, and its wait, once more.
-        scores = _joined([_rows(maps, self.cls_out_channels) for maps in cls_scores])  # (N, K)
-        pred = _joined([_rows(maps, self.bbox_coder.encode_size) for maps in bbox_preds])  # (N, 4)
+        scores = _joined([rows(maps, self.cls_out_channels).flatten(0, 1) for maps in cls_scores])  # (N, K)
+        pred = _joined(
+            [rows(maps, self.bbox_coder.encode_size).flatten(0, 1) for maps in bbox_preds]
+        )  # (N, 4)
         labels, counted, target, weight = (_joined([level.flatten(0, 1) for level in x]) for x in targets)
         prior = _joined([get_box_tensor(level).flatten(0, 1) for level in levels])  # (N, 4)
         # Summed over classes at once: weights then keep one loss an anchor for backward, not one a class.
@@ -152,8 +153,3 @@ class SWNRetinaHead(SWNAnchorHeadMixin, RetinaHead):
 
 def _joined(parts: list[Tensor]) -> Tensor:
     return torch.cat(parts) if len(parts) > 1 else parts[0]
-
-
-def _rows(maps: Tensor, width: int) -> Tensor:
-    """A map (B, n * width, H, W) as rows (B * H * W * n, width), in mmdet's order."""
-    return maps.permute(0, 2, 3, 1).reshape(-1, width)

@@ -1,26 +1,23 @@
-"""What mmdet's heads know of their samples: single losses, IoU and probability of the positives.
+"""What mmdet's heads know of their samples: single losses and the probability of the positives.
 
 Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      mmdet 3.x
 Letters   N samples, P positives, K classes
 """
 
-from typing import Any
-
 import torch
-from mmdet.structures.bbox import bbox_overlaps, get_box_tensor
 from torch import Tensor, nn
 
+from mmext.detection.positives import derives_from
 from mmext.functional import at_least_float32
 
-EPS = torch.finfo(torch.float32).eps  # mmdet adds it to every avg_factor
 REFUSED = ("GHMC", "GHMR")
 
 
 def refuse(loss_cls: nn.Module, loss_bbox: nn.Module) -> None:
     """Raise ``ValueError`` where a loss of the head and weights of single samples do not go together."""
     for loss in (loss_cls, loss_bbox):
-        if {kind.__name__ for kind in type(loss).__mro__} & set(REFUSED):
+        if derives_from(loss, REFUSED):
             raise ValueError(
                 f"sample weighting expects losses of single samples, got {type(loss).__name__}, which "
                 "weights by the statistics of the batch; use FocalLoss, CrossEntropyLoss or SmoothL1Loss"
@@ -48,19 +45,3 @@ def own_probability(cls_score: Tensor, labels: Tensor, *, sigmoid: bool) -> Tens
     scores = at_least_float32(cls_score)
     probs = scores.sigmoid() if sigmoid else scores.softmax(1)
     return probs.gather(1, labels[:, None]).squeeze(1)
-
-
-@torch.no_grad()
-def decoded_iou(coder: Any, priors: Tensor, pred: Tensor, target: Tensor, *, decoded_target: bool) -> Tensor:
-    """IoU (P,) of predictions (P, 4) in the coder's units with targets, deltas as well or boxes already."""
-    with torch.autocast(pred.device.type, enabled=False):
-        priors, deltas = at_least_float32(get_box_tensor(priors)), at_least_float32(pred)
-        target = at_least_float32(get_box_tensor(target))
-        if decoded_target:
-            boxes = get_box_tensor(coder.decode(priors, deltas))
-        else:  # both at once
-            decoded = coder.decode(priors.repeat(2, 1), torch.cat([deltas, target]))
-            boxes, target = get_box_tensor(decoded).chunk(2)
-        # DEVIATION: the authors turn boxes that are no numbers into 0 in place; here they stay visible. Their
-        # boxes include their last pixel; here they are mmdet's, without "+ 1".
-        return bbox_overlaps(boxes, target, is_aligned=True).clamp(0, 1)

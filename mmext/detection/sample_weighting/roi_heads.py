@@ -17,10 +17,9 @@ from mmdet.models.roi_heads.bbox_heads import (
 )
 from torch import Tensor
 
+from mmext.detection.positives import EPS, decoded_iou, own_boxes
 from mmext.detection.sample_weighting.build import sample_weighting
 from mmext.detection.sample_weighting.features import (
-    EPS,
-    decoded_iou,
     own_probability,
     per_coordinate,
     per_sample,
@@ -111,11 +110,7 @@ class SWNBBoxHeadMixin(BBoxHead):
         cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, _ = args
         counted = label_weights > 0
         sees = self.swn.sees if self.swn is not None else ()
-        if self.reg_class_agnostic:
-            boxes = bbox_pred[at]
-        else:
-            shape = (len(bbox_pred), self.num_classes, self.bbox_coder.encode_size)
-            boxes = bbox_pred.view(shape)[at, labels[at]]
+        boxes = own_boxes(bbox_pred, labels, at, self.num_classes)
         return Samples(
             positive=at,
             negative=counted & (labels == self.num_classes),
