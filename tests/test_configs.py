@@ -21,9 +21,10 @@ NAME = re.compile(r"[a-z0-9-]+(_[a-z0-9-]+)+_\d+xb\d+-(\d+x\d+x\d+-)?([a-z]+-)*\
 
 @cache
 def steppers() -> frozenset[Path]:
-    """Configs that bring a type which no other takes a step with.
+    """Configs whose head, sampler or detector is of a type which no other takes a step with.
 
-    The small ones come first, since the contract suite trains them; 101 layers come last.
+    Backbones and necks are the hosts' in these, or in the contract suite. The small ones come first, since
+    that trains them; 101 layers come last.
     """
     seen = {one for path in small_configs() for one in types_in(path)}
     found = set()
@@ -36,8 +37,9 @@ def steppers() -> frozenset[Path]:
 
 @cache
 def types_in(path: Path) -> frozenset[str]:
-    """What a config's model is made of."""
-    return frozenset(kinds(Config.fromfile(path).model))
+    """What a config's model is made of, but for its backbone and neck."""
+    model = Config.fromfile(path).model
+    return frozenset(kinds({key: value for key, value in model.items() if key not in ("backbone", "neck")}))
 
 
 def kinds(cfg):

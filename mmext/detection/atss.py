@@ -220,7 +220,8 @@ class ATSSAssigner(HostATSSAssigner):
             zeros = torch.zeros(N, dtype=torch.long, device=priors.device)
             return AssignResult(G, zeros, priors.new_zeros(N), labels=zeros - 1)
         ignored = self._ignored(priors, gt_instances_ignore)
-        owner, overlaps = self._owners(priors, boxes, sizes, ignored)
+        owner, overlaps = self._owners(priors, boxes, sizes, ignored)  # (N,) each
+        # The host counts ground truths from 1: 0 is background, -1 ignored.
         background = 0 if ignored is None else -ignored.long()
         gt_inds = torch.where(owner < G, owner + 1, background)
         return AssignResult(G, gt_inds, overlaps, labels=F.pad(labels, (0, 1), value=-1)[owner])
@@ -232,8 +233,8 @@ class ATSSAssigner(HostATSSAssigner):
         centers = (priors[:, :2] + priors[:, 2:]) / 2
         points = (boxes[:, :2] + boxes[:, 2:]) / 2
         topk = [self.topk * A for A in self.anchors_a_place or [1] * len(sizes)]
-        candidates = nearest_priors(centers, points, sizes, topk, ignored)
-        iou = self.iou_calculator(priors[candidates], boxes[:, None]).squeeze(-1)
+        candidates = nearest_priors(centers, points, sizes, topk, ignored)  # (G, C), lines 3 to 6
+        iou = self.iou_calculator(priors[candidates], boxes[:, None]).squeeze(-1)  # (G, C)
         positive = (iou >= iou_threshold(iou)) & inside(centers[candidates], boxes)
         return settle_conflicts(candidates, iou, positive, len(priors))
 

@@ -198,13 +198,13 @@ class DisentangledNonLocal(nn.Module):
         """Add to each place what the map holds for it, and what it holds for all."""
         self._check(x)
         source = self._pooled(x) if self.sub_sample else x
-        v = tokens(self.g(source))
+        v = tokens(self.g(source))  # (B, M, D)
         terms = []
         if "pairwise" in self.terms:
-            pairs = as_map(self._pairwise(x, source, v), x.shape[2:])
+            pairs = as_map(self._pairwise(x, source, v), x.shape[2:])  # (B, D, *S)
             terms.append(self.gate(pairs) if self.variant.gated else pairs)
         if "unary" in self.terms:
-            for_all = unary_term(self.conv_mask(source).flatten(1), v)
+            for_all = unary_term(self.conv_mask(source).flatten(1), v)  # (B, 1, D)
             terms.append(as_map(for_all, (1,) * self.DIMS).expand(-1, -1, *x.shape[2:]))
         y = terms[0] + terms[1] if len(terms) == 2 else terms[0]
         return x + (y if self.variant.gated else self.conv_out(y))

@@ -42,6 +42,7 @@ def carafe(
     """
     (N, C, H, W), T = x.shape, kernel**2
     weights = _blocks(masks, groups * T, scale).unflatten(1, (groups, T))  # (N, G, T, 1, H, s, W, s)
+    # Each place of the map with its scale x scale places of the output: (N, G, c, H, s, W, s).
     out = x.new_zeros(N, groups, C // groups, H, scale, W, scale)
     for tap, seen in enumerate(_around(x, kernel)):
         out.addcmul_(weights[:, :, tap], _blocks(seen, groups, 1))
@@ -65,6 +66,7 @@ def carafe_backward(
     for tap, seen in enumerate(_around(x, kernel)):
         to_weights[:, :, tap] = (blocks * _blocks(seen, groups, 1)).sum(dim=2, keepdim=True)
         i, j = divmod(tap, kernel)
+        # All places of the output that read this pixel as this tap, put where the tap lies.
         back = (blocks * weights[:, :, tap]).sum(dim=(4, 6)).reshape(x.shape)
         to_padded[:, :, i : i + H, j : j + W] += back
     return to_padded[:, :, half : half + H, half : half + W], to_weights.reshape(masks.shape)

@@ -79,13 +79,15 @@ def soft_nms(
     Returns:
         Boxes with their new scores, best first, and their indices in ``boxes``.
     """
-    table = np.concatenate([boxes, scores[:, None]], axis=1)
+    # Rows before `first` are settled, those from `left` on are removed.
+    table = np.concatenate([boxes, scores[:, None]], axis=1)  # (N, 5)
     index = np.arange(len(boxes))
     left, first = len(table), 0
     while first < left:  # each choice depends on the one before it
         best = first + int(np.argmax(table[first:left, 4]))
         table[[first, best]], index[[first, best]] = table[[best, first]], index[[best, first]]
         rest = table[first + 1 : left]
+        # A view: what follows lowers the scores in the table itself.
         rest[:, 4] *= _softened(table[first, :4], rest[:, :4], iou_threshold, sigma, method, offset)
         moved = _close_gaps(rest[:, 4] < min_score)
         table[first + 1 : first + 1 + len(moved)] = rest[moved]

@@ -43,7 +43,7 @@ def roi_pool(
     best, where = x.new_zeros(K, C, P, Q), torch.full((K, C, P, Q), -1, device=x.device)
     if K == 0:
         return best, where
-    image, rows = rois[:, 0].long(), rows_of(x)
+    image, rows = rois[:, 0].long(), rows_of(x)  # (K,) and (N * H * W, C)
     left, top, right, bottom = (
         rois[:, 1] * spatial_scale,
         rois[:, 2] * spatial_scale,
@@ -51,20 +51,21 @@ def roi_pool(
         (rois[:, 4] + 1) * spatial_scale,
     )
     some = ((right > left) & (bottom > top))[:, None]
-    (y1, y2), (x1, x2) = bin_edges(top, bottom, P, H), bin_edges(left, right, Q, W)
+    (y1, y2), (x1, x2) = bin_edges(top, bottom, P, H), bin_edges(left, right, Q, W)  # (K, P), (K, Q)
+    # Every bin is read as if it were as large as the largest one; what lies outside of it counts as -inf.
     high, wide = int((y2 - y1).max()), int((x2 - x1).max())  # waits for the device, once a call
     step = max(1, VALUES // max(1, P * Q * high * wide * C))
     for k in range(0, K if high * wide else 0, step):
         part = slice(k, k + step)
-        y, in_y = _pixels(y1[part], y2[part], high)
-        column, in_x = _pixels(x1[part], x2[part], wide)
+        y, in_y = _pixels(y1[part], y2[part], high)  # (k, P, high)
+        column, in_x = _pixels(x1[part], x2[part], wide)  # (k, Q, wide)
         inside = in_y[:, :, None, :, None] & in_x[:, None, :, None, :] & some[part, :, None, None, None]
         pixel = (y[:, :, None, :, None] * W + column[:, None, :, None, :]).flatten(3)  # (k, P, Q, pixels)
         inside = inside.flatten(3)
-        values = rows[torch.where(inside, pixel + image[part, None, None, None] * (H * W), 0)]
+        values = rows[torch.where(inside, pixel + image[part, None, None, None] * (H * W), 0)]  # (…, C)
         values = values.masked_fill(~inside[..., None], -torch.inf)
-        top_at = values.argmax(dim=3, keepdim=True)
-        filled = inside.any(dim=3)[:, None]
+        top_at = values.argmax(dim=3, keepdim=True)  # (k, P, Q, 1, C)
+        filled = inside.any(dim=3)[:, None]  # (k, 1, P, Q)
         best[part] = torch.where(filled, values.gather(3, top_at).squeeze(3).permute(0, 3, 1, 2), 0)
         at = pixel[..., None].expand_as(values).gather(3, top_at).squeeze(3).permute(0, 3, 1, 2)
         where[part] = torch.where(filled, at, -1)

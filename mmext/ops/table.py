@@ -58,6 +58,7 @@ def _outside_autocast(function: Callable) -> Callable:
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         device = next((one.device.type for one in args if isinstance(one, torch.Tensor)), "cpu")
+        # mmcv's autograd functions call backward by themselves: nothing in here may be recorded.
         with torch.no_grad(), torch.autocast(device, enabled=False):
             return function(*args, **kwargs)
 
@@ -82,6 +83,7 @@ def operator(name: str) -> Callable:
     def run(*args: Any, **kwargs: Any) -> Any:
         device = next((one.device.type for one in args if isinstance(one, torch.Tensor)), "cpu")
         source = choose(name, device)
+        # Once an operator, not once a function: forward and backward come from one source.
         if _operator_of[name] not in _logged:
             _logged.add(_operator_of[name])
             logger.info("mmcv's operator %s is served by %s", _operator_of[name], source)
@@ -116,7 +118,7 @@ def sources(device: str = "cpu") -> dict[str, str]:
     """
     load()
     extension = importlib.import_module("mmcv._ext")
-    if not is_ours(extension):
+    if not is_ours(extension):  # mmcv's own serves all that it has
         return dict.fromkeys(sorted(set(_operator_of.values())), "mmcv")
     return {one: choose(name, device) for name, one in sorted(_operator_of.items(), key=lambda item: item[1])}
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.checkout import REPO, run_script
 from tests.cli.test_train_and_test import ENV, SMALL, scalars
 from tests.cli.test_two_ranks import free_port
@@ -27,6 +29,7 @@ def two_ranks(script: str, *arguments: object) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_three_papers_in_one_config_train_on_two_ranks_resume_and_are_evaluated(
     tmp_path: Path, stamps: Path, mobilenet_weights: Path
 ) -> None:

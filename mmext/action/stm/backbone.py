@@ -84,6 +84,8 @@ class ResNetSTM(ResNet):
         if fuse not in FUSES:
             raise ValueError(f"fuse must be one of {FUSES}, got {fuse!r}")
         super().__init__(depth, **without_tsms(host_cfg))
+        # The host has made plain stages by now; width and branches are changed in what it made, so that its
+        # options (dilations, style, frozen stages, partial BN) keep their meaning.
         if base_channels != 64:
             set_width(self, base_channels)
         self._num_segments = num_segments
@@ -92,6 +94,7 @@ class ResNetSTM(ResNet):
         cstm, cmm = dict(start=temporal_init) if use_cstm else None, motion if use_cmm else None
         for block in self._chosen(stm_stages):
             block.use_motion(num_segments, cstm=cstm, cmm=cmm, fuse=fuse)
+        # Before loading, whoever loads: files of TSM's then fit without a converter.
         self._register_load_state_dict_pre_hook(_unwrap_shift, with_module=True)
 
     def _chosen(self, stm_stages: Where) -> Iterator[Bottleneck]:
@@ -100,6 +103,7 @@ class ResNetSTM(ResNet):
             raise ValueError(
                 f"stm_stages must have one entry for each of the {self.num_stages} stages, got {stm_stages}"
             )
+        # Not strict: the default has four entries, and a net may have fewer stages.
         for name, chosen in zip(self.res_layers, stm_stages, strict=False):
             layer = getattr(self, name)
             each = [chosen] * len(layer) if isinstance(chosen, int) else chosen
@@ -198,7 +202,7 @@ def set_width(backbone: ResNet, base_channels: int) -> None:
         )
         setattr(backbone, name, layer)
         backbone.inplanes = planes * backbone.block.expansion
-    backbone.feat_dim = backbone.inplanes
+    backbone.feat_dim = backbone.inplanes  # the host's note of the last stage's channels
 
 
 def _unwrap_shift(backbone: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -157,10 +157,10 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
         outs = []
         for i, name in enumerate(self.res_layers):
             layer = getattr(self, name)
-            if i == 0 and stage_1 is not None:
+            if i == 0 and stage_1 is not None:  # known from the step before
                 x = stage_1
             elif feedback and self.stage_with_rfp[i]:
-                first, *others = layer
+                first, *others = layer  # feedback enters in the stage's first block alone
                 x = first(x, feedback[i])
                 for block in others:
                     x = block(x)
@@ -182,14 +182,14 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
     @cached_property
     def least_size(self) -> int:
         """Pixels that an image needs in height and width for what reflection the stages' padding uses."""
-        least, stride = 1, 4
+        least, stride = 1, 4  # stem and pooling halve the image twice
         for name, factor in zip(self.res_layers, self.strides, strict=True):
             stride *= factor
             if any(
                 is_sac(m) and not type(m).__module__.startswith("mmext.")
                 for m in getattr(self, name).modules()
             ):
-                least = 2 * stride + 1
+                least = 2 * stride + 1  # whose map has a third pixel
         return least
 
 

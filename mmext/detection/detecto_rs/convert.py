@@ -60,11 +60,13 @@ def convert_to_sac(
             f"select must match at least one convolution, got none of {len(convs)} for {select!r}; "
             f"their names are like {next(iter(convs), 'none: the model has no nn.Conv2d')!r}"
         )
+    # Look at all before any is touched: after an error the model is as it was.
     for name, conv in found.items():
         if reason := why_not(conv):
             raise ValueError(
                 f"{name}: expected a convolution that SAC can stand for, got one {reason}; deselect it"
             )
+    # Keyed by module, so that one that stands in two places stays one.
     return _replace(model, {c: _sac_like(c, use_deform=use_deform, backend=backend) for c in found.values()})
 
 

@@ -47,6 +47,7 @@ def in_layout(feedback: Tensor, like: Tensor, name: str, layout: str) -> Tensor:
     else:
         channels_last = layout == "NHWC"
         size = like.shape[1:3] if channels_last else like.shape[2:]
+        # Strides and paddings round in different ways, by a pixel at most.
         fits = like.shape[3 if channels_last else 1] == feedback.shape[1] and all(
             abs(a - b) <= 1 for a, b in zip(size, feedback.shape[2:], strict=True)
         )
@@ -189,6 +190,7 @@ def find(backbone: nn.Module, name: str) -> nn.Module:
             f"{type(backbone).__name__} has no module {name!r}; its children are "
             f"{', '.join(child for child, _ in backbone.named_children())}"
         )
+    # Checkpointed modules run a second time in backward, after the slots were emptied.
     parts = name.split(".")
     for i in range(len(parts)):
         above = ".".join(parts[:i])

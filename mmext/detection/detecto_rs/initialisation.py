@@ -103,6 +103,8 @@ def initialise(backbone: ResNet, others: Cfgs, files: Cfgs) -> set[str]:
     Raises:
         BadInputError: a file is of another architecture.
     """
+    # In this order: statistics are read off the weights as they are drawn, what is new comes to rest after
+    # everything that draws, and files come last, so that nothing that they bring is drawn over.
     draw(backbone)
     initialize(backbone, others)
     adopt_statistics(backbone)
@@ -204,12 +206,14 @@ def load(backbone: ResNet, file: str, prefix: str | None) -> set[str]:
     """Load a file, and tell which of its keys were used."""
     weights = read(file, prefix)
     own = backbone.state_dict()
+    # What a plain network of this architecture holds must be there; what the paper added may be missing.
     needed = {
         f"{name}.{key}"
         for name, module in plain_layers(backbone)
         for key in module.state_dict()
         if key in PLAIN
     }
+    # A classifier's head may be left over; keys below our own children that nobody knows may not.
     children = tuple(f"{name}." for name, _ in backbone.named_children())
     wrong = {
         "missing": sorted(needed - weights.keys()),
@@ -234,6 +238,7 @@ def load(backbone: ResNet, file: str, prefix: str | None) -> set[str]:
 
 def read(file: str, prefix: str | None) -> dict[str, Tensor]:
     """The tensors of a checkpoint, those below ``prefix`` if there is one."""
+    # Addresses are mmengine's to fetch, through mmext.compat's safe reader; files are read by ours.
     remote = "://" in file
     content: Mapping[str, Any] = (
         CheckpointLoader.load_checkpoint(file, map_location="cpu") if remote else checkpoint.read(file)

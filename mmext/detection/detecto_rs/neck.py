@@ -128,13 +128,14 @@ class RFP(FPN):
             inputs: the image, and the maps that the detector's backbone made of it.
         """
         image, *maps = inputs
+        # Which backbone these maps are of: it may be asked to look again, or give its first stage's map.
         first: Any = getattr(inputs, "backbone", None)
         self._check_inputs(maps, first)
-        levels = super().forward(tuple(maps))
+        levels = super().forward(tuple(maps))  # the first look
         for i in range(self.rfp_steps - 1):
             backbone = first if self.rfp_sharing else self.rfp_modules[i]
             reuse = self.reuse_stem == "auto" and self._stem_reuse(first, backbone)
-            stage_1 = maps[0] if reuse else None
+            stage_1 = maps[0] if reuse else None  # it sees the image alone, so it would be the same again
             if self.step_cp and torch.is_grad_enabled():
                 levels = recomputed(self.step, backbone, image, stage_1, levels, modules=(self, backbone))
             else:
@@ -152,6 +153,7 @@ class RFP(FPN):
             stage_1: map of the backbone's first stage, if known.
             levels: result of the last step.
         """
+        # One entry a stage; ASPP, which all levels share, makes feedback of its last pyramid level.
         feedback: list[Tensor | None] = [None] * (max(backbone.out_indices) + 1)
         for stage, level in self._feedback_levels(backbone).items():
             feedback[stage] = self.rfp_aspp(levels[level])

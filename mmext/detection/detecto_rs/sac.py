@@ -39,6 +39,7 @@ def pad_mirrored(x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H4 W4"]:
 def local_mean(x: Float[Tensor, "N C H W"], stride: Pair = (1, 1)) -> Float[Tensor, "N C h w"]:
     """Mean of the 5 x 5 pixels around each place."""
     padded, side = pad_mirrored(x), 2 * REACH + 1
+    # Without gradients two strips of five are cheaper than one square of twenty-five.
     if padded.requires_grad:
         return F.avg_pool2d(padded, side, stride)  # one pass keeps one map for backward
     down, right = stride
@@ -160,6 +161,7 @@ class SAC(ConvAWS):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, O, h, w)."""
         small_kernel, large_kernel = self.effective_weights()
+        # Global context before and after: as in SENet, but one convolution, and added rather than multiplied.
         x = x + self.pre_context(x.mean((2, 3), keepdim=True))
         look = self._look_deformed if self.use_deform else self._look
         y = mix(*look(x, small_kernel, large_kernel))

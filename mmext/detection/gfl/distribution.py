@@ -114,13 +114,14 @@ def predict_distributions(
     levels = []
     strides = [w for w, _ in head.prior_generator.strides]
     for cls_score, bbox_pred, at, stride in zip(cls_scores, bbox_preds, points, strides, strict=True):
+        # Best nms_pre pairs of a place and a class above score_thr; of these alone the logits are read.
         scores, labels, _, kept = filter_scores_and_topk(
             rows(cls_score[None], head.num_classes)[0].sigmoid(),
             cfg.get("score_thr", 0),
             cfg.get("nms_pre", -1),
             dict(logits=rows(bbox_pred[None], 4 * (head.reg_max + 1))[0], at=at),
         )
-        reach = distances(kept["logits"], head.reg_max) * stride
+        reach = distances(kept["logits"], head.reg_max) * stride  # (n, 4) in pixels
         boxes = head.bbox_coder.decode(kept["at"], reach, max_shape=img_meta["img_shape"])
         levels.append((boxes, scores, labels))
     bboxes, scores, labels = (torch.cat(parts) for parts in zip(*levels, strict=True))

@@ -79,11 +79,12 @@ def joint_losses(
     """
     quality = quality_labels(boxes, box_targets, row, len(labels))
     score = at_least_float32(cls_score.detach()[row]).sigmoid().amax(1)  # (P,), the weights of Eq. 8
+    # This rank's sums, which become means over the ranks in one message.
     local = [score.new_tensor(num_total), score.sum()]
     if distributions is not None:
         local += head.saturation.sides_of(distributions.targets).to(score)
     num_pos, score_sum, *sides = reduce_mean(torch.stack(local)).tolist()  # the only all-reduce
-    norm = max(score_sum, head.avg_factor_floor)
+    norm = max(score_sum, head.avg_factor_floor)  # Eq. 8 divides by the sum of the weights
     target = (labels, quality)
     losses = dict(
         loss_cls=head.loss_cls(cls_score, target, weight=label_weights, avg_factor=max(num_pos, 1.0)),
@@ -122,6 +123,7 @@ def anchor_losses(
     anchors, labels, label_weights, bbox_targets = (torch.cat(level, 1) for level in targets)
     cls_score = torch.cat([rows(x, head.cls_out_channels) for x in cls_scores], 1)
     bbox_pred = torch.cat([rows(x, 4 * (head.reg_max + 1)) for x in bbox_preds], 1)
+    # From here on only the positives: logits or deltas (P, 4 * R) or (P, 4), boxes (P, 4).
     positive = foreground(labels.flatten(), head.num_classes)
     pred, anchors, gt_bboxes = (x.flatten(0, 1)[positive] for x in (bbox_pred, anchors, bbox_targets))
     pred, distributions = at_least_float32(pred), None

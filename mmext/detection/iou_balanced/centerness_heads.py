@@ -41,10 +41,11 @@ class IoUBalancedATSSHead(ATSSHead):
     def loss_by_feat(self, cls_scores: list[Tensor], *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As in the host; adds ``iou_pos_mean`` and ``w_loc`` for the log."""
         losses = super().loss_by_feat(cls_scores, *args, **kwargs)
-        units = taken_out(losses)
-        anchors, unit = positives_of(units, self.num_classes)
-        boxes = self.bbox_coder.decode(anchors.prior, at_least_float32(anchors.bbox_pred))
-        iou = box_iou(boxes, anchors.target)
+        units = taken_out(losses)  # one a level
+        anchors, unit = positives_of(units, self.num_classes)  # (P, ...) and the level of each, (P,)
+        boxes = self.bbox_coder.decode(anchors.prior, at_least_float32(anchors.bbox_pred))  # (P, 4) pixels
+        iou = box_iou(boxes, anchors.target)  # (P,)
+        # The host's function fails on nothing.
         center = self.centerness_target(anchors.prior, anchors.target) if len(iou) else iou
         over_centers = losses["loss_bbox"][0][1]  # see loss_by_feat_single
         losses["loss_bbox"] = [loss for loss, _ in losses["loss_bbox"]]
@@ -131,25 +132,29 @@ class IoUBalancedFCOSHead(FCOSHead):
             batch_img_metas: not used, as in the host.
             batch_gt_instances_ignore: not used, as in the host.
         """
+        # Targets and logits of all levels as one, level after level and in it image after image, as the host
+        # has them: (N, ...) with N = B * (H1 * W1 + H2 * W2 + ...).
         points = self.prior_generator.grid_priors(
             [x.shape[-2:] for x in cls_scores], dtype=bbox_preds[0].dtype, device=bbox_preds[0].device
         )
         level_labels, level_targets = self.get_targets(points, batch_gt_instances)
-        labels = torch.cat(level_labels)
-        cls_score = torch.cat([rows(x, self.cls_out_channels).flatten(0, 1) for x in cls_scores])
-        at = foreground(labels, self.num_classes)
+        labels = torch.cat(level_labels)  # (N,)
+        cls_score = torch.cat([rows(x, self.cls_out_channels).flatten(0, 1) for x in cls_scores])  # (N, K)
+        at = foreground(labels, self.num_classes)  # (P,)
         num_pos = reduce_mean(cls_score.new_tensor(len(at), dtype=torch.float)).clamp(min=1.0)
 
-        bbox_pred = torch.cat([rows(x, 4).flatten(0, 1) for x in bbox_preds])[at]
-        centerness = torch.cat([rows(x, 1).flatten(0, 1) for x in centernesses])[at, 0]
-        target = torch.cat(level_targets)[at]
-        center = self.centerness_target(target)
+        # The positives: predicted and true distances, centerness, and the boxes that these mean.
+        bbox_pred = torch.cat([rows(x, 4).flatten(0, 1) for x in bbox_preds])[at]  # (P, 4)
+        centerness = torch.cat([rows(x, 1).flatten(0, 1) for x in centernesses])[at, 0]  # (P,)
+        target = torch.cat(level_targets)[at]  # (P, 4)
+        center = self.centerness_target(target)  # (P,), the host's weight of each box
         center_sum = reduce_mean(center.sum()).clamp(min=1e-6)
         B = len(cls_scores[0])
-        point = torch.cat([p.repeat(B, 1) for p in points])[at]
+        point = torch.cat([p.repeat(B, 1) for p in points])[at]  # (P, 2)
         # Both in strides around the point where the host normalises distances; the IoU is the same.
         boxes, gt_boxes = self.bbox_coder.decode(point, bbox_pred), self.bbox_coder.decode(point, target)
-        iou = box_iou(boxes, gt_boxes)
+        iou = box_iou(boxes, gt_boxes)  # (P,)
+        # The host's three losses, in its order of operations.
         loss_bbox, loss_centerness = bbox_pred.sum(), centerness.sum()  # a graph where there are none
         if len(at):
             loss_bbox = self.loss_bbox(boxes, gt_boxes, weight=center, avg_factor=center_sum)
@@ -159,7 +164,8 @@ class IoUBalancedFCOSHead(FCOSHead):
             loss_bbox=loss_bbox,
             loss_centerness=loss_centerness,
         )
-        unit, image = _places(at, [len(x) for x in level_labels], B)
+        # What the paper changes about them.
+        unit, image = _places(at, [len(x) for x in level_labels], B)  # (P,) each
         positives = Positives(
             cls_loss=own_class_loss(self.loss_cls, cls_score[at], labels[at]),
             box_loss=own_box_loss(

@@ -62,13 +62,14 @@ def iou_balanced_weight(
         return torch.ones_like(iou)
     power = iou**exponent
     plain = loss if label_weight is None else loss * label_weight
+    # Numerator and denominator of Z over each scope: what the losses sum up to without and with the power.
     sums = torch.stack([plain, power * plain], 1)  # (P, 2)
     if scope is None:
         scope = torch.zeros_like(iou, dtype=torch.long)
-    total = sums.new_zeros(num_scopes, 2).index_add_(0, scope, sums)
+    total = sums.new_zeros(num_scopes, 2).index_add_(0, scope, sums)  # (S, 2)
     if over_ranks is not None:
         total = over_ranks(total)
     plain_sum, weighted_sum = total.unbind(1)
     usable = weighted_sum > VANISHED * plain_sum
-    Z = plain_sum / weighted_sum
+    Z = plain_sum / weighted_sum  # (S,); where this divides by 0 the scope is not usable
     return torch.where(usable[scope], power * Z[scope], 1.0)

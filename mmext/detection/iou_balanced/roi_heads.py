@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
 from torch import Tensor
 
@@ -66,20 +67,21 @@ class IoUBalancedConvFCBBoxHead(ConvFCBBoxHead):
         losses = super().loss(*args, reduction_override)
         if reduction_override is not None or cls_score is None or bbox_pred is None:
             return losses
-        at = foreground(labels, self.num_classes)
-        target = bbox_targets[at]
-        pred, iou = compared_and_iou(
-            self, rois[at, 1:], own_boxes(bbox_pred, labels, at, self.num_classes), target
-        )
+        at = foreground(labels, self.num_classes)  # (P,)
+        target = bbox_targets[at]  # (P, 4)
+        # Of each positive its own class's deltas; what the box loss compares, and the IoU of the boxes.
+        own = own_boxes(bbox_pred, labels, at, self.num_classes)  # (P, 4)
+        pred, iou = compared_and_iou(self, rois[at, 1:], own, target)  # (P, 4) and (P,)
         loss_bbox = partial(self.loss_bbox, reduction_override="none")
         positives = Positives(
             cls_loss=own_class_loss(self.loss_cls, cls_score[at], labels[at]) * label_weights[at],
             box_loss=own_box_loss(loss_bbox, pred, target, bbox_weights[at]),
             iou=iou,
-            unit=torch.zeros_like(at),
-            image=rois[at, 0].long(),
+            unit=torch.zeros_like(at),  # all RoIs are one level
+            image=_numbered(rois[:, 0])[at],
             num_units=1,
-            num_images=len(rois),
+            num_images=len(rois),  # not known here; no more have RoIs than there are RoIs
+            # What the host divides by, with the same epsilon.
             cls_divisor=(label_weights > 0).sum().clamp(min=1) + EPS,
             box_divisor=len(labels) + EPS,
         )
@@ -120,3 +122,8 @@ class IoUBalancedShared4Conv1FCBBoxHead(IoUBalancedConvFCBBoxHead):
             iou_balance=iou_balance,
             **host_cfg,
         )
+
+
+def _numbered(image: Tensor) -> Tensor:
+    """Number of each RoI's image, (R,), among those that have any; RoIs lie image after image."""
+    return F.pad((image.diff() != 0).cumsum(0), (1, 0))

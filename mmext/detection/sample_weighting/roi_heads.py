@@ -88,10 +88,10 @@ class SWNBBoxHeadMixin(BBoxHead):
             return super().loss(*args, reduction_override)
         # DEVIATION: the authors compute every loss twice, as input and to train; once is enough.
         losses = super().loss(*args, reduction_override="none")
-        at = foreground(labels, self.num_classes)
+        at = foreground(labels, self.num_classes)  # (P,)
         # Without samples or positives the host has no single losses; these are empty and keep the graph.
-        loss_cls = per_sample(losses.get("loss_cls", cls_score))
-        loss_bbox = losses["loss_bbox"] if len(at) else bbox_pred[at, :4]
+        loss_cls = per_sample(losses.get("loss_cls", cls_score))  # (R,)
+        loss_bbox = losses["loss_bbox"] if len(at) else bbox_pred[at, :4]  # (P, 4), or (P,) of an IoU loss
         samples = self._samples(args, at, loss_cls, loss_bbox, mask_loss)
         weights = self.swn(samples)
         # The host's sums and divisors, in its order: weights of 1 change no number.

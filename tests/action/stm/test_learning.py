@@ -1,5 +1,6 @@
 """A clip's class that no single frame tells: STM learns it, single frames cannot."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -47,6 +48,7 @@ def accuracy(**options):
         return (logits().argmax(1) == labels).float().mean().item()
 
 
+@pytest.mark.slow
 def test_it_learns_directions_that_single_frames_do_not_tell():
     assert accuracy() == 1
     assert accuracy(use_cstm=False, use_cmm=False) <= 0.5

@@ -271,6 +271,7 @@ def rank_correlation(a, b):
     return torch.corrcoef(ranks)[0, 1].item()
 
 
+@pytest.mark.slow
 def test_two_images_are_learnt_by_heart_and_scores_come_to_rank_boxes():
     head = v2_head(avg_factor_floor="paper")
     head.test_cfg.update(score_thr=0.0, nms_pre=-1)

@@ -21,6 +21,7 @@ from tests.detection.iou_balanced.heads import (
     flat,
     losses,
     outputs,
+    rois,
     step,
     total,
     truth,
@@ -202,8 +203,6 @@ def test_r_cnn_takes_the_box_of_the_own_class(agnostic, seen):
         out[1] = out[1].detach()[:, :4].clone().requires_grad_()
     losses(kind, head, out, gts)
     (_, positives) = seen[-1]
-    from tests.detection.iou_balanced.heads import rois
-
     boxes, label, _, target, _ = rois(head, gts)
     expected = []
     for i in (label < K).nonzero().flatten():
@@ -244,6 +243,22 @@ def test_scopes_are_levels_and_images(kind, seen):
         assert_close(both.iou[both.image == i], one.iou, msg=f"image {i}")
         if kind != "SSDHead":  # there a unit is an image
             assert torch.equal(both.unit[both.image == i], one.unit)
+
+
+def test_images_without_rois_are_no_scope(seen):
+    """A batch of many images may leave fewer RoIs than images, all of them in the last ones."""
+    kind = "Shared2FCBBoxHead"
+    head, out, gts = build(kind, dict(lam=None, cls_scope="image")), outputs(kind), truth((1, 1))
+    all_rois = rois(head, gts)
+    few = torch.tensor([0, 16, 17])  # of 32, the first positives of both images
+    for image in (0, 5):
+        boxes, *others = (x[few].clone() for x in all_rois)
+        boxes[1:, 0] = image + 2
+        boxes[0, 0] = image
+        head.loss(*(x.detach()[few] for x in out), boxes, *others)
+    first, late = (positives for _, positives in seen)
+    assert first.image.tolist() == late.image.tolist() == [0, 1, 1]
+    assert late.image.max() < late.num_images
 
 
 def test_a_misspelt_key_is_answered_with_the_nearest_one():
@@ -433,8 +448,6 @@ def test_box_losses_that_do_not_fit_are_refused():
 
 def test_mining_hard_rois_sees_the_hosts_losses():
     kind, gts = "Shared2FCBBoxHead", truth((3, 2))
-    from tests.detection.iou_balanced.heads import rois
-
     ours, host = build(kind, dict(w_loc=2.0)), build(kind)
     out = outputs(kind)
     args = (*out, *rois(host, gts))

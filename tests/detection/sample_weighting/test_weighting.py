@@ -335,6 +335,7 @@ def adam(parameters):
     return torch.optim.Adam(parameters, lr=1e-3, weight_decay=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [sgd, adam])
 def test_the_network_learns_the_closed_form(optimizer):
     correlation, spread = spread_after("zero_last", optimizer, 2000)
@@ -342,6 +343,7 @@ def test_the_network_learns_the_closed_form(optimizer):
     assert spread > 0.1
 
 
+@pytest.mark.slow
 def test_with_sgd_the_authors_start_learns_one_weight_for_all():
     """Its gradients are products of weights of 1e-4, which rates of a detector do not overcome."""
     _, spread = spread_after("official", sgd, 2000)
