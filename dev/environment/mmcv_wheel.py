@@ -24,6 +24,9 @@ from mmext.doctor.machine_checks import COMPILERS, find_compiler, find_nvcc
 
 from .installer import Installer, Stop, call
 
+# CFLAGS take the place of Python's own, so all of them are said here: without -O3 operators take four times as long.
+# Debugging information would take longer to write than the rest.
+FLAGS = "-O3 -DNDEBUG -fwrapv -g0"
 STANDARD = re.compile(r"(, *)?'-std=c\+\+17'")
 
 
@@ -38,6 +41,7 @@ class Build(NamedTuple):
     def folder(self, torch: str, cuda: str) -> Path:
         """Where the built wheel is kept; ``torch`` with its local tag, ``cuda`` as torch calls it."""
         ops = f"cuda{cuda}-{re.sub('[; ]+', '_', self.archs)}" if self.cuda else "cpu"
+        ops += FLAGS.split()[0]  # wheels that were built in another way are others
         python = f"cp{sys.version_info[0]}{sys.version_info[1]}-{sysconfig.get_platform()}"
         return cache(os.environ) / f"{self.name}-{self.version}-{python}-torch{torch}-{ops}"
 
@@ -151,7 +155,7 @@ def unpack(archive: Path) -> Path:
 def variables(build: Build, env: Mapping[str, str]) -> dict[str, str]:
     """Environment variables that steer mmcv's build."""
     steer = {"MMCV_WITH_OPS": "1", "FORCE_CUDA": str(int(build.cuda)), "MAX_JOBS": str(num_jobs())}
-    steer["CFLAGS"] = f"-g0 {env.get('CFLAGS', '')}".strip()  # half of the time goes into what debuggers read
+    steer["CFLAGS"] = f"{FLAGS} {env.get('CFLAGS', '')}".strip()
     steer["CXX"] = env.get("CXX") or find_compiler(env) or "c++"
     nvcc = find_nvcc(env)
     if build.cuda and nvcc:

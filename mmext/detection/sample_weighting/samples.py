@@ -5,7 +5,8 @@ Host      none: torch alone
 Letters   N samples, P positives, G groups of classification
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import torch
 import torch.distributed as dist
@@ -13,7 +14,6 @@ from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
 from mmext.detection.sample_weighting.predictor import WIDTHS
-from mmext.functional import at_least_float32
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,10 @@ class Samples:
         return {name: x.reshape(-1, WIDTHS[name]) for name, x in found.items() if x is not None}
 
     def as_constants(self) -> "Samples":
-        """Without graph, in float32 or better."""
-        values = {
-            name: at_least_float32(x.detach() if x.requires_grad else x)
-            if isinstance(x, Tensor) and x.is_floating_point()
-            else x
-            for name, x in vars(self).items()
-        }
-        return Samples(**values)
+        """Without graph, and all in the widest of their types, float32 or better: hosts mix them."""
+        real = {n: x for n, x in vars(self).items() if isinstance(x, Tensor) and x.is_floating_point()}
+        dtype = reduce(torch.promote_types, (x.dtype for x in real.values()), torch.float32)
+        return replace(self, **{n: (x.detach() if x.requires_grad else x).to(dtype) for n, x in real.items()})
 
     def sizes(self, members: Tensor) -> Tensor:
         """How many samples each group has, and what the host divides its losses by, (2, groups).
