@@ -17,7 +17,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from dev.evidence import provenance, results, run, tables
+from dev.evidence import provenance, results, run, runner, tables
 from dev.evidence.study import Arm, Measure, Study, StudyError
 from tests.checkout import REPO
 from tests.dev.toy_task import CONFIG
@@ -82,7 +82,7 @@ class Tools:
 @pytest.fixture
 def tools(monkeypatch):
     one = Tools()
-    monkeypatch.setattr(run, "call", one)
+    monkeypatch.setattr(runner, "call", one)
     monkeypatch.setattr(provenance, "read_machine", lambda: MACHINE)
     monkeypatch.setattr(provenance, "committed", lambda: "c0ffee")
     return one
@@ -136,7 +136,7 @@ def test_reordered_arms_find_their_own_runs_and_nothing_is_run_twice(tmp_path, t
 @pytest.mark.parametrize("what", ["config", "base config", "code", "machine", "start"])
 def test_whatever_a_number_depends_on_makes_another_run(tmp_path, tools, monkeypatch, what):
     study = stated(tmp_path)
-    before = run.Runner(study, MACHINE, tmp_path)
+    before = runner.Runner(study, MACHINE, tmp_path)
     keys = {before.key("one line"), before.key("two lines")}
     assert len(keys) == 2
     machine, arm = MACHINE, "two lines"
@@ -151,7 +151,7 @@ def test_whatever_a_number_depends_on_makes_another_run(tmp_path, tools, monkeyp
         machine = MACHINE | {"threads": 2}
     else:
         study = replace(study, aliases={"^line": "other"})
-    assert run.Runner(study, machine, tmp_path).key(arm) not in keys
+    assert runner.Runner(study, machine, tmp_path).key(arm) not in keys
 
 
 def test_the_code_is_the_package_and_what_a_config_imports_of_dev(tmp_path, monkeypatch):
@@ -193,10 +193,10 @@ def test_before_its_first_result_a_study_may_change(tmp_path, tools, published, 
     def failing(log, *command):
         raise StudyError("the tool failed")
 
-    monkeypatch.setattr(run, "call", failing)
+    monkeypatch.setattr(runner, "call", failing)
     with pytest.raises(StudyError, match="the tool failed"):
         confirm(stated(tmp_path), tmp_path)
-    monkeypatch.setattr(run, "call", tools)
+    monkeypatch.setattr(runner, "call", tools)
     confirm(stated(tmp_path, seeds=tuple(range(7))), tmp_path)
     assert results.deciding(results.read(published / "toy.json"))["n"] == 7
 
@@ -210,6 +210,26 @@ def test_a_published_study_runs_no_second_time(tmp_path, tools, published, capsy
     with pytest.raises(StudyError, match=r"toy.json: expected the statement that toy had"):
         confirm(stated(tmp_path, seeds=tuple(range(8))), tmp_path / "elsewhere")
     assert (published / "toy.json").read_text() == text
+
+
+def test_code_that_changes_under_a_study_s_feet_stops_it_and_nothing_is_mixed(
+    tmp_path, tools, published, monkeypatch
+):
+    text = ["as stated"]
+    monkeypatch.setattr(provenance, "code_hash", lambda modules: text[0])
+    play = tools.__call__
+
+    def edited_meanwhile(log, *command):
+        play(log, *command)
+        if len(tools.trained) == 3:
+            text[0] = "edited"
+
+    monkeypatch.setattr(runner, "call", edited_meanwhile)
+    with pytest.raises(StudyError, match="code that stays as it is while a study runs"):
+        confirm(stated(tmp_path), tmp_path)
+    monkeypatch.setattr(runner, "call", tools)
+    confirm(stated(tmp_path), tmp_path)
+    assert len(tools.trained) == 3 + 12
 
 
 def test_other_seeds_than_the_stated_ones_are_refused(tmp_path, tools, published):
@@ -232,7 +252,7 @@ def test_development_shows_numbers_publishes_nothing_and_does_not_bind(tmp_path,
 def test_it_is_developed_on_one_split_and_confirmed_on_another(tmp_path):
     study = stated(tmp_path, tests={"test": (), "part": ("path={split}",)})
     study.configs["one line"].val_dataloader.batch_size = 3
-    runners = {split: run.Runner(study, MACHINE, tmp_path, split) for split in ("dev", "test")}
+    runners = {split: runner.Runner(study, MACHINE, tmp_path, split) for split in ("dev", "test")}
     sizes = {split: one.config("one line").test_dataloader.batch_size for split, one in runners.items()}
     assert sizes == {"dev": 3, "test": 4}
     assert [one.options("part") for one in runners.values()] == [["path=dev"], ["path=test"]]
@@ -240,7 +260,7 @@ def test_it_is_developed_on_one_split_and_confirmed_on_another(tmp_path):
 
 
 def test_arms_that_share_nothing_are_no_pair(tmp_path, tools, published, monkeypatch):
-    monkeypatch.setattr(run, "shared_share", lambda *_, **__: 0.0)
+    monkeypatch.setattr(runner, "shared_share", lambda *_, **__: 0.0)
     with pytest.raises(StudyError, match="no weight of the same name and shape, so its runs are no pairs"):
         confirm(stated(tmp_path), tmp_path)
 
@@ -279,7 +299,7 @@ def test_a_superseded_study_shows_its_table_and_is_not_run(capsys):
 
 def test_a_failed_tool_ends_the_study_with_a_sentence(tmp_path):
     with pytest.raises(StudyError, match=r"-c raise SystemExit\(3\) ended with 3; see .*a.log, mend it"):
-        run.call(tmp_path / "a.log", "-c", "raise SystemExit(3)")
+        runner.call(tmp_path / "a.log", "-c", "raise SystemExit(3)")
 
 
 DRIVER = """
