@@ -21,7 +21,7 @@ Seed      the same seed gives the same bytes; another one gives other scenes of 
 
 These scenes are not natural ones: results on them compare methods and say nothing about photographs in
 general. The images stay under the packages' licence: they are made where they are used, and are no part of
-this project.
+this project but for a few in two pictures of its documentation, which say so.
 
 Run ``mmext data stamps [--one-class]``; a second run finds the result and needs no network.
 """
