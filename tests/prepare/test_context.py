@@ -137,7 +137,8 @@ def test_files_are_the_same_for_the_same_seed_and_made_anew_when_damaged(tmp_pat
     assert script.summary(roots["first"]).count("\n") == 5
 
 
-def test_the_real_scenes_are_balanced_share_no_picture_and_are_made_again(context_scenes):
+@pytest.mark.slow
+def test_the_real_scenes_are_balanced_and_share_no_picture(context_scenes):
     for place in script.DISTANCES:
         scenes = script.read_scenes(context_scenes, place)
         stamps, photos = ({}, {})

@@ -13,10 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 from pycocotools import mask as run_lengths
 
-from mmext.prepare import debian
+from mmext.data_checks import verify
+from mmext.prepare import context
 from mmext.prepare import stamps as script
 from mmext.prepare import stamps_compose as compose
 from mmext.prepare import stamps_packages as source
@@ -278,30 +280,14 @@ def test_the_hidden_objects_are_those_that_show_too_little_of_themselves(real):
 
 
 @needs_dpkg
-def test_three_splits_of_the_real_pictures_are_balanced_class_by_class():
-    names = debian.read_files(CACHE / choice.TUXPAINT.file_name, lambda name: bool(choice.class_of(name)))
-    for name in choice.CLASSES:
-        paths = [path for path in names if choice.class_of(path) == name]
-        split_of = choice.three_ways(paths)
-        counts = Counter(split_of.values())
-        assert abs(counts["dev"] - counts["test"]) <= 1
-        assert 0.55 < counts["train"] / len(paths) < 0.65
-        splits_of_kinds = [
-            {split_of[path] for path in paths if choice.kind(path) == kind}
-            for kind in map(choice.kind, paths)
-        ]
-        assert all(len(splits) == 1 for splits in splits_of_kinds)
-        assert choice.three_ways(reversed(paths)) == split_of
-    assert Counter(choice.three_ways(choice.BACKGROUNDS).values()) == {"train": 6, "dev": 2, "test": 2}
-
-
-@needs_dpkg
-def test_the_real_pictures_are_the_ones_that_were_looked_at_and_give_the_same_scenes_again(real):
+def test_the_real_pictures_are_the_ones_that_were_looked_at_and_give_the_same_scenes_again(
+    real, tmp_path, monkeypatch
+):
     root, splits = real
-    stamps = debian.read_files(CACHE / choice.TUXPAINT.file_name, lambda name: bool(choice.class_of(name)))
-    photos = debian.read_files(CACHE / choice.MATE.file_name, choice.is_background)
-    assert choice.digest(stamps | photos) == choice.PICTURES == splits["val"]["info"]["pictures"]
-    pictures = choice.split_pictures(stamps, photos)
+    package = source.unpack(source.fetch_both(CACHE))  # takes a quarter of a minute, so only here
+    assert choice.digest(package.stamps | package.photos) == choice.PICTURES
+    assert splits["val"]["info"]["pictures"] == choice.PICTURES
+    pictures = choice.split_pictures(package.stamps, package.photos)
     for number, split in enumerate(script.SIX_CLASSES.num_images):
         scene = compose.compose(pictures[split], np.random.default_rng([0, number, 3]))
         assert encoded_jpeg(scene.pixels) == (root / split / "0003.jpg").read_bytes()
@@ -310,6 +296,53 @@ def test_the_real_pictures_are_the_ones_that_were_looked_at_and_give_the_same_sc
             script.annotation(one["id"], 3, seen) for one, seen in zip(noted, scene.instances, strict=True)
         ]
         assert json.loads(json.dumps(again)) == noted
+    check_balance(list(package.stamps))
+    monkeypatch.setattr(script, "unpack", lambda paths: package)
+    monkeypatch.setattr(context, "unpack", lambda paths: package)
+    check_one_class(tmp_path)
+    check_context(tmp_path, monkeypatch)
+
+
+def check_balance(paths):
+    """Three splits are even class by class, and no kind is in two."""
+    for name in choice.CLASSES:
+        of_class = [path for path in paths if choice.class_of(path) == name]
+        split_of = choice.three_ways(of_class)
+        counts = Counter(split_of.values())
+        assert abs(counts["dev"] - counts["test"]) <= 1
+        assert 0.55 < counts["train"] / len(of_class) < 0.65
+        assert len({(choice.kind(path), split) for path, split in split_of.items()}) == len(
+            {choice.kind(path) for path in of_class}
+        )
+        assert choice.three_ways(reversed(of_class)) == split_of
+    assert Counter(choice.three_ways(choice.BACKGROUNDS).values()) == {"train": 6, "dev": 2, "test": 2}
+
+
+def check_one_class(tmp_path):
+    """A few real scenes of one class are what their config wants."""
+    edition = replace(script.ONE_CLASS, num_images={"train": 12, "dev": 4, "test": 4})
+    script.prepare(tmp_path / "one", CACHE, edition=edition)
+    (config,) = REPO.glob("configs/detection/iou_balanced/*_stamps-one-class.py")
+    assert verified(config, script.ONE_CLASS.root, tmp_path / "one") == {"train": 12, "val": 4, "test": 4}
+
+
+def check_context(tmp_path, monkeypatch):
+    """A few real context scenes are what their config wants."""
+    monkeypatch.setattr(context, "NUM_SCENES", {"train": 12, "dev": 4, "test": 4})
+    context.prepare(tmp_path / "context", CACHE)
+    (config,) = REPO.glob("configs/segmentation/dnl/*_context.py")
+    found = verified(config, context.ROOT, tmp_path / "context")
+    assert found == {"train": 12, "val": 4, "test": 4}
+
+
+def verified(config, usual, root):
+    """How many images of each split ``mmext verify`` looked at in a config whose data lie at ``root``."""
+    text = Config.fromfile(config).dump().replace(f"{usual}/", f"{root}/")
+    cfg = Config.fromstring(text, ".py").to_dict()
+    reports = verify.check(cfg, decode=True)
+    assert not [error for report in reports for error in report.errors if "weights" not in error]
+    assert not [warning for report in reports for warning in report.warnings]
+    return {report.split: report.decoded for report in reports if report.decoded}
 
 
 def encoded_jpeg(pixels):
