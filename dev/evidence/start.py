@@ -58,7 +58,7 @@ def shared_share(start: Mapping[str, Tensor], arm: Mapping[str, Tensor], *, leav
     Args:
         start: weights that were given to the arm.
         arm: its own, at any time.
-        leave_out: beginning of names that do not count, since all arms read them from the same file anyway.
+        leave_out: part of names that do not count, since all arms read them from the same file anyway.
 
     Example:
         >>> start = {"backbone.w": torch.zeros(9), "head.w": torch.zeros(3), "head.b": torch.zeros(2)}
@@ -66,7 +66,7 @@ def shared_share(start: Mapping[str, Tensor], arm: Mapping[str, Tensor], *, leav
         >>> shared_share(start, arm, leave_out="backbone.")
         0.75
     """
-    own = {name: one for name, one in arm.items() if not (leave_out and name.startswith(leave_out))}
+    own = {name: one for name, one in arm.items() if not (leave_out and leave_out in name)}
     same = sum(one.numel() for name, one in own.items() if name in start and start[name].shape == one.shape)
     return same / max(1, sum(one.numel() for one in own.values()))
 

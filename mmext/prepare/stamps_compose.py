@@ -33,7 +33,7 @@ class Layout:
     """Sizes of a scene in pixels: of the image, of a cut-out's longer side, and of what it shows at least."""
 
     side: int
-    longest: tuple[float, float]
+    longest: tuple[int, int]
     min_pixels: int
 
 

@@ -42,7 +42,10 @@ def test_its_arms_are_different_runs_on_the_same_data(study):
 def test_it_is_confirmed_on_images_that_neither_training_nor_choosing_sees(study):
     for cfg in STUDIES[study].configs.values():
         files = {
-            split: [(one.get("ann_file"), json.dumps(one["data_prefix"])) for one in datasets(cfg, split)]
+            split: [
+                (one.get("ann_file"), json.dumps(one["data_prefix"]))
+                for one in datasets(cfg.to_dict(), split)
+            ]
             for split in ("train", "val", "test")
         }
         assert all(files.values())
@@ -112,7 +115,7 @@ SOUND = dict(
         ({"claim": "a"}, "the claim another one than the baseline"),
         ({"start": "c"}, "name arms"),
         ({"pairs": (("a", "c"),)}, "name arms"),
-        ({"primary": "AP75"}, "the primary measure in"),
+        ({"primary": "AP75"}, "as primary measure, got"),
         ({"measures": {"AP": Measure("coco/bbox_mAP", test="other")}}, "measures of the tests"),
         ({"seeds": (0, 1, 2)}, "6 to 40 different seeds"),
         ({"seeds": (0, 1, 2, 3, 4, 4)}, "6 to 40 different seeds"),
