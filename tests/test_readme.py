@@ -1,11 +1,13 @@
-"""The README says what is: its config builds, its tables are those of the committed evidence."""
+"""The pages say what is: the README's config builds, tables are those of the committed evidence."""
 
 import json
 import re
 
 import pytest
 
-from dev.evidence import run as evidence
+from dev.evidence import pages, results
+from dev.evidence.studies import STUDIES
+from dev.evidence.study import StudyError
 from mmext.detection.gfl.head import GFLHead
 from tests.contract import detection
 from tests.contract.parts import ROOT
@@ -20,57 +22,63 @@ def test_the_config_in_the_readme_builds_our_head(tmp_path):
     assert type(model.bbox_head.loss_cls).__module__ == "mmext.detection.gfl.losses"
 
 
-def rows(text: str) -> list[tuple[str, ...]]:
-    """The cells of the tables in Markdown, however they are padded."""
-    lines = (line for line in text.splitlines() if line.startswith("|"))
-    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+def test_generated_parts_of_pages_are_those_of_the_evidence():
+    """If this fails: python -m dev.evidence.pages."""
+    for page in pages.pages():
+        assert pages.render(page.read_text(), page) == page.read_text(), page
 
 
-@pytest.mark.parametrize(
-    ("study", "page"),
-    [
-        ("trees", "README.md"),
-        ("trees", "configs/detection/gfl/README.md"),
-        ("detection", "README.md"),
-        ("detection", "configs/detection/gfl/README.md"),
-        ("detection", "configs/detection/iou_balanced/README.md"),
-        ("detectors", "README.md"),
-        ("detectors", "configs/detection/detecto_rs/README.md"),
-        ("sample_weighting", "README.md"),
-        ("sample_weighting", "configs/detection/sample_weighting/README.md"),
-        ("segmentation", "README.md"),
-        ("segmentation", "configs/segmentation/emanet/README.md"),
-        ("segmentation", "configs/segmentation/dnl/README.md"),
-        ("action", "README.md"),
-        ("action", "configs/action/stm/README.md"),
-    ],
+@pytest.mark.parametrize("wrong", ["tables nobody", "words gfl"])
+def test_a_mark_that_asks_for_what_there_is_not_is_refused(wrong):
+    text = f"<!-- evidence: {wrong} -->\nold\n<!-- /evidence -->"
+    with pytest.raises(StudyError, match=f"README.md: expected one of .* got <!-- evidence: {wrong}"):
+        pages.render(text, ROOT / "README.md")
+
+
+def test_a_part_that_was_edited_by_hand_is_found():
+    text = "before\n<!-- evidence: tables action -->\n| 0.9 |\n<!-- /evidence -->\nafter"
+    new = pages.render(text, ROOT / "README.md")
+    assert "| TSN: frames alone | 0.142 ± 0.019" in new
+    assert "0.9 |" not in new
+    assert new.startswith("before\n<!-- evidence: tables action -->\n\n| arm")
+    assert new.endswith(".*\n\n<!-- /evidence -->\nafter")
+    assert pages.render(new, ROOT / "README.md") == new
+
+
+STUDY_FILES = sorted(
+    file for file in (ROOT / "docs/evidence").glob("*.json") if "runs" in json.loads(file.read_text())
 )
-def test_the_table_is_that_of_the_evidence(study, page):
-    runs = json.loads((ROOT / f"docs/evidence/{study}.json").read_text())["runs"]
-    heading, _, *arms = rows(evidence.table(study, runs))
-    found = rows((ROOT / page).read_text())
-    start = found.index(heading)
-    assert found[start + 2 :][: len(arms)] == arms
 
 
-@pytest.mark.parametrize(
-    ("study", "arms"),
-    [
-        ("trees", 3),
-        ("detection", 7),
-        ("detectors", 4),
-        ("sample_weighting", 4),
-        ("segmentation", 5),
-        ("action", 5),
-    ],
-)
-def test_the_evidence_is_complete(study, arms):
-    runs = json.loads((ROOT / f"docs/evidence/{study}.json").read_text())["runs"]
-    assert len(runs) == arms
-    assert all(sorted(seeds) == ["0", "1", "2"] for seeds in runs.values())
+@pytest.mark.parametrize("file", STUDY_FILES, ids=lambda file: file.stem)
+def test_the_evidence_is_complete_and_says_what_its_numbers_say(file):
+    found = json.loads(file.read_text())
+    if "superseded" in found:
+        assert len(found["superseded"]) > 30
+        assert set(found["superseded_by"]) <= set(STUDIES)
+        assert all(sorted(seeds) == ["0", "1", "2"] for seeds in found["runs"].values())
+        return
+    study, stated = STUDIES[file.stem], found["statement"]
+    assert set(found["runs"]) == set(stated["arms"]) == set(study.arms)
+    assert all(sorted(map(int, seeds)) == stated["seeds"] for seeds in found["runs"].values())
+    asked = {key: value for key, value in study.statement().items() if key != "arms"}
+    assert {key: stated[key] for key in asked} == asked
+    again = results.compare(found["runs"], study.compared, study.measures)
+    assert json.loads(json.dumps(again)) == found["pairs"]
+    assert file.with_suffix(".png").is_file()
+    assert found["commit"]
+
+
+def test_every_study_is_shown_on_the_page_of_the_evidence_and_at_a_paper():
+    page = (ROOT / "docs/evidence/README.md").read_text()
+    papers = "".join(one.read_text() for one in ROOT.glob("configs/*/*/README.md"))
+    for name in [*STUDIES, *pages.superseded()]:
+        assert f"<!-- evidence: tables {name} -->" in page
+    for name in STUDIES:
+        assert re.search(rf"<!-- evidence: known [\w ]*\b{name}\b", papers), name
 
 
 def test_links_lead_somewhere():
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("configs/**/*.md")]:
+    for page in pages.pages():
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"

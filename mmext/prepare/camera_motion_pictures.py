@@ -74,6 +74,9 @@ PHOTOS = {
         DEEPFOREST: ["deepforest/data/AWPE Pigeon Lake 2020 DJI_0005.JPG", "deepforest/data/OSBS_029.png"],
     },
 }
+HELD_OUT = ("brick", "chelsea", "coins", "flower", "rocket")
+"""Training photographs that no design was ever chosen by, for a test at the end; none is of a site that
+another one shows."""
 LICENCES = {
     SKIMAGE: ["scikit_image-0.26.0.dist-info/LICENSE.txt"],
     SKLEARN: ["scikit_learn-1.7.2.dist-info/licenses/COPYING", "sklearn/datasets/images/README.txt"],

@@ -12,23 +12,27 @@ Files     train/*.jpg  val/*.jpg  annotations/{train,val}.json  semantic/{train,
           marked as crowds, which COCO's evaluation neither asks for nor counts as wrong
           semantic: grey PNG under the image's name, 0 background, 1 to 6 the classes; with BaseSegDataset 7
           classes, or 6 with reduce_zero_label=True, which ignores the background
+One class ``--one-class`` writes data/stamps_one_class instead: 160 x 160, 2000 for train and 500 each for dev
+          (choosing) and test (the one look at the end), all objects of the category "object"; a box's
+          ``class`` names which of the six it is, and the semantic maps tell them apart. Cut-outs are divided
+          by class, so dev and test hold as many of each as kinds allow, and photographs of their own
 Seed      the same seed gives the same bytes; another one gives other scenes of the same pictures, and no
           picture changes its split
 
 These scenes are not natural ones: results on them compare methods and say nothing about photographs in
 general. The images stay under the packages' licence: they are made where they are used, and are no part of
-this project.
+this project but for a few in two pictures of its documentation, which say so.
 
-Run ``mmext data stamps``; a second run finds the result and needs no network.
+Run ``mmext data stamps [--one-class]``; a second run finds the result and needs no network.
 """
 
 import argparse
 import hashlib
 import json
-import shutil
 import sys
-import tempfile
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,81 +40,106 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as run_lengths
 
-from mmext.prepare.debian import Deb, fetch, read_files, version_of
-from mmext.prepare.packages import CACHE, DataError, one_at_a_time, replace_folder
-from mmext.prepare.stamps_compose import SIDE, Instance, compose
-from mmext.prepare.stamps_pictures import (
-    CLASSES,
-    MATE,
-    PICTURES,
-    TUXPAINT,
-    Pictures,
-    class_of,
-    digest,
-    is_background,
-    split_pictures,
-)
+from mmext.prepare.debian import Deb
+from mmext.prepare.packages import CACHE, DataError, one_at_a_time
+from mmext.prepare.stamps_compose import LARGE, SMALL, Instance, Layout, compose
+from mmext.prepare.stamps_packages import build, fetch_both, unpack
+from mmext.prepare.stamps_pictures import CLASSES, Division, Pictures, split_pictures, three_ways, two_ways
 
-ROOT = Path("data/stamps")
-NUM_IMAGES = {"train": 1500, "val": 300}
+
+@dataclass(frozen=True)
+class Edition:
+    """What is made of the pictures.
+
+    Args:
+        root: where it lies unless told otherwise.
+        num_images: images of each split.
+        divide: which split a picture belongs to.
+        layout: sizes of a scene.
+        categories: of the boxes, from 1 on; with one of them it is every object's.
+        held_out: the splits that also get annotations of their hidden objects.
+    """
+
+    root: Path
+    num_images: Mapping[str, int]
+    divide: Division
+    layout: Layout
+    categories: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+
+SIX_CLASSES = Edition(
+    Path("data/stamps"), {"train": 1500, "val": 300}, two_ways, LARGE, tuple(CLASSES), ("val",)
+)
+ONE_CLASS = Edition(
+    Path("data/stamps_one_class"),
+    {"train": 2000, "dev": 500, "test": 500},
+    three_ways,
+    SMALL,
+    ("object",),
+    ("dev", "test"),
+)
 MIN_HIDDEN = 0.2
 """From this share on an object counts as hidden; the most that is ever hidden is 0.6."""
-SCRIPTS = ("stamps.py", "stamps_compose.py", "stamps_pictures.py")
+SCRIPTS = ("stamps.py", "stamps_compose.py", "stamps_packages.py", "stamps_pictures.py")
 RECIPE = hashlib.sha256(
     b"".join((Path(__file__).parent / name).read_bytes() for name in SCRIPTS)
 ).hexdigest()[:16]
 """Names these very scripts, so that folders written by older ones are written anew."""
 
 
-def annotation(number: int, image_id: int, instance: Instance) -> dict[str, Any]:
+def annotation(
+    number: int, image_id: int, instance: Instance, edition: Edition = SIX_CLASSES
+) -> dict[str, Any]:
     """One instance in COCO's words."""
     encoded = run_lengths.encode(np.asfortranarray(instance.mask.astype(np.uint8)))
+    only = len(edition.categories) == 1
     return {
         "id": number,
         "image_id": image_id,
-        "category_id": instance.stamp.label + 1,
+        "category_id": 1 if only else instance.stamp.label + 1,
         "bbox": list(instance.box),
         "area": int(instance.mask.sum()),
         "segmentation": {"size": encoded["size"], "counts": encoded["counts"].decode()},
         "iscrowd": 0,
         "stamp": instance.stamp.name,
         "hidden": round(instance.hidden, 3),
+        **({"class": list(CLASSES)[instance.stamp.label]} if only else {}),
     }
 
 
-def write_split(folder: Path, split: str, pictures: Pictures, info: dict[str, Any]) -> None:
+def write_split(folder: Path, split: str, pictures: Pictures, info: dict[str, Any], edition: Edition) -> None:
     """Write one split's images, semantic maps and annotations under ``folder``."""
     coco: dict[str, Any] = {
         "info": {"description": f"photographic cut-outs on photographs, {split}", **info},
         "licenses": [{"id": 1, "name": "GPL-2+, see LICENSE"}],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(CLASSES, 1)],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(edition.categories, 1)],
         "images": [],
         "annotations": [],
     }
     (folder / split).mkdir()
     (folder / "semantic" / split).mkdir(parents=True)
-    for image_id in range(1, NUM_IMAGES[split] + 1):
+    for image_id in range(1, edition.num_images[split] + 1):
         # A generator of its own for each image: one more image, or one more split, changes no other.
-        scene = compose(
-            pictures, np.random.default_rng([info["seed"], list(NUM_IMAGES).index(split), image_id])
-        )
+        numbers = [info["seed"], list(edition.num_images).index(split), image_id]
+        scene = compose(pictures, np.random.default_rng(numbers), edition.layout)
         name = f"{image_id:04d}"
         Image.fromarray(scene.pixels).save(folder / split / f"{name}.jpg", quality=90)
         Image.fromarray(scene.semantic()).save(folder / "semantic" / split / f"{name}.png")
         image = {
             "id": image_id,
             "file_name": f"{name}.jpg",
-            "width": SIDE,
-            "height": SIDE,
+            "width": edition.layout.side,
+            "height": edition.layout.side,
             "background": scene.photo,
         }
         coco["images"].append(image)
         for instance in scene.instances:
-            coco["annotations"].append(annotation(len(coco["annotations"]) + 1, image_id, instance))
+            coco["annotations"].append(annotation(len(coco["annotations"]) + 1, image_id, instance, edition))
     (folder / "annotations").mkdir(exist_ok=True)
     (folder / "annotations" / f"{split}.json").write_text(json.dumps(coco))
-    if split == "val":
-        (folder / "annotations" / "val_hidden.json").write_text(json.dumps(hidden_only(coco)))
+    if split in edition.held_out:
+        (folder / "annotations" / f"{split}_hidden.json").write_text(json.dumps(hidden_only(coco)))
 
 
 def hidden_only(coco: dict[str, Any]) -> dict[str, Any]:
@@ -119,46 +148,14 @@ def hidden_only(coco: dict[str, Any]) -> dict[str, Any]:
     return coco | {"annotations": annotations}
 
 
-def licence(copyrights: dict[str, bytes]) -> bytes:
-    """The two packages' own words."""
-    head = (
-        "The images and maps in this folder are composed of pictures from two Debian packages and are under\n"
-        "their licence, the GNU General Public License, version 2 or later. Their copyright files follow.\n"
-    )
-    parts = [f"\n==== {name} ====\n\n".encode() + text for name, text in sorted(copyrights.items())]
-    return head.encode() + b"".join(parts)
-
-
-def copyright_file(deb: Deb) -> str:
-    """Where a Debian package says who made it."""
-    return f"usr/share/doc/{deb.name}/copyright"
-
-
-def write(paths: dict[Deb, Path], folder: Path, seed: int) -> None:
-    """Write both splits and the licence into the empty ``folder``."""
-    notes = {deb.name: copyright_file(deb) for deb in paths}
-    chosen = {TUXPAINT: class_of, MATE: is_background}
-    files = {
-        deb: read_files(path, lambda name, deb=deb: name == notes[deb.name] or bool(chosen[deb](name)))
-        for deb, path in paths.items()
-    }
-    copyrights = {deb.name: found.pop(notes[deb.name], b"(none)\n") for deb, found in files.items()}
-    versions = {deb.name: version_of(path) for deb, path in paths.items()}
-    got = digest(files[TUXPAINT] | files[MATE])
-    report_versions(versions, got)
-    info = {"recipe": RECIPE, "seed": seed, "packages": versions, "pictures": got}
-    for split, pictures in split_pictures(files[TUXPAINT], files[MATE]).items():
-        write_split(folder, split, pictures, info)
-    (folder / "LICENSE").write_bytes(licence(copyrights))
-
-
-def report_versions(versions: dict[str, str], got: str) -> None:
-    """Say so if the archive has other versions, and whether their pictures differ."""
-    what = "the same pictures" if got == PICTURES else "other pictures, so results are not comparable"
-    for deb in (TUXPAINT, MATE):
-        if versions[deb.name] != deb.version:
-            said = f"expected version {deb.version}, got {versions[deb.name]} with {what}"
-            print(f"warning: {deb.name}: {said}.", file=sys.stderr)
+def write(paths: Mapping[Deb, Path], folder: Path, seed: int, edition: Edition) -> None:
+    """Write all splits and the licence into the empty ``folder``."""
+    package = unpack(paths)
+    info = {"recipe": RECIPE, "seed": seed, **package.info}
+    divided = split_pictures(package.stamps, package.photos, edition.divide, edition.num_images)
+    for split, pictures in divided.items():
+        write_split(folder, split, pictures, info, edition)
+    (folder / "LICENSE").write_bytes(package.licence)
 
 
 def read_split(root: Path, split: str) -> dict[str, Any]:
@@ -166,13 +163,14 @@ def read_split(root: Path, split: str) -> dict[str, Any]:
     return json.loads((root / "annotations" / f"{split}.json").read_text())
 
 
-def is_complete(root: Path, seed: int) -> bool:
+def is_complete(root: Path, seed: int, edition: Edition = SIX_CLASSES) -> bool:
     """Whether ``root`` holds this recipe's files of that seed, each image and map included."""
     try:
-        splits = {split: read_split(root, split) for split in NUM_IMAGES}
+        splits = {split: read_split(root, split) for split in edition.num_images}
     except (OSError, json.JSONDecodeError):
         return False
-    return (root / "annotations" / "val_hidden.json").is_file() and all(
+    hidden = [root / "annotations" / f"{split}_hidden.json" for split in edition.held_out]
+    return all(file.is_file() for file in hidden) and all(
         (coco["info"]["recipe"], coco["info"]["seed"]) == (RECIPE, seed)
         and all((root / split / image["file_name"]).is_file() for image in coco["images"])
         and all((root / "semantic" / split / f"{image['id']:04d}.png").is_file() for image in coco["images"])
@@ -180,59 +178,57 @@ def is_complete(root: Path, seed: int) -> bool:
     )
 
 
-def prepare(root: Path = ROOT, cache: Path = CACHE, seed: int = 0) -> None:
-    """Make sure that ``root`` holds the data set; see the card.
+def prepare(
+    root: Path | None = None, cache: Path = CACHE, seed: int = 0, edition: Edition = SIX_CLASSES
+) -> None:
+    """Make sure that ``root`` holds the edition, by default where it belongs; see the card.
 
     Raises:
         DataError: the packages cannot be fetched, or they are not what was expected.
     """
+    root = root or edition.root
     root.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(root):
-        if not is_complete(root, seed):
-            build(root, {deb: fetch(deb, cache) for deb in (TUXPAINT, MATE)}, seed)
+        if not is_complete(root, seed, edition):
+            paths = fetch_both(cache)
+            build(root, lambda folder: write(paths, folder, seed, edition))
 
 
-def build(root: Path, paths: dict[Deb, Path], seed: int) -> None:
-    """Write the data set out of the packages at ``paths`` beside ``root``, then put it in its place."""
-    folder = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-new-"))
-    try:
-        write(paths, folder, seed)
-        folder.chmod(0o755)  # mkdtemp makes folders that only their owner may read
-        replace_folder(folder, root)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def summary(root: Path) -> str:
+def summary(root: Path, splits: Iterable[str] = SIX_CLASSES.num_images) -> str:
     """A line a split and a class: different cut-outs, and instances of them."""
     lines = []
-    for split in NUM_IMAGES:
+    for split in splits:
         coco = read_split(root, split)
         photos = {image["background"] for image in coco["images"]}
         lines.append(
             f"{split:5}  {len(coco['images'])} images of {len(photos)} backgrounds, "
             f"{len(coco['annotations'])} instances"
         )
-        instances = Counter(one["category_id"] for one in coco["annotations"])
-        stamps = Counter(
-            number for number, _ in {(a["category_id"], a["stamp"]) for a in coco["annotations"]}
-        )
-        for one in coco["categories"]:
-            lines.append(
-                f"         {one['name']:8} {stamps[one['id']]:3} stamps  {instances[one['id']]:4} instances"
-            )
+        names = {one["id"]: one["name"] for one in coco["categories"]}
+        classes = [
+            (one.get("class") or names[one["category_id"]], one["stamp"]) for one in coco["annotations"]
+        ]
+        instances, stamps = (Counter(name for name, _ in some) for some in (classes, set(classes)))
+        lines += [
+            f"         {name:8} {stamps[name]:3} stamps  {instances[name]:4} instances" for name in CLASSES
+        ]
     return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)")
+    parser.add_argument("--root", type=Path, help="folder to write (default: data/stamps[_one_class])")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of packages (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="other scenes of the same pictures (default: 0)")
+    parser.add_argument(
+        "--one-class", action="store_true", help="160 x 160, one category; train, dev and test instead"
+    )
     args = parser.parse_args(argv)
+    edition = ONE_CLASS if args.one_class else SIX_CLASSES
+    root = args.root or edition.root
     try:
-        prepare(args.root, args.cache, args.seed)
+        prepare(root, args.cache, args.seed, edition)
     except DataError as error:
         sys.exit(f"error: {error}.")
-    print(f"{args.root}\n{summary(args.root)}")
+    print(f"{root}\n{summary(root, edition.num_images)}")

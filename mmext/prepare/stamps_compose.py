@@ -1,10 +1,10 @@
 """Paste cut-outs on a photograph, and know exactly which pixels of each remain visible.
 
-Pasted    at 50 to 170 pixels along the longer side but at most twice the cut-out's own size, turned left to
-          right half of the time, up to 40 % beyond the border
+Pasted    at 50 to 170 pixels along the longer side (half of that in a small scene) but at most twice the
+          cut-out's own size, turned left to right half of the time, up to 40 % beyond the border
 Mask      the pixels where the cut-out's opacity exceeds one half, less those of the cut-outs above it
-Dropped   a cut-out is not pasted where it, or one below it, would show fewer than 150 pixels or less than
-          40 % of itself; so nothing is in the picture that the annotations do not name
+Dropped   a cut-out is not pasted where it, or one below it, would show fewer than 150 pixels (40 in a small
+          scene) or less than 40 % of itself; so nothing is in the picture that the annotations do not name
 Letters   H W pixels of the image, h w of a cut-out
 """
 
@@ -18,17 +18,27 @@ from PIL import Image
 
 from mmext.prepare.stamps_pictures import Pictures, Stamp
 
-SIDE = 320
-LONGEST = (50, 170)
 MAX_ENLARGED = 2.0
 BEYOND_BORDER = 0.4
-MIN_PIXELS = 150
 MIN_FRACTION = 0.4
 MAX_OBJECTS = 5
 POSITIONS = 10
 """Positions that are tried for a cut-out before it is given up."""
 DRAWS = 50
 """Cut-outs that are drawn for an image before it is left with fewer objects than wanted."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes of a scene in pixels: of the image, of a cut-out's longer side, and of what it shows at least."""
+
+    side: int
+    longest: tuple[int, int]
+    min_pixels: int
+
+
+LARGE = Layout(side=320, longest=(50, 170), min_pixels=150)
+SMALL = Layout(side=160, longest=(25, 85), min_pixels=40)
 
 
 @dataclass
@@ -59,6 +69,7 @@ class Scene:
     pixels: UInt8[np.ndarray, "H W 3"]
     instances: list[Instance]
     photo: str
+    min_pixels: int = LARGE.min_pixels
 
     def semantic(self) -> UInt8[np.ndarray, "H W"]:
         """0 for the background, else 1 + the class's index."""
@@ -68,56 +79,63 @@ class Scene:
         return classes
 
 
-def compose(pictures: Pictures, rng: np.random.Generator) -> Scene:
+def compose(pictures: Pictures, rng: np.random.Generator, layout: Layout = LARGE) -> Scene:
     """Make one scene; equal generators make equal scenes.
 
     Raises:
         ValueError: none of the cut-outs ever showed enough pixels.
     """
-    photo = list(pictures.photos)[rng.integers(len(pictures.photos))]
-    scene = Scene(crop_background(pictures.photos[photo], rng), [], photo)
+    scene = empty(pictures, rng, layout)
     wanted = rng.integers(1, MAX_OBJECTS + 1)
     for _ in range(DRAWS):
         stamps = pictures.stamps[rng.integers(len(pictures.stamps))]  # each class as often as any other
         stamp = stamps[rng.integers(len(stamps))]
-        cut_out = resize(stamp.pixels, rng)
+        cut_out = resize(stamp.pixels, rng, layout)
         for _ in range(POSITIONS):
-            left, top = position(cut_out.shape[1], rng), position(cut_out.shape[0], rng)
+            left, top = (position(cut_out.shape[axis], rng, layout.side) for axis in (1, 0))
             if paste(scene, stamp, cut_out, left=left, top=top):
                 break
         if len(scene.instances) == wanted:
             break
     if not scene.instances:
         raise ValueError(
-            f"expected cut-outs that show {MIN_PIXELS} pixels or more, got none; use larger ones"
+            f"expected cut-outs that show {layout.min_pixels} pixels or more, got none; use larger ones"
         )
     return scene
 
 
-def crop_background(photo: Image.Image, rng: np.random.Generator) -> UInt8[np.ndarray, "H W 3"]:
+def empty(pictures: Pictures, rng: np.random.Generator, layout: Layout) -> Scene:
+    """A photograph on which nothing is pasted yet."""
+    photo = list(pictures.photos)[rng.integers(len(pictures.photos))]
+    return Scene(crop_background(pictures.photos[photo], rng, layout.side), [], photo, layout.min_pixels)
+
+
+def crop_background(photo: Image.Image, rng: np.random.Generator, side: int) -> UInt8[np.ndarray, "H W 3"]:
     """A square of random place and size, never enlarged, turned left to right half of the time."""
     shorter = min(photo.size)
-    side = math.exp(rng.uniform(math.log(min(SIDE, shorter)), math.log(shorter)))
-    left, top = rng.uniform(0, photo.width - side), rng.uniform(0, photo.height - side)
-    box = (left, top, left + side, top + side)
-    crop = photo.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box)
+    seen = math.exp(rng.uniform(math.log(min(side, shorter)), math.log(shorter)))
+    left, top = rng.uniform(0, photo.width - seen), rng.uniform(0, photo.height - seen)
+    box = (left, top, left + seen, top + seen)
+    crop = photo.resize((side, side), Image.Resampling.BILINEAR, box=box)
     pixels = np.array(crop)
     return pixels[:, ::-1].copy() if rng.random() < 0.5 else pixels
 
 
-def resize(pixels: UInt8[np.ndarray, "H W 4"], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 4"]:
+def resize(
+    pixels: UInt8[np.ndarray, "H W 4"], rng: np.random.Generator, layout: Layout = LARGE
+) -> UInt8[np.ndarray, "h w 4"]:
     """A cut-out at random size, turned left to right half of the time."""
     own = max(pixels.shape[:2])
-    longest = min(rng.uniform(*LONGEST), MAX_ENLARGED * own)
+    longest = min(rng.uniform(*layout.longest), MAX_ENLARGED * own)
     size = [max(1, round(length * longest / own)) for length in (pixels.shape[1], pixels.shape[0])]
     # Pillow weights the colours of RGBA by their opacity, so what lies under transparent pixels stays there.
     resized = np.asarray(Image.fromarray(pixels).resize((size[0], size[1]), Image.Resampling.BICUBIC))
     return resized[:, ::-1] if rng.random() < 0.5 else resized
 
 
-def position(length: int, rng: np.random.Generator) -> int:
+def position(length: int, rng: np.random.Generator, side: int) -> int:
     """Where something of ``length`` pixels begins along a side of the image."""
-    return int(rng.integers(-int(BEYOND_BORDER * length), SIDE - int((1 - BEYOND_BORDER) * length) + 1))
+    return int(rng.integers(-int(BEYOND_BORDER * length), side - int((1 - BEYOND_BORDER) * length) + 1))
 
 
 def paste(scene: Scene, stamp: Stamp, cut_out: UInt8[np.ndarray, "h w 4"], *, left: int, top: int) -> bool:
@@ -141,7 +159,7 @@ def paste(scene: Scene, stamp: Stamp, cut_out: UInt8[np.ndarray, "h w 4"], *, le
     mask[rows, columns] = inside[..., 3] > 127
     new = Instance(stamp, int((cut_out[..., 3] > 127).sum()), mask)
     below = [Instance(old.stamp, old.whole, old.mask & ~mask) for old in scene.instances]
-    if not shows_enough([*below, new]):
+    if not shows_enough([*below, new], scene.min_pixels):
         return False
     scene.instances[:] = [*below, new]
     opacity = inside[..., 3:].astype(np.float32) / 255
@@ -150,9 +168,9 @@ def paste(scene: Scene, stamp: Stamp, cut_out: UInt8[np.ndarray, "h w 4"], *, le
     return True
 
 
-def shows_enough(instances: Sequence[Instance]) -> bool:
+def shows_enough(instances: Sequence[Instance], min_pixels: int) -> bool:
     """Whether every instance shows enough pixels (see the card: Dropped)."""
     return all(
-        (visible := int(one.mask.sum())) >= MIN_PIXELS and visible >= MIN_FRACTION * one.whole
+        (visible := int(one.mask.sum())) >= min_pixels and visible >= MIN_FRACTION * one.whole
         for one in instances
     )

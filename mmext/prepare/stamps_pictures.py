@@ -4,7 +4,9 @@ Cut-outs     the folders of six classes of tuxpaint-stamps-default, without the 
 Backgrounds  the nature photographs of mate-backgrounds, without the parts that show flowers: nobody has
              labelled those, so a detector of flowers would be punished for finding them
 Splits       by the hash of a picture's name, so that no seed moves a picture between them. Cut-outs whose
-             names begin with the same word (gnu-baby, gnu-stand) may show the same thing and stay together
+             names begin with the same word (gnu-baby, gnu-stand) may show the same thing and stay together.
+             Two ways (train, val) or three (train, dev, test), in three of each class and of the photographs
+             three fifths, one fifth and one fifth as nearly as kinds allow
 Looked at    every picture, in the versions below
 """
 
@@ -13,7 +15,7 @@ import io
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
@@ -36,6 +38,7 @@ PICTURES = "78c52c7cbd8cdeeef34bd28ae4baf816ec9b621e1bd72d80286ed7078698346d"
 STAMPS = "usr/share/tuxpaint/stamps/"
 PHOTOS = "usr/share/backgrounds/mate/nature/"
 VAL_SHARE = 0.25
+SHARES = {"train": 0.6, "dev": 0.2, "test": 0.2}
 LARGEST_STAMP = 220
 """Longest side in pixels to which stamps are shrunk once when read: a little more than is ever pasted."""
 
@@ -137,6 +140,14 @@ def kind(name: str) -> str:
     return word[0] if word else stem
 
 
+def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names by their kind, kinds in the order of their hashes."""
+    kinds = defaultdict(list)
+    for name in names:
+        kinds[kind(name)].append(name)
+    return {one: kinds[one] for one in sorted(kinds, key=lambda one: hashlib.sha256(one.encode()).digest())}
+
+
 def val_names(names: Iterable[str], share: float = VAL_SHARE) -> set[str]:
     """Choose the names that belong to validation: whole kinds, at most ``share`` of all names, rounded up.
 
@@ -144,15 +155,40 @@ def val_names(names: Iterable[str], share: float = VAL_SHARE) -> set[str]:
         >>> sorted(val_names(["cat-1", "cat-2", "dog", "fox"], share=0.5))
         ['dog', 'fox']
     """
-    kinds = defaultdict(list)
-    for name in names:
-        kinds[kind(name)].append(name)
+    kinds = by_kind(names)
     room = math.ceil(share * sum(map(len, kinds.values())))
     chosen: set[str] = set()
-    for one in sorted(kinds, key=lambda one: hashlib.sha256(one.encode()).digest()):
-        if len(chosen) + len(kinds[one]) <= room:
-            chosen.update(kinds[one])
+    for group in kinds.values():
+        if len(chosen) + len(group) <= room:
+            chosen.update(group)
     return chosen
+
+
+def two_ways(names: Iterable[str]) -> dict[str, str]:
+    """The split of each name: train or val."""
+    names = list(names)
+    val = val_names(names)
+    return {name: "val" if name in val else "train" for name in names}
+
+
+def three_ways(names: Iterable[str]) -> dict[str, str]:
+    """The split of each name: train, dev or test. Large kinds come first, each to where most is missing.
+
+    Example:
+        >>> sorted(three_ways(["ant", "bee", "cow", "dog", "elk"]).values())
+        ['dev', 'test', 'train', 'train', 'train']
+    """
+    names = list(names)
+    split_of: dict[str, str] = {}
+    missing = {split: share * len(names) for split, share in SHARES.items()}
+    for group in sorted(by_kind(names).values(), key=len, reverse=True):
+        split = max(missing, key=lambda one: missing[one])  # the first of equals
+        missing[split] -= len(group)
+        split_of |= dict.fromkeys(group, split)
+    return split_of
+
+
+Division = Callable[[Iterable[str]], dict[str, str]]
 
 
 def read_stamp(path: str, content: bytes) -> Stamp:
@@ -177,36 +213,45 @@ def read_photo(path: str, content: bytes) -> Image.Image:
     return photo.resize(size, Image.Resampling.LANCZOS)
 
 
-def split_pictures(stamp_files: Mapping[str, bytes], photo_files: Mapping[str, bytes]) -> dict[str, Pictures]:
-    """Decode all pictures and divide them into train and val.
+def split_pictures(
+    stamp_files: Mapping[str, bytes],
+    photo_files: Mapping[str, bytes],
+    divide: Division = two_ways,
+    splits: Iterable[str] = ("train", "val"),
+) -> dict[str, Pictures]:
+    """Decode all pictures and divide each class, and the photographs, among the splits.
 
     Raises:
-        DataError: a class or the backgrounds have too few pictures to be in both splits.
+        DataError: a class or the backgrounds have too few pictures to be in every split.
     """
-    by_class: dict[str, list[str]] = {name: [] for name in CLASSES}
+    groups: dict[str, list[str]] = {name: [] for name in CLASSES}
     for path in sorted(stamp_files):
-        by_class[class_of(path) or ""].append(path)
-    val = {name for group in (*by_class.values(), sorted(photo_files)) for name in val_names(group)}
-    for what, paths in {**by_class, "background": sorted(photo_files)}.items():
-        held_out = sum(path in val for path in paths)
-        if not 0 < held_out < len(paths):
+        groups[class_of(path) or ""].append(path)
+    classes = list(groups.values())
+    groups["background"] = sorted(photo_files)
+    split_of: dict[str, str] = {}
+    for what, paths in groups.items():
+        chosen = divide(paths)
+        if not set(splits) <= set(chosen.values()):
+            number = {2: "both", 3: "all three"}[len(tuple(splits))]
             raise DataError(
-                f"expected {what} pictures for both splits, got {len(paths)} in all; are these "
+                f"expected {what} pictures for {number} splits, got {len(paths)} in all; are these "
                 f"{TUXPAINT.file_name} and {MATE.file_name}? Delete them from the cache and run this again"
             )
+        split_of |= chosen
     return {
         split: Pictures(
             [
-                [read_stamp(path, stamp_files[path]) for path in paths if (path in val) == held]
-                for paths in by_class.values()
+                [read_stamp(path, stamp_files[path]) for path in paths if split_of[path] == split]
+                for paths in classes
             ],
             {
                 path.removeprefix(PHOTOS): read_photo(path, photo_files[path])
                 for path in sorted(photo_files)
-                if (path in val) == held
+                if split_of[path] == split
             },
         )
-        for split, held in {"train": False, "val": True}.items()
+        for split in splits
     }
 
 

@@ -1,33 +1,150 @@
-"""The studies behind the README's tables: each arm starts from a config that is there, and changes it."""
+"""The studies as they are stated: each arm starts from a config that is there, changes it, and is a pair."""
 
 import importlib.util
+import json
 
 import pytest
+import torch
 from mmengine.config import Config
 
-from dev.evidence.run import ROOT, environment
+from dev.evidence import pages
+from dev.evidence.provenance import WATCHED, environment
+from dev.evidence.start import shared_share, with_aliases
 from dev.evidence.studies import STUDIES
+from dev.evidence.study import ROOT, Arm, Measure, Study, StudyError, config_hash
+from mmext.data_checks.verify import datasets
+from tests.contract.parts import host_of
 
 ARMS = [(study, arm) for study, one in STUDIES.items() for arm in one.arms]
 
 
 @pytest.mark.parametrize(("study", "name"), ARMS)
-def test_an_arm_s_config_is_there_and_can_be_changed(study: str, name: str) -> None:
+def test_an_arm_s_config_is_there_and_can_be_changed(study, name):
     arm = STUDIES[study].arms[name]
-    cfg, before = (Config.fromfile(str(ROOT / arm.config), import_custom_modules=False) for _ in range(2))
-    arm.change(cfg)
-    assert (cfg.to_dict() == before.to_dict()) == (arm.change.__name__ == "unchanged")
+    cfg, before = STUDIES[study].configs[name], Config.fromfile(ROOT / arm.config)
+    assert (config_hash(cfg) == config_hash(before)) == (arm.change.__name__ == "unchanged")
     for module in cfg.custom_imports.imports:
         assert importlib.util.find_spec(module), module
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_its_data_are_made_by_tools_that_are_there(study: str) -> None:
+def test_its_arms_are_different_runs_on_the_same_data(study):
+    configs = STUDIES[study].configs.values()
+    assert len({config_hash(cfg) for cfg in configs}) == len(configs)
+    for split in ("train", "val", "test"):
+        loaders = [json.dumps(cfg[f"{split}_dataloader"].to_dict(), default=str) for cfg in configs]
+        assert len(set(loaders)) == 1
+    assert len({json.dumps(cfg.train_cfg.to_dict()) for cfg in configs}) == 1
+    assert len({json.dumps(cfg.param_scheduler, default=str) for cfg in configs}) == 1
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_it_is_confirmed_on_images_that_neither_training_nor_choosing_sees(study):
+    for cfg in STUDIES[study].configs.values():
+        files = {
+            split: [
+                (one.get("ann_file"), json.dumps(one["data_prefix"]))
+                for one in datasets(cfg.to_dict(), split)
+            ]
+            for split in ("train", "val", "test")
+        }
+        assert all(files.values())
+        assert not set(files["test"]) & {*files["train"], *files["val"]}
+        assert not set(files["val"]) & set(files["train"])
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_all_its_arms_begin_with_the_same_weights_beside_the_backbone(study):
+    stated = STUDIES[study]
+    weights = {}
+    for name, cfg in stated.configs.items():
+        with torch.device("meta"):
+            weights[name] = build(ROOT / stated.arms[name].config, cfg).state_dict()
+    start = with_aliases(weights[stated.start_arm], stated.aliases)
+    shares = {name: shared_share(start, own, leave_out="backbone.") for name, own in weights.items()}
+    assert shares[stated.start_arm] == 1
+    assert all(share > 0.35 for share in shares.values()), shares
+
+
+def build(path, cfg):
+    """An arm's model, as its host's registry builds it; nothing is loaded."""
+    from mmengine.registry import MODELS, init_default_scope
+
+    host_of(path)  # imports the host
+    for module in cfg.custom_imports.imports:
+        importlib.import_module(module)
+    init_default_scope(cfg.default_scope)
+    return MODELS.build(cfg.model)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_its_data_are_made_by_tools_that_are_there(study):
     assert STUDIES[study].data
-    for name in STUDIES[study].data:
-        assert (ROOT / "tools" / "data" / f"{name}.py").is_file()
+    for words in STUDIES[study].data:
+        assert (ROOT / "tools" / "data" / f"{words.split()[0]}.py").is_file()
 
 
-def test_a_run_finds_the_modules_of_dev(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("study", STUDIES)
+def test_its_statement_is_what_json_gives_back(study):
+    stated = STUDIES[study].statement()
+    assert json.loads(json.dumps(stated)) == stated
+
+
+def test_names_of_old_studies_are_not_used_again():
+    assert not set(STUDIES) & set(pages.superseded())
+
+
+CONFIG = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
+SOUND = dict(
+    question="?",
+    data_name="data",
+    limits="nothing",
+    arms={"a": Arm(CONFIG), "b": Arm(CONFIG)},
+    baseline="a",
+    claim="b",
+    primary="AP",
+    measures={"AP": Measure("coco/bbox_mAP")},
+    data=("trees",),
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"baseline": "c"}, "name arms"),
+        ({"claim": "a"}, "the claim another one than the baseline"),
+        ({"start": "c"}, "name arms"),
+        ({"pairs": (("a", "c"),)}, "name arms"),
+        ({"primary": "AP75"}, "as primary measure, got"),
+        ({"measures": {"AP": Measure("coco/bbox_mAP", test="other")}}, "measures of the tests"),
+        ({"seeds": (0, 1, 2)}, "6 to 40 different seeds"),
+        ({"seeds": (0, 1, 2, 3, 4, 4)}, "6 to 40 different seeds"),
+        ({"seeds": tuple(range(95, 103))}, "seeds from 0 to 99"),
+        ({"seeds": (-1, 0, 1, 2, 3, 4)}, "seeds from 0 to 99"),
+    ],
+)
+def test_what_could_decide_nothing_cannot_be_stated(wrong, words):
+    assert Study(**SOUND).compared == (("b", "a"),)
+    with pytest.raises(StudyError, match=words):
+        Study(**SOUND | wrong)
+
+
+def test_an_arm_without_workers_is_no_pair():
+    def alone(cfg):
+        cfg.train_dataloader.num_workers = 0
+
+    study = Study(**SOUND | {"arms": {"a": Arm(CONFIG), "b": Arm(CONFIG, alone)}})
+    with pytest.raises(StudyError, match="num_workers of 1 or more, got none"):
+        study.statement()
+
+
+def test_a_run_finds_the_modules_of_dev_and_has_one_thread(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "mine")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert environment()["PYTHONPATH"].split(":") == [str(ROOT), "mine"]
+    assert environment()["OMP_NUM_THREADS"] == "1"
+
+
+def test_what_a_study_depends_on_is_watched():
+    for folder in WATCHED:
+        assert (ROOT / folder).is_dir()

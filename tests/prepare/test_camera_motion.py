@@ -56,6 +56,7 @@ def made_up(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "LICENCES", {album: ["LICENSE"]})
     monkeypatch.setattr(script, "WHEELS", (album,))
     monkeypatch.setattr(script, "NUM_CLIPS", FEW)
+    monkeypatch.setattr(script, "HELD_OUT", ("b",))
     return cache
 
 
@@ -64,14 +65,19 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(mad
     for name, root in roots.items():
         script.prepare(root, made_up, seed=5 if name == "other" else 0)
     first, again, other = map(contents, roots.values())
-    assert len(first) == 16 * 21 + 3 + 2
+    assert len(first) == 16 * 21 + 5 + 2
     assert first == again
     same = {name for name in first if first[name] == other[name]}
-    assert same == {"LICENSE", *(f"annotations/{name}.txt" for name in ("train", "val", "classes"))}
+    lists = ("train", "val", "fit", "test", "classes")
+    assert same == {"LICENSE", *(f"annotations/{name}.txt" for name in lists)}
     for root in roots.values():
         clips = script.read_clips(root)
         assert {one["photo"] for one in clips["train"]} == {"a", "b"}
         assert {one["photo"] for one in clips["val"]} == {"c"}
+        photo = {one["clip"]: one["photo"] for one in clips["train"]}
+        for part, expected in {"fit": "a", "test": "b"}.items():
+            lines = (root / "annotations" / f"{part}.txt").read_text().splitlines()
+            assert {photo[line.split()[0]] for line in lines} == {expected}
     assert "take and use" in (roots["first"] / "LICENSE").read_text()
     lines = (roots["first"] / "annotations" / "val.txt").read_text().splitlines()
     assert lines == [f"{number + 1:05d} 16 {number}" for number in range(7)]

@@ -8,21 +8,27 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 from pycocotools import mask as run_lengths
 
-from mmext.prepare import debian
+from mmext.data_checks import verify
+from mmext.prepare import context
 from mmext.prepare import stamps as script
 from mmext.prepare import stamps_compose as compose
+from mmext.prepare import stamps_packages as source
 from mmext.prepare import stamps_pictures as choice
 from tests.checkout import REPO, run_script
 from tests.prepare.tiny_packages import needs_dpkg, package
 
 CACHE = REPO / "data" / "packages"
 FEW = {"train": 8, "val": 4}
+EDITIONS = {"six": script.SIX_CLASSES, "one": script.ONE_CLASS}
 
 
 def png(number):
@@ -41,7 +47,7 @@ def encoded(image, kind):
 
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory):
-    """A folder of packages with four discs a class and two photographs, in a version that nobody expects."""
+    """A folder of packages: four discs a class and three photographs, in a version that nobody expects."""
     cache = tmp_path_factory.mktemp("packages")
     folders = [folders[0].rstrip("*") for folders in choice.CLASSES.values()]
     words = ["ant", "bee", "cow", "dog"]
@@ -50,16 +56,24 @@ def made_up(tmp_path_factory):
     drawing = {f"{choice.STAMPS}animals/mammals/cats/cartoon/cat.png": png(0)}
     photos = {
         f"{choice.PHOTOS}{name}": encoded(Image.linear_gradient("L").resize((900, 700)).rotate(turn), "JPEG")
-        for name, turn in {"Aqua.jpg": 0, "Dune.jpg": 90}.items()
+        for name, turn in {"Aqua.jpg": 0, "Dune.jpg": 90, "Storm.jpg": 180}.items()
     }
     for deb, files in {choice.TUXPAINT: {**discs, **drawing}, choice.MATE: photos}.items():
-        package(cache, deb, {**files, script.copyright_file(deb): f"licence of {deb.name}".encode()})
+        package(cache, deb, {**files, source.copyright_file(deb): f"licence of {deb.name}".encode()})
     return cache
 
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setattr(script, "NUM_IMAGES", FEW)
+    monkeypatch.setitem(EDITIONS, "six", replace(script.SIX_CLASSES, num_images=FEW))
+    one = replace(script.ONE_CLASS, num_images={"train": 6, "dev": 3, "test": 3}, divide=in_thirds)
+    monkeypatch.setitem(EDITIONS, "one", one)
+
+
+def in_thirds(names):
+    """Four discs a class are too few for three splits by share."""
+    splits = ["train", "dev", "test", "train"]
+    return {name: splits[number % 4] for number, name in enumerate(sorted(names))}
 
 
 def contents(folder):
@@ -73,7 +87,7 @@ def contents(folder):
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(made_up, tmp_path):
     roots = {name: tmp_path / name for name in ("first", "again", "other")}
     for name, root in roots.items():
-        script.prepare(root, made_up, seed=5 if name == "other" else 0)
+        script.prepare(root, made_up, 5 if name == "other" else 0, EDITIONS["six"])
     first, again, other = map(contents, roots.values())
     assert len(first) == 2 * 12 + 3 + 1
     assert first == again
@@ -92,10 +106,10 @@ def pictures_of(root, split):
 @pytest.mark.usefixtures("few")
 def test_what_is_damaged_older_or_of_another_seed_is_made_anew_and_the_rest_is_left(made_up, tmp_path):
     root = tmp_path / "stamps"
-    script.prepare(root, made_up)
+    script.prepare(root, made_up, edition=EDITIONS["six"])
     first = contents(root)
     with_no_packages = tmp_path / "empty"
-    script.prepare(root, with_no_packages)  # complete, so nothing is fetched
+    script.prepare(root, with_no_packages, edition=EDITIONS["six"])  # complete, so nothing is fetched
     for damage in (
         "train/0001.jpg",
         "semantic/val/0002.png",
@@ -103,21 +117,52 @@ def test_what_is_damaged_older_or_of_another_seed_is_made_anew_and_the_rest_is_l
         "annotations/val_hidden.json",
     ):
         (root / damage).unlink()
-        script.prepare(root, made_up)
+        script.prepare(root, made_up, edition=EDITIONS["six"])
         assert contents(root) == first
     file = root / "annotations" / "train.json"
     file.write_text(file.read_text().replace(script.RECIPE, "older"))
-    script.prepare(root, made_up)
+    script.prepare(root, made_up, edition=EDITIONS["six"])
     assert contents(root) == first
-    script.prepare(root, made_up, seed=1)
+    script.prepare(root, made_up, 1, EDITIONS["six"])
     assert contents(root) != first
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["stamps"]
 
 
 @needs_dpkg
 @pytest.mark.usefixtures("few")
+def test_one_class_has_three_splits_at_half_the_size_and_still_knows_the_six(made_up, tmp_path):
+    root, edition = tmp_path / "one", EDITIONS["one"]
+    script.prepare(root, made_up, edition=edition)
+    assert script.is_complete(root, 0, edition)
+    assert not script.is_complete(root, 1, edition)
+    seen = {}
+    for split in ("train", "dev", "test"):
+        coco = script.read_split(root, split)
+        assert [one["name"] for one in coco["categories"]] == ["object"]
+        assert {one["category_id"] for one in coco["annotations"]} == {1}
+        seen[split] = pictures_of(root, split)
+        for image in coco["images"]:
+            semantic = np.asarray(Image.open(root / "semantic" / split / f"{image['id']:04d}.png"))
+            assert semantic.shape == (160, 160)
+            expected = np.zeros_like(semantic)
+            for one in coco["annotations"]:
+                if one["image_id"] == image["id"]:
+                    assert one["area"] >= compose.SMALL.min_pixels
+                    label = 1 + list(choice.CLASSES).index(one["class"])
+                    expected[run_lengths.decode(one["segmentation"]).astype(bool)] = label
+            np.testing.assert_array_equal(semantic, expected)
+        assert (root / "annotations" / f"{split}_hidden.json").exists() == (split != "train")
+    assert not seen["train"] & (seen["dev"] | seen["test"])
+    assert not seen["dev"] & seen["test"]
+    (root / "annotations" / "test_hidden.json").unlink()
+    assert not script.is_complete(root, 0, edition)
+    assert "bird" in script.summary(root, edition.num_images)
+
+
+@needs_dpkg
+@pytest.mark.usefixtures("few")
 def test_another_version_is_used_and_named(made_up, tmp_path, capsys):
-    script.prepare(tmp_path / "stamps", made_up)
+    script.prepare(tmp_path / "stamps", made_up, edition=EDITIONS["six"])
     said = capsys.readouterr().err
     expected = choice.TUXPAINT.version
     assert f"tuxpaint-stamps-default: expected version {expected}, got 9-1 with other pictures" in said
@@ -183,7 +228,7 @@ def test_the_expected_version_with_another_checksum_is_refused_and_nothing_is_wr
 @pytest.fixture(scope="module")
 def real(stamps):
     """The folder of the real data, and its annotations by split."""
-    return stamps, {split: script.read_split(stamps, split) for split in script.NUM_IMAGES}
+    return stamps, {split: script.read_split(stamps, split) for split in script.SIX_CLASSES.num_images}
 
 
 def test_the_real_splits_share_no_picture_and_have_every_class(real):
@@ -205,7 +250,7 @@ def test_the_real_splits_share_no_picture_and_have_every_class(real):
 def test_the_real_boxes_masks_and_maps_agree(real):
     root, splits = real
     for split, coco in splits.items():
-        assert len(coco["images"]) == script.NUM_IMAGES[split]
+        assert len(coco["images"]) == script.SIX_CLASSES.num_images[split]
         by_image = {image["id"]: [] for image in coco["images"]}
         for one in coco["annotations"]:
             by_image[one["image_id"]].append(one)
@@ -216,7 +261,7 @@ def test_the_real_boxes_masks_and_maps_agree(real):
             expected = np.zeros((320, 320), np.uint8)
             for one in by_image[image["id"]]:
                 mask = run_lengths.decode(one["segmentation"]).astype(bool)
-                assert mask.sum() == one["area"] >= compose.MIN_PIXELS
+                assert mask.sum() == one["area"] >= compose.LARGE.min_pixels
                 assert one["bbox"] == run_lengths.toBbox(one["segmentation"]).tolist()
                 assert not expected[mask].any()
                 expected[mask] = one["category_id"]
@@ -235,13 +280,15 @@ def test_the_hidden_objects_are_those_that_show_too_little_of_themselves(real):
 
 
 @needs_dpkg
-def test_the_real_pictures_are_the_ones_that_were_looked_at_and_give_the_same_scenes_again(real):
+def test_the_real_pictures_are_the_ones_that_were_looked_at_and_give_the_same_scenes_again(
+    real, tmp_path, monkeypatch
+):
     root, splits = real
-    stamps = debian.read_files(CACHE / choice.TUXPAINT.file_name, lambda name: bool(choice.class_of(name)))
-    photos = debian.read_files(CACHE / choice.MATE.file_name, choice.is_background)
-    assert choice.digest(stamps | photos) == choice.PICTURES == splits["val"]["info"]["pictures"]
-    pictures = choice.split_pictures(stamps, photos)
-    for number, split in enumerate(script.NUM_IMAGES):
+    package = source.unpack(source.fetch_both(CACHE))  # takes a quarter of a minute, so only here
+    assert choice.digest(package.stamps | package.photos) == choice.PICTURES
+    assert splits["val"]["info"]["pictures"] == choice.PICTURES
+    pictures = choice.split_pictures(package.stamps, package.photos)
+    for number, split in enumerate(script.SIX_CLASSES.num_images):
         scene = compose.compose(pictures[split], np.random.default_rng([0, number, 3]))
         assert encoded_jpeg(scene.pixels) == (root / split / "0003.jpg").read_bytes()
         noted = [one for one in splits[split]["annotations"] if one["image_id"] == 3]
@@ -249,6 +296,53 @@ def test_the_real_pictures_are_the_ones_that_were_looked_at_and_give_the_same_sc
             script.annotation(one["id"], 3, seen) for one, seen in zip(noted, scene.instances, strict=True)
         ]
         assert json.loads(json.dumps(again)) == noted
+    check_balance(list(package.stamps))
+    monkeypatch.setattr(script, "unpack", lambda paths: package)
+    monkeypatch.setattr(context, "unpack", lambda paths: package)
+    check_one_class(tmp_path)
+    check_context(tmp_path, monkeypatch)
+
+
+def check_balance(paths):
+    """Three splits are even class by class, and no kind is in two."""
+    for name in choice.CLASSES:
+        of_class = [path for path in paths if choice.class_of(path) == name]
+        split_of = choice.three_ways(of_class)
+        counts = Counter(split_of.values())
+        assert abs(counts["dev"] - counts["test"]) <= 1
+        assert 0.55 < counts["train"] / len(of_class) < 0.65
+        assert len({(choice.kind(path), split) for path, split in split_of.items()}) == len(
+            {choice.kind(path) for path in of_class}
+        )
+        assert choice.three_ways(reversed(of_class)) == split_of
+    assert Counter(choice.three_ways(choice.BACKGROUNDS).values()) == {"train": 6, "dev": 2, "test": 2}
+
+
+def check_one_class(tmp_path):
+    """A few real scenes of one class are what their config wants."""
+    edition = replace(script.ONE_CLASS, num_images={"train": 12, "dev": 4, "test": 4})
+    script.prepare(tmp_path / "one", CACHE, edition=edition)
+    (config,) = REPO.glob("configs/detection/iou_balanced/*_stamps-one-class.py")
+    assert verified(config, script.ONE_CLASS.root, tmp_path / "one") == {"train": 12, "val": 4, "test": 4}
+
+
+def check_context(tmp_path, monkeypatch):
+    """A few real context scenes are what their config wants."""
+    monkeypatch.setattr(context, "NUM_SCENES", {"train": 12, "dev": 4, "test": 4})
+    context.prepare(tmp_path / "context", CACHE)
+    (config,) = REPO.glob("configs/segmentation/dnl/*_context.py")
+    found = verified(config, context.ROOT, tmp_path / "context")
+    assert found == {"train": 12, "val": 4, "test": 4}
+
+
+def verified(config, usual, root):
+    """How many images of each split ``mmext verify`` looked at in a config whose data lie at ``root``."""
+    text = Config.fromfile(config).dump().replace(f"{usual}/", f"{root}/")
+    cfg = Config.fromstring(text, ".py").to_dict()
+    reports = verify.check(cfg, decode=True)
+    assert not [error for report in reports for error in report.errors if "weights" not in error]
+    assert not [warning for report in reports for warning in report.warnings]
+    return {report.split: report.decoded for report in reports if report.decoded}
 
 
 def encoded_jpeg(pixels):

@@ -118,7 +118,7 @@ def test_every_foreign_pixel_of_a_scene_belongs_to_exactly_one_instance_of_its_c
             rows, columns = np.nonzero(one.mask)
             assert (left, top) == (columns.min(), rows.min())
             assert (left + width - 1, top + height - 1) == (columns.max(), rows.max())
-            assert one.mask.sum() >= max(compose.MIN_PIXELS, compose.MIN_FRACTION * one.whole)
+            assert one.mask.sum() >= max(compose.LARGE.min_pixels, compose.MIN_FRACTION * one.whole)
     assert counts == {1, 2, 3, 4, 5}
     assert labels == set(range(6))
 

@@ -3,8 +3,8 @@
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py &&
           python tools/train.py configs/detection/atss/atss_mobilenet-v2_fpn_1xb4-300i_stamps.py
 Hardware  two CPU cores, minutes
-Expected  AP 0.107 +- 0.006, AP90 0.012 +- 0.003: three seeds of ``make evidence STUDY=detection``;
-          the folder's README has the table
+Expected  AP 0.107 +- 0.006, AP90 0.012 +- 0.003: three unpaired seeds, in
+          docs/evidence/detection.json
 """
 
 _base_ = [

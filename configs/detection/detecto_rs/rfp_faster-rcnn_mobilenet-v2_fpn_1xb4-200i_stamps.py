@@ -3,7 +3,7 @@
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py && python tools/train.py
           configs/detection/detecto_rs/rfp_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py
 Hardware  two CPU cores
-Expected  an arm of ``make evidence STUDY=detectors``; the folder's README has the table
+Expected  an arm of docs/evidence/detectors.json, three unpaired seeds
 """
 
 _base_ = [

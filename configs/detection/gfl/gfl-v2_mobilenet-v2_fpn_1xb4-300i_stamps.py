@@ -3,8 +3,8 @@
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py &&
           python tools/train.py configs/detection/gfl/gfl-v2_mobilenet-v2_fpn_1xb4-300i_stamps.py
 Hardware  two CPU cores, about 5 minutes
-Expected  AP 0.112 +- 0.008, AP90 0.015 +- 0.006: three seeds of ``make evidence STUDY=detection``;
-          the folder's README has the table
+Expected  AP 0.112 +- 0.008, AP90 0.015 +- 0.006: three unpaired seeds, in
+          docs/evidence/detection.json
 """
 
 _base_ = [

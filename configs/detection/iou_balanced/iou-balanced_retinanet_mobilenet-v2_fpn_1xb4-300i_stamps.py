@@ -3,8 +3,8 @@
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py && python tools/train.py
           configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb4-300i_stamps.py
 Hardware  two CPU cores
-Expected  AP 0.138 +- 0.033, AP90 0.023 +- 0.012: three seeds of ``make evidence STUDY=detection``;
-          the folder's README has the table
+Expected  AP 0.138 +- 0.033, AP90 0.023 +- 0.012: three unpaired seeds, in
+          docs/evidence/detection.json
 """
 
 _base_ = [

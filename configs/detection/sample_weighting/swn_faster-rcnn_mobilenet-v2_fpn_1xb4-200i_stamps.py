@@ -3,7 +3,7 @@
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py && python tools/train.py
           configs/detection/sample_weighting/swn_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py
 Hardware  two CPU cores
-Expected  AP of 0.02 to 0.07, the arm "+ learned" of ``make evidence STUDY=sample_weighting``
+Expected  AP of 0.02 to 0.07, the arm "+ learned" of docs/evidence/sample_weighting.json
 """
 
 _base_ = [

@@ -3,7 +3,7 @@
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py && python tools/train.py
           configs/segmentation/emanet/emanet_mobilenet-v2_1xb4-600i_stamps.py
 Hardware  two CPU cores
-Expected  mIoU of 35 percent, an arm of ``make evidence STUDY=segmentation``
+Expected  mIoU of 35 percent, an arm of docs/evidence/segmentation.json, three unpaired seeds
 """
 
 _base_ = [

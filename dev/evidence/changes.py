@@ -1,0 +1,198 @@
+"""What arms change in a config, as functions of the config; each says one thing."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from dev.evidence.study import ROOT, Change
+
+BASE = str(ROOT / "configs/_base_/{}.py")
+DATA_KEYS = (
+    *(f"{split}_{part}" for split in ("train", "val", "test") for part in ("dataloader", "evaluator")),
+    "data_command",
+    "data_root",
+    "metainfo",
+    "dataset_type",
+)
+
+
+def all_of(*changes: Change) -> Change:
+    """One change after the other."""
+
+    def change(cfg: Config) -> None:
+        for one in changes:
+            one(cfg)
+
+    return change
+
+
+def parts(node: Any) -> Iterator[ConfigDict]:
+    """Every dict inside a config."""
+    if isinstance(node, dict):
+        yield node
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ():
+        yield from parts(value)
+
+
+def with_data(name: str, num_classes: int) -> Change:
+    """Train, develop and test on another data set of configs/_base_/datasets, with so many classes."""
+
+    def change(cfg: Config) -> None:
+        data = Config.fromfile(BASE.format(f"datasets/{name}"))
+        for key in DATA_KEYS:
+            if key in data:
+                cfg[key] = data[key]
+        for part in parts(cfg.model):
+            if "num_classes" in part:
+                part.num_classes = num_classes
+
+    return change
+
+
+def iterations(number: int, *, warm_up: int = 20, lr: float | None = None) -> Change:
+    """Train for so many iterations: warm-up, then cosine to zero."""
+
+    def change(cfg: Config) -> None:
+        cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = number
+        cfg.param_scheduler = [
+            dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
+            dict(type="CosineAnnealingLR", by_epoch=False, begin=warm_up, end=number, T_max=number - warm_up),
+        ]
+        if lr is not None:
+            cfg.optim_wrapper.optimizer.lr = lr
+
+    return change
+
+
+def frozen(cfg: Config) -> None:
+    """Leave the pretrained features of mmdet's MobileNetV2 as they are."""
+    cfg.model.backbone.update(out_indices=(2, 4, 6), frozen_stages=7)
+    cfg.model.neck.in_channels = [32, 96, 320]
+    cfg.find_unused_parameters = True
+
+
+def like_base(name: str, *, num_classes: int) -> Change:
+    """Take detector and head of a base model, and leave backbone, neck and assigner."""
+
+    def change(cfg: Config) -> None:
+        model = Config.fromfile(BASE.format(f"models/{name}")).model
+        cfg.model.type, cfg.model.bbox_head = model.type, model.bbox_head
+        cfg.model.bbox_head.num_classes = num_classes
+
+    return change
+
+
+# IoU-balanced losses
+
+
+def plain_retina(cfg: Config) -> None:
+    """Take the balance away."""
+    cfg.model.bbox_head.pop("iou_balance")
+    cfg.model.bbox_head.type = "mmdet.RetinaHead"
+
+
+def without_half(half: str) -> Change:
+    """Turn a half of the balance off."""
+
+    def change(cfg: Config) -> None:
+        cfg.model.bbox_head.iou_balance[half] = None
+
+    return change
+
+
+# Generalized Focal Loss
+
+
+def quality_labels(cfg: Config) -> None:
+    """Give ATSS's head quality labels instead of its centerness."""
+    cfg.model.bbox_head.type = "mmext.QualityATSSHead"
+    cfg.model.bbox_head.loss_cls = dict(type="mmext.QualityFocalLoss")
+
+
+def version_2(cfg: Config) -> None:
+    """Use GFL's second version."""
+    cfg.model.bbox_head.type = "mmext.GFLv2Head"
+
+
+# DetectoRS and sample weighting
+
+
+def plain_backbone(cfg: Config) -> None:
+    """Take the switchable convolutions away."""
+    cfg.model.backbone = cfg.model.backbone.backbone
+
+
+def weighted(**swn: object) -> Change:
+    """Weight the RoIs in another way."""
+
+    def change(cfg: Config) -> None:
+        cfg.model.roi_head.bbox_head.swn = copy.deepcopy(swn)
+
+    return change
+
+
+def unweighted(cfg: Config) -> None:
+    """Leave the box head's losses to mmdet."""
+    cfg.model.roi_head.bbox_head.swn = None
+
+
+# Attention in segmentation
+
+OURS = ("bases_update", "renorm_bases", "temperature", "variant", "attn_impl")
+"""Arguments of our segmentation heads that mmseg's do not have."""
+EMA_ONLY = ("ema_channels", "num_bases", "num_stages")
+
+
+def plain_fcn(cfg: Config) -> None:
+    """Leave attention out: the same two convolutions and nothing between them."""
+    head = cfg.model.decode_head
+    head.type, head.num_convs = "mmseg.FCNHead", 2
+    for name in (*OURS, *EMA_ONLY):
+        head.pop(name, None)
+
+
+def near(cfg: Config) -> None:
+    """Take the scenes whose key is near."""
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = "data/context/near/"
+    cfg.data_root = "data/context/near/"
+
+
+def six_classes(cfg: Config) -> None:
+    """Take the plain task: seven classes, each told by what an object looks like."""
+    with_data("stamps_one_class_segmentation", num_classes=7)(cfg)
+    cfg.model.decode_head.loss_decode.class_weight = [0.1, *[1.0] * 6]
+
+
+# Action recognition
+
+
+def on_held_out_photographs(cfg: Config) -> None:
+    """Train on the clips of ten photographs and test on those of five that no design was chosen by."""
+    cfg.train_dataloader.dataset.ann_file = "annotations/fit.txt"
+    # Developed as it is tested: several samplings in time.
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    cfg.val_dataloader.dataset.pipeline = copy.deepcopy(pipeline)
+    cfg.test_dataloader.dataset.update(ann_file="annotations/test.txt", data_prefix=dict(img="train"))
+
+
+def frames_alone(cfg: Config) -> None:
+    """Take both branches away: TSN, which sees single frames."""
+    cfg.model.backbone.update(use_cstm=False, use_cmm=False)
+
+
+def frames_shifted(cfg: Config) -> None:
+    """Use mmaction2's shift instead of both branches: TSM."""
+    cfg.model.backbone.type = "mmaction.ShiftedResNet"
+    cfg.custom_imports.imports = ["mmext", "dev.evidence.shifted_resnet"]
+
+
+def without_branch(name: str) -> Change:
+    """Take one branch away."""
+
+    def change(cfg: Config) -> None:
+        cfg.model.backbone[name] = False
+
+    return change

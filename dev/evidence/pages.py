@@ -1,0 +1,139 @@
+"""The generated parts of pages: what stands between two marks is written here and nowhere else.
+
+    python -m dev.evidence.pages           write them anew; a test says when that was forgotten
+
+Marks     <!-- evidence: WHAT NAME ... --> and <!-- /evidence -->, each on a line of its own
+WHAT      tables   a study's tables and picture
+          known    a sentence for each study that is named
+          studies  a table of all studies, without names
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dev.evidence import tables
+from dev.evidence.provenance import ROOT
+from dev.evidence.results import RESULTS, deciding, read
+from dev.evidence.studies import STUDIES
+from dev.evidence.study import StudyError
+
+BLOCK = re.compile(r"(<!-- evidence: (\w+)([\w ]*) -->\n)(.*?)(^<!-- /evidence -->$)", re.S | re.M)
+
+
+def pages() -> Iterator[Path]:
+    """Every page that may have such a part."""
+    for pattern in ("*.md", "docs/**/*.md", "configs/**/*.md"):
+        yield from sorted(ROOT.glob(pattern))
+
+
+def superseded() -> list[str]:
+    """Names of the old studies that have a successor."""
+    files = sorted((ROOT / RESULTS).glob("*.json"))
+    return [file.stem for file in files if "superseded" in read(file)]
+
+
+def rewrite() -> list[Path]:
+    """Write every generated part anew; returns the pages that changed."""
+    changed = []
+    for page in pages():
+        text = page.read_text()
+        new = render(text, page)
+        if new != text:
+            page.write_text(new)
+            changed.append(page)
+    return changed
+
+
+def render(text: str, page: Path) -> str:
+    """The text of a page with its generated parts as they should be.
+
+    Raises:
+        StudyError: a mark asks for something that there is not.
+    """
+
+    def part(match: re.Match[str]) -> str:
+        what, names = match[2], match[3].split()
+        if what not in PARTS or any(name not in [*STUDIES, *superseded()] for name in names):
+            raise StudyError(
+                f"{page}: expected one of {list(PARTS)} and studies in a mark, got {match[1].strip()}"
+            )
+        return f"{match[1]}\n{PARTS[what](names, page)}\n\n{match[5]}"
+
+    return BLOCK.sub(part, text)
+
+
+def results_of(name: str) -> dict[str, Any] | None:
+    """A study's published file, if there is one."""
+    path = ROOT / RESULTS / f"{name}.json"
+    return read(path) if path.exists() else None
+
+
+@cache
+def statement(name: str) -> dict[str, Any]:
+    """What is stated, or was when the study ran."""
+    found = results_of(name)
+    return found["statement"] if found else STUDIES[name].statement()
+
+
+def tables_part(names: list[str], page: Path) -> str:
+    """Tables and picture of each study."""
+    parts = []
+    for name in names:
+        found = results_of(name)
+        if found is None:
+            parts.append(tables.known(name, statement(name), None))
+            continue
+        parts.append(tables.both(found))
+        if "superseded" in found:
+            by = " and ".join(f"`{one}`" for one in found["superseded_by"])
+            parts.append(f"*Superseded by {by}: {found['superseded']}.*")
+        else:
+            picture = Path(os.path.relpath(ROOT / RESULTS / f"{name}.png", page.parent)).as_posix()
+            parts.append(f"![{name}: each line is a pair]({picture})")
+    return "\n\n".join(parts)
+
+
+def known_part(names: list[str], page: Path) -> str:
+    """A sentence for each study."""
+    return "\n".join(f"- {tables.known(name, statement(name), results_of(name))}" for name in names)
+
+
+def studies_part(names: list[str], page: Path) -> str:
+    """All studies: what is compared, on which data, what came out."""
+    rows = []
+    for name in STUDIES:
+        stated, found = statement(name), results_of(name)
+        row = deciding(found) if found else None
+        rows.append(
+            [
+                f"`{name}`",
+                f"{stated['claim']} against {stated['baseline']}",
+                stated["data_name"],
+                stated["primary"],
+                tables.interval(row) if row else "stated, not run",
+                f"{row['wins']} of {row['n']}" if row else f"of {len(stated['seeds'])}",
+                stated["limits"],
+            ]
+        )
+    heads = [
+        "study",
+        "claim",
+        "data",
+        "decides",
+        "paired difference (95 % interval)",
+        "wins",
+        "does not show",
+    ]
+    return tables.markdown(heads, rows)
+
+
+PARTS = {"tables": tables_part, "known": known_part, "studies": studies_part}
+
+
+if __name__ == "__main__":
+    for changed in rewrite():
+        print(changed.relative_to(ROOT))
