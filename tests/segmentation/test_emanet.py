@@ -1,7 +1,6 @@
 """EMAHead: mmseg's keys and numbers, the authors' files, counts of the paper's table."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -193,18 +192,10 @@ def test_the_converter_writes_a_file_that_mmengine_loads_strictly(tmp_path):
     assert_close(model["decode_head"].ema_module.bases, network.emau.mu)
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (dict(net=dict(head=1)), "expected a state dict, or one under 'net', got dict"),
-        (Path("x"), "expected a file of tensors alone"),
-        ({"head.weight": torch.zeros(1)}, "head.weight: expected a name of the authors' EMANet"),
-    ],
-)
-def test_the_converter_says_what_is_wrong_with_a_file(tmp_path, content, sentence):
-    done, out = convert(tmp_path, content)
+def test_the_converter_says_what_is_wrong_with_a_file(tmp_path):
+    done, out = convert(tmp_path, dict(net=dict(head=1)))
     assert done.returncode == 1
-    assert sentence in done.stderr
+    assert "expected a state dict of tensors, or one under 'net', got a dict with the keys net" in done.stderr
     assert "Traceback" not in done.stderr
     assert not out.exists()
 
