@@ -1,6 +1,5 @@
 """What is shipped: the wheel, the source distribution, an editable install, and the container's recipe."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -134,92 +133,3 @@ def test_the_source_distribution_builds_the_same_wheel(source, names, tmp_path):
     assert len(own) > 400
     assert [str(path) for path in [*own, "Makefile", "README.md"] if not (unpacked / path).is_file()] == []
     assert set(zipfile.ZipFile(pip_wheel(unpacked, tmp_path / "wheel")).namelist()) == names
-
-
-# The container.
-
-
-@pytest.fixture(scope="module")
-def stages() -> dict[str, list[tuple[str, str]]]:
-    """Instructions of each target of the Dockerfile."""
-    text = re.sub(r"^#.*\n", "", (REPO / "docker" / "Dockerfile").read_text(), flags=re.M).replace(
-        "\\\n", " "
-    )
-    found: dict[str, list[tuple[str, str]]] = {}
-    for line in filter(None, map(str.strip, text.splitlines())):
-        word, rest = line.split(maxsplit=1)
-        if word == "FROM":
-            image, name = rest.split(" AS ")
-            current = found.setdefault(name, [])
-            rest = image
-        current.append((word, " ".join(rest.split())))
-    return found
-
-
-def instructions(stage, word):
-    return [rest for name, rest in stage if name == word]
-
-
-def test_there_is_a_cpu_and_a_cuda_target(stages):
-    assert set(stages) == {"cpu", "cuda"}
-    assert instructions(stages["cpu"], "CMD") == [json.dumps(["make", "demo"])]
-
-
-@pytest.mark.parametrize("target", ["cpu", "cuda"])
-def test_the_set_up_is_make_setup_as_an_ordinary_user(stages, target):
-    stage = stages[target]
-    runs = instructions(stage, "RUN")
-    assert [rest.split()[-2:] for rest in runs if "make setup" in rest] == [["make", "setup"]]
-    assert not [rest for rest in runs if "pip" in rest]
-    words = [word for word, _ in stage]
-    copied, set_up = words.index("COPY"), stage.index(("RUN", runs[-1]))
-    assert words.index("USER") < words.index("WORKDIR") < copied < set_up
-    assert instructions(stage, "USER") == ["mmext"]
-    assert "useradd" in runs[0]
-
-
-@pytest.mark.parametrize("target", ["cpu", "cuda"])
-def test_torch_is_the_makefiles_and_reaches_the_set_up(stages, target):
-    default = re.search(r"^TORCH \?= (\S+)$", (REPO / "Makefile").read_text(), flags=re.M).group(1)
-    assert f"TORCH={default}" in instructions(stages[target], "ARG")
-    assert "TORCH=${TORCH}" in instructions(stages[target], "ENV")[0].split()
-
-
-def test_base_images_are_pinned_and_have_a_supported_python(stages):
-    for stage in stages.values():  # Debian 12 has Python 3.11, 13 has 3.13
-        assert re.fullmatch(r"debian:1[23]\.\d+-slim", instructions(stage, "FROM")[0])
-
-
-def test_the_cuda_target_gets_a_cuda_build_without_a_device(stages):
-    assert "MMEXT_CUDA=1" in instructions(stages["cuda"], "ENV")[0].split()
-    assert "UV_TORCH_BACKEND" in instructions(stages["cpu"], "ARG")
-
-
-@pytest.mark.parametrize("target", ["cpu", "cuda"])
-def test_the_steps_are_those_that_are_tried_on_a_bare_machine(stages, target):
-    bare = (REPO / "dev" / "environment" / "bare.sh").read_text()
-    packages = re.search(r'^PACKAGES="(.*)"$', bare, flags=re.M).group(1)
-    commands = re.search(r"^COMMANDS=\((.*)\)$", bare, flags=re.M).group(1)
-    assert f" --no-install-recommends {packages} " in instructions(stages[target], "RUN")[0]
-    assert list(re.findall(r"'(.*?)'", commands)) == [
-        "make demo",
-        'make test ARGS="-k registry"',
-    ]
-    assert " ".join(json.loads(instructions(stages["cpu"], "CMD")[0])) in commands
-    uid = re.search(r"--uid (\d+)", instructions(stages[target], "RUN")[0]).group(1)
-    assert f"--userspec={uid}:{uid}" in bare
-    assert subprocess.run(["bash", "-n", REPO / "dev" / "environment" / "bare.sh"]).returncode == 0
-
-
-def test_the_context_leaves_out_what_the_image_makes_itself():
-    ignored = set((REPO / ".dockerignore").read_text().split())
-    assert {".git", ".venv*", "data", "work_dirs"} <= ignored
-    assert not ignored & {
-        "configs",
-        "mmext",
-        "tools",
-        "requirements",
-        "Makefile",
-        "README.md",
-        "model-index.yml",
-    }

@@ -24,8 +24,8 @@ from mmext.doctor.machine_checks import COMPILERS, find_compiler, find_nvcc
 
 from .installer import Installer, Stop, call
 
-# CFLAGS take the place of Python's own, so all of them are said here: without -O3 operators take four times as long.
-# Debugging information would take longer to write than the rest.
+# CFLAGS take the place of Python's own, so all of them are said here; without -O3 the operators would not be
+# optimised at all. What debuggers read would take as long to write as the code.
 FLAGS = "-O3 -DNDEBUG -fwrapv -g0"
 STANDARD = re.compile(r"(, *)?'-std=c\+\+17'")
 

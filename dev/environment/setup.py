@@ -25,15 +25,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from mmext.doctor import at_import, supported
-from mmext.doctor.facts import OK, TROUBLE, distributions
+from mmext.doctor import at_import, facts, supported
+from mmext.doctor.facts import OK, STAMP, TROUBLE, distributions
 from mmext.doctor.machine_checks import device_archs
 
 from . import ROOT, installer, mmcv_wheel
 from .installer import PINS, REQUIREMENTS, Stop, call
 
 STACKS = ("openmmlab", "onedl")
-STAMP = "mmext-setup"
 
 
 class Plan(NamedTuple):
@@ -166,6 +165,7 @@ def site_packages(plan: Plan) -> list[str]:
 
 def set_up(plan: Plan) -> None:
     """Make what is not made yet, and say that it is there, unless somebody has damaged it since."""
+    facts.OURS = True  # cures are for the environment that is made, not for the one that runs this
     mark, done = plan.venv / STAMP, stamp(plan)
     if not (mark.exists() and plan.python.exists() and mark.read_text() == done):
         check(plan)

@@ -5,10 +5,11 @@ emanet   the authors' EMANet for mmseg with mmext.EMAHead; the config then needs
 """
 
 import argparse
-import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from mmext.errors import BadInputError
 
 
 def convert_emanet(source: Path, out: Path) -> int:
@@ -18,26 +19,23 @@ def convert_emanet(source: Path, out: Path) -> int:
         How many tensors there are.
 
     Raises:
-        ValueError: the file holds no state dict of their network, or code besides it.
+        BadInputError: the file cannot be read, holds no state dict of their network, or code besides it.
     """
     import torch  # here, since --help needs no host
 
+    from mmext.engine.checkpoint import describe, read_content
     from mmext.segmentation.emanet import from_official
 
-    try:
-        found = torch.load(source, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{source}: expected a file of tensors alone, got one that torch refuses ({str(error)[:200]}); "
-            "load it where you trust it, and save its entry 'net' by itself"
-        ) from None
+    found = read_content(source)
     weights = found.get("net", found) if isinstance(found, dict) else found  # theirs: net, optim, step
-    if not isinstance(weights, dict) or not all(isinstance(x, torch.Tensor) for x in weights.values()):
-        raise ValueError(
-            f"{source}: expected a state dict, or one under 'net', got {type(weights).__name__}; give the "
-            "file that the authors' train.py writes"
+    tensors = isinstance(weights, dict) and all(isinstance(x, torch.Tensor) for x in weights.values())
+    if not isinstance(weights, dict) or not weights or not tensors:
+        raise BadInputError(
+            f"{source}: expected a state dict of tensors, or one under 'net', got {describe(found)}; give "
+            "the file that the authors' train.py writes"
         )
     renamed = from_official(weights)
+    out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state_dict=renamed), out)
     return len(renamed)
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from mmext.engine import launch
+from mmext.engine import amp, launch
 from mmext.engine.config import load_config
 
 
@@ -13,7 +13,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--resume", nargs="?", const="auto", help="go on from this checkpoint; without one, from the latest"
     )
-    parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16 on CPUs)")
+    parser.add_argument(
+        "--amp", action="store_true", help="mixed precision: float16 on GPUs, bfloat16 on CPUs"
+    )
+    parser.add_argument("--amp-dtype", choices=amp.DTYPES, help="mixed precision in this type")
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the rate with the batch size")
     parser.add_argument("--no-validate", action="store_true", help="do not evaluate while training")
     parser.add_argument("--seed", type=int, help="random seed")

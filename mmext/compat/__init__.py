@@ -11,6 +11,11 @@
 ``numpy_names``             the hosts use names that numpy has removed
 ``sync_bn_on_cpu``          SyncBN among several ranks fails on CPUs
 ``resume_weights_only``     ``weights_only`` refuses the checkpoints that mmengine saves
+``newest_checkpoint``       mmengine starts anew over checkpoints if ``last_checkpoint`` is missing or wrong
+``whole_checkpoints``       mmengine deletes the last checkpoint before it has written the next
+``plain_meta``              what a data set says of itself is saved in types that are refused at resume
+``save_best_auto``          ``save_best="auto"`` takes whichever metric comes first, or ends the run
+``compiled_bfloat16``       mmcv's compiled operators refuse bfloat16
 ``untrusted_checkpoints``   hosts load checkpoints, features and downloads in a way that lets a file run code
 ``untrusted_fallback``      the forks' mmengine loads a refused checkpoint again, unsafely
 ``untrusted_configs``       mmengine runs the config text that a checkpoint carries
@@ -41,7 +46,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from mmext.compat.bfloat16 import TwoStageBfloat16
+from mmext.compat.best import SaveBestAuto
+from mmext.compat.bfloat16 import CompiledBfloat16, TwoStageBfloat16
 from mmext.compat.checkpoints import ResumeWeightsOnly, UntrustedCheckpoints, UntrustedFallback
 from mmext.compat.configs import MmextConfigs, MmextHub
 from mmext.compat.data_files import (
@@ -56,6 +62,8 @@ from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncB
 from mmext.compat.mmaction import MmactionMetadata, MmactionMmcv, MmactionTestingViews
 from mmext.compat.mmdet import MmdetNmsPre
 from mmext.compat.repair import Repair, logger
+from mmext.compat.resuming import NewestCheckpoint
+from mmext.compat.saving import PlainMeta, WholeCheckpoints
 
 SWITCH = "MMEXT_COMPAT"
 
@@ -66,10 +74,15 @@ REPAIRS: tuple[Repair, ...] = (
     MmactionTestingViews(),
     NumpyNames(),
     TwoStageBfloat16(),
+    CompiledBfloat16(),
     MmdetNmsPre(),
     CocoIouThresholds(),
     SyncBatchNormOnCpu(),
     ResumeWeightsOnly(),
+    NewestCheckpoint(),
+    WholeCheckpoints(),
+    PlainMeta(),
+    SaveBestAuto(),
     UntrustedCheckpoints(),
     UntrustedFallback(),
     UntrustedConfigs(),

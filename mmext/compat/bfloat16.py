@@ -1,7 +1,8 @@
-"""Two-stage detectors in bfloat16, which mmcv's RoIAlign refuses and mmdet's anchors are too coarse in."""
+"""bfloat16, which mmcv's compiled operators refuse and mmdet's anchors are too coarse in."""
 
 import functools
 import importlib.util
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,88 @@ class TwoStageBfloat16(Repair):
         for cls, name, plain, ours in self.wrapped:
             if getattr(cls, name) is ours:
                 setattr(cls, name, plain)
+
+
+class CompiledBfloat16(Repair):
+    """Every function of mmcv's own extension takes bfloat16: it works in float32, on copies.
+
+    None of them is compiled for bfloat16 on CPUs, and few are on GPUs. A function writes its results into
+    tensors that it is given, so each of these gets back what its copy holds.
+    """
+
+    name = "compiled_bfloat16"
+    why = "mmcv's compiled operators refuse bfloat16, so --amp fails on CPUs wherever a model uses one"
+    after = ("mmcv._ext",)
+
+    def needed(self) -> bool:
+        """True for mmcv's own extension; ours takes any float type."""
+        extension = sys.modules.get("mmcv._ext")
+        return extension is not None and getattr(extension, "SERVED_BY", None) != "mmext"
+
+    def apply(self) -> None:
+        """Wrap all functions at once: whichever a config reaches."""
+        extension = sys.modules["mmcv._ext"]
+        public = {name: one for name, one in vars(extension).items() if not name.startswith("_")}
+        self.wrapped = {name: (one, in_float32(one)) for name, one in public.items() if callable(one)}
+        for name, (_, ours) in self.wrapped.items():
+            setattr(extension, name, ours)
+
+    def undo(self) -> None:
+        """Take the wrappers off again."""
+        extension = sys.modules["mmcv._ext"]
+        for name, (plain, ours) in self.wrapped.items():
+            if getattr(extension, name) is ours:
+                setattr(extension, name, plain)
+
+
+def in_float32(plain: Callable) -> Callable:
+    """An operator that is never given bfloat16."""
+
+    @functools.wraps(plain)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        copies = _Copies()
+        result = plain(
+            *(copies.of(one) for one in args), **{name: copies.of(one) for name, one in kwargs.items()}
+        )
+        return copies.give_back(result)
+
+    return run
+
+
+class _Copies:
+    """float32 copies of the bfloat16 tensors among a call's arguments."""
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[Any, Any]] = []
+
+    def of(self, value: Any) -> Any:
+        """What is passed on for an argument."""
+        import torch
+
+        if isinstance(value, list | tuple):
+            return type(value)(self.of(one) for one in value)
+        if not isinstance(value, torch.Tensor) or value.dtype != torch.bfloat16:
+            return value
+        known = next((wide for narrow, wide in self.pairs if narrow is value), None)
+        if known is None:
+            known = value.detach().float()
+            self.pairs.append((value, known))
+        return known
+
+    def give_back(self, result: Any) -> Any:
+        """Write into each argument what its copy now holds; returns the result in bfloat16."""
+        for narrow, wide in self.pairs:
+            if narrow.shape == wide.shape:  # else it was room to work in
+                # .data: autograd must not take what stays the same for something that was changed
+                narrow.data.copy_(wide)
+        return self._narrow(result) if self.pairs else result
+
+    def _narrow(self, value: Any) -> Any:
+        import torch
+
+        if isinstance(value, list | tuple):
+            return type(value)(self._narrow(one) for one in value)
+        return value.bfloat16() if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
 
 def _refuses() -> bool:

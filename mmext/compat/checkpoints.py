@@ -17,6 +17,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mmext.compat import trust
+from mmext.compat.harmless import entries, pickled_name
+from mmext.compat.refused import place_of
 from mmext.compat.repair import Repair
 
 ADVICE = "get it as weights alone from a source that you trust"
@@ -25,10 +27,8 @@ ADVICE = "get it as weights alone from a source that you trust"
 class ResumeWeightsOnly(Repair):
     """Allow-list for what mmengine puts into its checkpoints; ``weights_only`` stays on.
 
-    Found by listing the globals of a real checkpoint (optimizer, schedulers, message hub, EMA, best
-    score): HistoryBuffer, numpy arrays and scalars of plain numbers, and ``getattr``, since a HistoryBuffer
-    pickles its own methods. ``getattr`` itself would let a file reach anything, so its name is answered
-    by a function that hands out these methods and nothing else.
+    That is the history of losses, schedulers, the best score, and what the data set says of itself:
+    :mod:`mmext.compat.harmless`.
     """
 
     name = "resume_weights_only"
@@ -43,8 +43,8 @@ class ResumeWeightsOnly(Repair):
         """Extend torch's list of harmless globals."""
         from torch.serialization import add_safe_globals, get_safe_globals
 
-        taken = {_pickled_name(entry) for entry in get_safe_globals()}
-        self.added = [entry for entry in _harmless() if _pickled_name(entry) not in taken]
+        taken = {pickled_name(entry) for entry in get_safe_globals()}
+        self.added = [entry for entry in entries() if pickled_name(entry) not in taken]
         add_safe_globals(self.added)
 
     def undo(self) -> None:
@@ -163,14 +163,17 @@ def load_weights(file: Any, *args: Any, load: Callable | None = None, **kwargs: 
             if hasattr(file, "seek"):
                 file.seek(0)
             return load(file, *args, **{**kwargs, "weights_only": False})
-        raise trust.refusal(name, f"a use of {wanted}", ADVICE) from None
+        place = place_of(wanted, name)
+        raise trust.refusal(name, f"a use of {wanted}{place and f' at {place}'}", ADVICE) from None
 
 
 def wanted_code(error: Exception) -> str | None:
     """What a refused file asked for, out of torch's message; None if the file is merely damaged."""
     text = str(error)
     asked = re.search(
-        r"GLOBAL (\S+)|[Uu]nsupported class (\S+)|unrecognized function (.+?)(?: which|$)", text
+        r"GLOBAL (\S+)|[Uu]nsupported class (\S+)|unrecognized function (.+?)(?: which|$)"
+        r"|Can only .*got <class '(.+?)'>",
+        text,
     )
     if asked:
         return next(group for group in asked.groups() if group)
@@ -195,51 +198,3 @@ def _refuse_archives_that_run_code(file: Any) -> None:
     finally:
         if start is not None:
             file.seek(start)
-
-
-def _pickled_name(entry: Any) -> str:
-    """Full name under which torch's unpickler knows an entry of its list."""
-    return entry[1] if isinstance(entry, tuple) else f"{entry.__module__}.{entry.__qualname__}"
-
-
-def _known_as(module: str, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give ``function`` another full name; torch 2.6 has no other way to allow a name than this."""
-
-    def alias(*args: Any) -> Any:
-        return function(*args)
-
-    alias.__module__, alias.__qualname__ = module, name
-    alias.__name__ = name
-    return alias
-
-
-def _harmless() -> list[Any]:
-    """Globals that a checkpoint of mmengine needs beyond torch's own."""
-    import numpy as np
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    def method_of_history_buffer(owner: Any, name: Any) -> Any:
-        HistoryBuffer()  # the first instance fills in the table of methods
-        if owner is HistoryBuffer and name in HistoryBuffer._statistics_methods:
-            return HistoryBuffer._statistics_methods[name]
-        raise pickle.UnpicklingError(
-            f"the file asks for attribute {name!r} of {owner!r}; a checkpoint of mmengine needs only the "
-            "statistics of HistoryBuffer, so do not trust this file"
-        )
-
-    examples: dict[str, Any] = {"_reconstruct": np.zeros(1), "scalar": np.float64(0)}
-    numbers = (np.float64, np.float32, np.int64, np.int32, np.bool_)
-    return [
-        HistoryBuffer,
-        _known_as("builtins", "getattr", method_of_history_buffer),
-        _known_as("_codecs", "encode", str.encode),  # bytes, which torch allows by itself only later than 2.4
-        np.ndarray,
-        np.dtype,
-        *(type(np.dtype(number)) for number in numbers),
-        # numpy 2 moved its private module; a checkpoint may come from either side.
-        *(
-            _known_as(module, name, example.__reduce__()[0])
-            for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-            for name, example in examples.items()
-        ),
-    ]

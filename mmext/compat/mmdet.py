@@ -2,10 +2,9 @@
 
 import functools
 import sys
-from collections.abc import Callable
 from typing import Any
 
-from mmext.compat.repair import Repair
+from mmext.compat.repair import Repair, exchange
 
 NAME = "filter_scores_and_topk"
 
@@ -39,15 +38,8 @@ class MmdetNmsPre(Repair):
             return plain(scores, score_thr, scores.numel() if topk < 0 else topk, results)
 
         self.ours = filter_scores_and_topk
-        _exchange(self.host, self.ours)
+        exchange(self.host, self.ours)
 
     def undo(self) -> None:
         """Give the host's function back to whoever has ours."""
-        _exchange(self.ours, self.host)
-
-
-def _exchange(old: Callable, new: Callable) -> None:
-    """Bind the name anew in every module that has bound it to ``old``."""
-    for module in list(sys.modules.values()):
-        if getattr(module, "__dict__", {}).get(NAME) is old:
-            setattr(module, NAME, new)
+        exchange(self.ours, self.host)

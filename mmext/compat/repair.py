@@ -1,7 +1,9 @@
 """What a repair is."""
 
 import logging
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 logger = logging.getLogger("mmext")
 
@@ -30,3 +32,10 @@ class Repair(ABC):
     @abstractmethod
     def undo(self) -> None:
         """Restore what :meth:`apply` changed, and nothing that somebody else has changed."""
+
+
+def exchange(old: Callable, new: Callable) -> None:
+    """Bind a function's name anew in every module that has bound it to ``old``."""
+    for module in list(sys.modules.values()):
+        if getattr(module, "__dict__", {}).get(old.__name__) is old:
+            setattr(module, old.__name__, new)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -31,7 +32,11 @@ NEEDS = {
 """What a host imports without declaring it (decord is declared, but has wheels for few platforms)."""
 BUILD = "install --no-build-isolation --no-cache-dir --no-deps mmcv==2.1.0"
 """What pip is told for mmcv with its own operators: isolated from torch it would leave them out, silently."""
-CHECKOUT = os.path.exists(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "Makefile"))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CHECKOUT = os.path.exists(os.path.join(ROOT, "Makefile"))
+"""Whether this is a checkout, where ``make setup`` is and pip installs from a folder."""
+STAMP = "mmext-setup"
+"""What ``make setup`` leaves in an environment that it has made, and may make anew."""
 
 
 class Finding(NamedTuple):
@@ -96,28 +101,66 @@ def repaired(m: Machine, name: str, detail: str, cure: str) -> Finding:
     """A trouble that is none where mmext is installed."""
     if "mmext" in m.importable:
         return Finding(name, OK, f"{detail}; mmext repairs it when it is imported")
-    return Finding(name, TROUBLE, detail, f"{cure}, or use mmext, which repairs it: pip install -e .")
+    return Finding(
+        name,
+        TROUBLE,
+        detail,
+        f"{cure}, or use mmext, which repairs it: pip install {'.' if CHECKOUT else 'mmext'}",
+    )
 
 
-def fresh(checkout: bool = CHECKOUT, **choices: str) -> str:
-    """What makes a new environment, since nothing mends an old one: in a checkout make, elsewhere pip.
+def made_here() -> bool:
+    """Whether ``make setup`` of this checkout has made the running environment, and so may make it anew."""
+    return CHECKOUT and os.path.exists(os.path.join(sys.prefix, STAMP))
+
+
+OURS = made_here()
+"""The set-up itself, which runs outside of the environment that it makes, says so here."""
+
+
+def package(stack: str = "openmmlab") -> str:
+    """What pip is told for mmext and a stack."""
+    return f"'.[{stack}]'" if CHECKOUT else f"'mmext[{stack}]'"
+
+
+def complete() -> str:
+    """What adds what is missing to the environment at hand."""
+    return "make setup" if OURS else f"pip install {package()}"
+
+
+def fresh(ours: bool | None = None, **choices: str) -> str:
+    """What makes a new environment, since nothing mends an old one.
+
+    An environment that somebody else has made is left alone: a new one is made beside it.
 
     Args:
-        checkout: whether ``make setup`` is there.
+        ours: whether ``make setup`` has made the one at hand; None: as it is.
         choices: its variables.
 
-    >>> fresh(True, TORCH="2.14.1")
-    'rm -rf .venv; make setup TORCH=2.14.1'
-    >>> fresh(False, STACK="onedl", PYTHON="python3.12")
-    "python3.12 -m venv fresh; fresh/bin/pip install 'mmext[onedl]'"
+    >>> fresh(False, STACK="onedl", PYTHON="python3.12").replace("mmext[", ".[")
+    "python3.12 -m venv fresh; fresh/bin/pip install '.[onedl]'"
     """
-    if checkout:
-        return " ".join(["rm -rf .venv; make setup", *(f"{name}={value}" for name, value in choices.items())])
+    if OURS if ours is None else ours:
+        venv, same = _as_set_up()
+        words = [f"{name}={value}" for name, value in {**same, **choices}.items()]
+        return " ".join([f"rm -rf {venv}; make setup", *words])
     torch = f"torch=={choices['TORCH']} " if "TORCH" in choices else ""
     made = f"{choices.get('PYTHON', 'python3')} -m venv fresh; fresh/bin/pip"
-    stack = f"{made} install {torch}'mmext[{choices.get('STACK', 'openmmlab')}]'"
+    stack = f"{made} install {torch}{package(choices.get('STACK', 'openmmlab'))}"
     tools = "fresh/bin/pip uninstall -y mmcv-lite; fresh/bin/pip install ninja psutil wheel"
     return f"{stack}; {tools}; fresh/bin/pip {BUILD}" if "OPS" in choices else stack
+
+
+def _as_set_up() -> tuple[str, dict[str, str]]:
+    """Folder of the environment that ``make setup`` has made, and the variables that name it."""
+    if not made_here():  # the set-up itself
+        return ".venv", {}
+    venv = os.path.relpath(sys.prefix, ROOT)
+    if venv == ".venv":
+        return venv, {}
+    stack = {"STACK": "onedl"} if venv in (".venv-onedl", ".venv-onedl-mmcv") else {}
+    ops = {"OPS": "mmcv"} if venv in (".venv-mmcv", ".venv-onedl-mmcv") else {}
+    return venv, {**stack, **ops} or {"VENV": venv}
 
 
 def numbers(version: str) -> tuple[int, ...]:

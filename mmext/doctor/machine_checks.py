@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 
-from .facts import OK, TROUBLE, WARN, Finding, Machine, fresh
+from .facts import OK, TROUBLE, WARN, Finding, Machine, complete, fresh
 from .supported import TORCH
 
 COMPILERS = ("c++", "g++", "clang++")
@@ -22,7 +22,7 @@ def check_operators(m: Machine) -> Finding:
     name, error = "operators", m.errors.get("operators")
     if m.version("mmcv") is None or "mmext" not in m.importable:
         missing = "mmcv" if m.version("mmcv") is None else "mmext, which serves them without a compiler,"
-        return Finding(name, TROUBLE, f"{missing} is not installed", fresh())
+        return Finding(name, TROUBLE, f"{missing} is not installed", complete())
     if error:
         return Finding(name, TROUBLE, f"nobody serves them: {error}", fresh())
     alone = [operator for operator, source in m.served.items() if not source]

@@ -8,6 +8,7 @@ neighbours. Lines: ``begin NAME``, ``error NAME TEXT`` (an empty text: it worked
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -50,6 +51,12 @@ def ask_numpy() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         say("fact", "numpy_gone", ", ".join(name for name in NUMPY_NAMES if not hasattr(numpy, name)))
+
+
+def import_opencv() -> None:
+    """Import OpenCV, if it is there: several of its packages write one folder, and may have spoilt it."""
+    if importlib.util.find_spec("cv2"):
+        importlib.import_module("cv2").imread  # noqa: B018  a half folder is imported without it
 
 
 def ask_mmengine() -> None:
@@ -96,6 +103,7 @@ def main() -> None:
     sys.path.append(os.path.dirname(os.path.dirname(here)))  # last: an installed mmext comes first
     attempt("torch", ask_torch)
     attempt("numpy", ask_numpy)
+    attempt("cv2", import_opencv)
     attempt("torchvision", partial(importlib.import_module, "torchvision"))
     attempt("mmengine", ask_mmengine)
     attempt("mmcv._ext", load_extension)

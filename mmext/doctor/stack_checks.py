@@ -7,7 +7,7 @@ of what is installed.
 from __future__ import annotations
 
 from . import supported
-from .facts import FORKS, HOSTS, OK, TROUBLE, WARN, Finding, Machine, fresh, repaired
+from .facts import FORKS, HOSTS, OK, TROUBLE, WARN, Finding, Machine, complete, fresh, repaired
 
 IMPORTS = {"torch": "torch", "torchvision": "torchvision", "mmengine": "mmengine", "mmcv": "mmcv", **HOSTS}
 """Import name and distribution of what the stack is made of."""
@@ -22,7 +22,7 @@ def check_torch(m: Machine) -> Finding:
     """Expect a torch that is new enough, and that can be imported."""
     version, error = m.version("torch"), m.errors.get("torch")
     if version is None:
-        return Finding("torch", TROUBLE, "not installed", fresh())
+        return Finding("torch", TROUBLE, "not installed", complete())
     if error:
         return Finding("torch", TROUBLE, f"{version} cannot be imported: {error}", fresh())
     return supported.check_torch(version)
@@ -134,7 +134,7 @@ def check_mmengine(m: Machine) -> Finding:
     """Expect mmengine: mmext is built on its registries."""
     version, error = m.version("mmengine"), m.errors.get("mmengine")
     if version is None:
-        return Finding("mmengine", TROUBLE, "not installed; mmext cannot be used without it", fresh())
+        return Finding("mmengine", TROUBLE, "not installed; mmext cannot be used without it", complete())
     if error:
         return Finding("mmengine", TROUBLE, f"{version} cannot be imported: {error}", fresh())
     # It tells the standard library by a path prefix that many Pythons do not have.
@@ -151,7 +151,7 @@ def check_upper_bound(m: Machine) -> Finding:
         f"{', '.join(refusing)} refuse mmcv {m.version('mmcv')} when they are imported (they want < 2.2.0)"
     )
     if "onedl-mmcv" in m.versions:
-        return repaired(m, "mmcv's version", detail, "make setup STACK=openmmlab")
+        return repaired(m, "mmcv's version", detail, fresh())
     return Finding("mmcv's version", TROUBLE, detail, f"{fresh()}, or by hand: pip install mmcv-lite==2.1.0")
 
 
@@ -167,7 +167,7 @@ def check_hosts(m: Machine) -> Finding:
         return Finding("hosts", TROUBLE, f"cannot be imported: {'; '.join(broken)}", fresh())
     if missing:
         detail = f"not installed: {', '.join(missing)}; the parts of mmext for them cannot be used"
-        return Finding("hosts", WARN, detail, fresh())
+        return Finding("hosts", WARN, detail, complete())
     return Finding("hosts", OK, present)
 
 

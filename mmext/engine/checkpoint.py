@@ -7,9 +7,7 @@ Strict   mmengine loads whatever fits and logs the rest, so a wrong checkpoint t
 """
 
 import logging
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -22,18 +20,8 @@ from torch import nn
 
 from mmext.compat import trust
 from mmext.compat.checkpoints import load_weights
+from mmext.compat.resuming import NEEDED, UNREADABLE, damaged_entry
 from mmext.errors import BadInputError, some
-
-UNREADABLE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    KeyError,
-    OSError,
-    zipfile.BadZipFile,
-)
-"""What torch raises for files that are cut off, or something else."""
 
 MODULE_PREFIX = re.compile(r"^module\.")
 """What a distributed wrapper puts before each key; mmengine strips it too."""
@@ -43,7 +31,21 @@ def read(file: str | Path) -> dict[str, Any]:
     """Load a checkpoint on the CPU.
 
     Raises:
-        BadInputError: it is not there, empty, cut off, no checkpoint, or wants to run code.
+        BadInputError: see :func:`read_content`; or it is no checkpoint.
+    """
+    checkpoint = read_content(file)
+    weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
+    if not isinstance(weights, Mapping) or not any(torch.is_tensor(value) for value in weights.values()):
+        got = describe(checkpoint)
+        raise BadInputError(f"{file}: expected a checkpoint with a state_dict of tensors, got {got}")
+    return cast(dict[str, Any], checkpoint)
+
+
+def read_content(file: str | Path) -> object:
+    """Load what torch.save has written, whatever it is, on the CPU: the one way into such files.
+
+    Raises:
+        BadInputError: it is not there, empty, cut off, of another kind, or wants to run code.
     """
     path = Path(file).expanduser()
     if not path.is_file():
@@ -53,16 +55,14 @@ def read(file: str | Path) -> dict[str, Any]:
     if path.stat().st_size == 0:
         raise BadInputError(f"{file}: expected a checkpoint, got an empty file; copy it again")
     try:
-        checkpoint = load_weights(path, map_location="cpu")
-    except trust.UntrustedFileError:
+        content = load_weights(path, map_location="cpu")
+        if damaged_entry(path):
+            raise BadInputError(_why_unreadable(file, path))
+        return content
+    except BadInputError:
         raise
-    except UNREADABLE as error:
-        raise BadInputError(_why_unreadable(file, path, error)) from None
-    weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
-    if not isinstance(weights, Mapping) or not any(torch.is_tensor(value) for value in weights.values()):
-        got = _describe(checkpoint)
-        raise BadInputError(f"{file}: expected a checkpoint with a state_dict of tensors, got {got}")
-    return checkpoint
+    except UNREADABLE:
+        raise BadInputError(_why_unreadable(file, path)) from None
 
 
 def check_resumable(file: str | Path) -> None:
@@ -73,7 +73,7 @@ def check_resumable(file: str | Path) -> None:
     """
     checkpoint = read(file)
     meta = checkpoint.get("meta")
-    missing = [key for key in ("meta", "message_hub", "optimizer") if key not in checkpoint]
+    missing = [key for key in NEEDED if key not in checkpoint]
     if missing or not isinstance(meta, Mapping) or "iter" not in meta:
         raise BadInputError(
             f"{file}: expected one to resume from, got one without {some(missing or ['meta.iter'])}; "
@@ -135,14 +135,15 @@ def _both_shapes(key: str, weights: Mapping[str, Any], own: Mapping[str, Any]) -
     return f"{key} {tuple(weights[key].shape)} instead of {tuple(own[key].shape)}"
 
 
-def _why_unreadable(file: str | Path, path: Path, error: Exception) -> str:
+def _why_unreadable(file: str | Path, path: Path) -> str:
     head = path.open("rb").read(4)
     if head == b"PK\x03\x04":
         return f"{file}: expected a whole checkpoint, got one that is cut off or damaged; copy it again"
     return f"{file}: expected what torch.save wrote, got a file that starts with {head!r}; check the path"
 
 
-def _describe(checkpoint: object) -> str:
+def describe(checkpoint: object) -> str:
+    """What a file holds instead of what was expected, in words."""
     if isinstance(checkpoint, Mapping):
         return f"a dict with the keys {some(map(str, checkpoint))}"
     return f"a {type(checkpoint).__name__}"

@@ -11,26 +11,23 @@ import copy
 import datetime
 import logging
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmext.data_checks import verify
-from mmext.engine import checkpoint
+from mmext.engine import amp, checkpoint, ranks, start
 from mmext.engine.config import check_types
 from mmext.errors import BadInputError
 
 logger = logging.getLogger("mmext")
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
-RANK = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -58,12 +55,7 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
     try:
         command(args)
     except BadInputError as error:
-        sys.exit(f"error: {error}" if rank() == 0 else 1)
-
-
-def rank() -> int:
-    """Return this process's rank before anything is initialised."""
-    return next((int(os.environ[name]) for name in RANK if name in os.environ), 0)
+        sys.exit(f"error: {error}" if ranks.rank() == 0 else 1)
 
 
 def configure(cfg: Config, args: argparse.Namespace) -> None:
@@ -76,8 +68,8 @@ def configure(cfg: Config, args: argparse.Namespace) -> None:
 def configure_training(cfg: Config, args: argparse.Namespace) -> None:
     """Apply the flags of ``mmext train``."""
     configure(cfg, args)
-    if args.amp:
-        use_amp(cfg)
+    if args.amp or args.amp_dtype:
+        amp.use(cfg, args.amp_dtype)
     if args.auto_scale_lr:
         if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             raise BadInputError(
@@ -86,37 +78,13 @@ def configure_training(cfg: Config, args: argparse.Namespace) -> None:
             )
         cfg.auto_scale_lr.enable = True
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == "auto" else args.resume
+        start.resume(cfg, args.resume, first_rank=ranks.rank() == 0)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     chosen = {"seed": args.seed, "diff_rank_seed": args.diff_rank_seed, "deterministic": args.deterministic}
     chosen = {key: value for key, value in chosen.items() if value is not None and value is not False}
     if chosen:
         cfg.randomness = {**(cfg.get("randomness") or {}), **chosen}
-
-
-def use_amp(cfg: Config) -> None:
-    """Switch mixed precision on: float16 with a loss scale on GPUs as the hosts do, bfloat16 on CPUs."""
-    kind = cfg.optim_wrapper.get("type", "OptimWrapper")
-    if kind not in ("OptimWrapper", "AmpOptimWrapper"):
-        raise BadInputError(
-            f"{cfg.filename}: --amp expected an OptimWrapper or AmpOptimWrapper there, got {kind!r}; "
-            "leave --amp out, or set the precision in that wrapper"
-        )
-    if torch.cuda.is_available():
-        cfg.optim_wrapper.type = "AmpOptimWrapper"
-        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
-        return
-    for only_cuda in ("loss_scale", "dtype", "use_fsdp"):
-        cfg.optim_wrapper.pop(only_cuda, None)
-    cfg.optim_wrapper.type = "mmext.Bfloat16OptimWrapper"
-    # The saved config must find the class again, also from the hosts' own tools.
-    imports = cfg.get("custom_imports") or {}
-    named = imports.get("imports") or []
-    named = [named] if isinstance(named, str) else list(named)
-    cfg.custom_imports = {**imports, "imports": [*named, "mmext.engine.amp"]}
-    from mmext.engine import amp  # noqa: F401  registers the class
 
 
 def configure_testing(cfg: Config, args: argparse.Namespace) -> None:
@@ -214,25 +182,25 @@ def check_inputs(cfg: Config, splits: tuple[str, ...]) -> None:
 
     The other ranks wait for it when they build their Runner, or are ended by their launcher.
     """
-    if rank() != 0:
+    if ranks.rank() != 0:
         return
     reports = verify.check(cfg.to_dict(), splits)
     for warning in (one for report in reports for one in report.warnings):
         logger.warning(warning)
     verify.refuse_errors(reports)
     check_types(cfg)  # after the data: this imports the hosts
-    file = cfg.get("load_from")
-    if cfg.get("resume") and not file:
-        file = find_latest_checkpoint(cfg.work_dir)
-    if file and "://" not in file:
+    if file := start.file_to_check(cfg):
         (checkpoint.check_resumable if cfg.get("resume") else checkpoint.read)(file)
 
 
 def build_runner(cfg: Config) -> Runner:
     """Start the ranks if a launcher asks for them, build the Runner, and log what carries the messages."""
-    if cfg.launcher != "none" and not torch.cuda.is_available():
-        start_gloo(cfg)
+    if cfg.launcher != "none":
+        ranks.meet(cfg.launcher)
+        if not torch.cuda.is_available():
+            start_gloo(cfg)
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    start.agree(runner)
     if runner.distributed:
         backend = torch.distributed.get_backend()
         device = "CUDA" if torch.cuda.is_available() else "CPU"
@@ -242,7 +210,7 @@ def build_runner(cfg: Config) -> Runner:
 
 def start_gloo(cfg: Config) -> None:
     """Initialise gloo before mmengine's launcher would select a CUDA device; wrap without device ids."""
-    name_ranks(cfg.launcher)
+    ranks.name(cfg.launcher)
     timeout = ((cfg.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
     limit = datetime.timedelta(seconds=timeout) if timeout else None
     torch.distributed.init_process_group("gloo", timeout=limit)
@@ -252,19 +220,3 @@ def start_gloo(cfg: Config) -> None:
         "find_unused_parameters": cfg.get("find_unused_parameters", False),
     }
     cfg.model_wrapper_cfg = {**wrapper, "device_ids": None}
-
-
-def name_ranks(launcher: str) -> None:
-    """Translate what slurm and mpi say about ranks into the variables that torch reads."""
-    env = os.environ
-    if launcher == "slurm":
-        env.update(RANK=env["SLURM_PROCID"], WORLD_SIZE=env["SLURM_NTASKS"], LOCAL_RANK=env["SLURM_LOCALID"])
-        if "MASTER_ADDR" not in env:
-            command = ["scontrol", "show", "hostnames", env["SLURM_JOB_NODELIST"]]
-            hosts: Any = subprocess.run(command, check=True, capture_output=True, text=True)
-            env["MASTER_ADDR"] = hosts.stdout.split()[0]
-    elif launcher == "mpi":
-        for name in ("RANK", "LOCAL_RANK"):
-            env[name] = env[f"OMPI_COMM_WORLD_{name}"]
-        env["WORLD_SIZE"] = env["OMPI_COMM_WORLD_SIZE"]
-    env.setdefault("MASTER_PORT", "29500")

@@ -494,18 +494,28 @@ def test_the_extras_name_the_same_hosts_as_the_lock():
 # The Makefile and CI.
 
 
-def test_every_target_sets_up_first():
-    targets = dict(re.findall(r"^([a-z-]+):(.*?)(?:##.*)?$", (REPO / "Makefile").read_text(), flags=re.M))
-    alone = {
-        "help",
-        "setup",
-        "clean",
-        "test-ops",
-        "test-stacks",
-        "test-bare",
-    }  # the last ones call make again
-    assert {name for name, needs in targets.items() if "setup" not in needs.split()} == alone
-    assert {"demo", "test", "check", "bench", "data", "test-slow", "evidence", "gpu-check"} <= set(targets)
+TARGETS = re.findall(r"^([a-z-]+):.*## ", (REPO / "Makefile").read_text(), flags=re.M)
+ALONE = {"help", "clean", "test-bare"}  # they need no environment
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_sets_up_the_environment_that_it_uses(target):
+    """As ``make --dry-run`` tells it; it goes through to the makes that a target calls."""
+    dry = make("--dry-run", target)
+    assert dry.returncode == 0, dry.stderr
+    set_up: set[str] = set()
+    for line in dry.stdout.replace("\\\n", " ").splitlines():
+        used = re.match(r"(?:\w+=\S+ )*(\.venv[\w-]*)/bin/", line)
+        if used:
+            assert used[1] in set_up, f"{line} comes before its set-up"
+        set_up.update(re.findall(r'dev\.environment\.setup .*--venv "(\S+)"', line))
+    assert bool(set_up) == (target not in ALONE)
+
+
+def test_make_lists_every_target():
+    told = re.findall(r"^([a-z-]+)  ", make("help").stdout, flags=re.M)
+    assert told == TARGETS
+    assert {"demo", "test", "check", "bench", "data", "test-slow", "evidence", "gpu-check"} <= set(TARGETS)
 
 
 def test_the_makefile_takes_the_newest_torch_that_is_tested_and_an_environment_for_each_kind():

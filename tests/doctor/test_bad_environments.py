@@ -49,12 +49,12 @@ BROKEN = {
     "both families": (
         {"onedl_mmengine": "0.10.12"},
         [],
-        r"host family: expected one family, got .*mmengine.* and onedl-mmengine, .*; do: .*STACK=onedl",
+        r"host family: expected one family, got .* and onedl-mmengine, .*; do: .*(?:STACK=onedl|\[onedl\])",
     ),
     "two editions of mmcv": (
         {"mmcv": "2.1.0"},
         [],
-        r"host family: expected one mmcv, got mmcv and mmcv-lite.*; do: .*OPS=mmcv",
+        r"host family: expected one mmcv, got mmcv and mmcv-lite.*; do: .*(?:OPS=mmcv|--no-build-)",
     ),
 }
 
@@ -138,7 +138,7 @@ def test_another_python_and_an_impossible_wish_are_named(python, wanted, sentenc
 
 
 def test_an_old_python_cannot_import_mmext():
-    with pytest.raises(ImportError, match=r"expected 3\.10 to 3\.13, got 3\.8; do: .*PYTHON="):
+    with pytest.raises(ImportError, match=r"expected 3\.10 to 3\.13, got 3\.8; do: .*python3\.12"):
         at_import.require_python((3, 8))
     at_import.require_python((3, 14))  # may work: it is only warned of
 

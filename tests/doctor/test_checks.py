@@ -1,12 +1,16 @@
 """The doctor: healthy here, and every trouble it knows is found in made-up facts and named with its cure."""
 
 import subprocess
+import sys
 import venv
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-from mmext.doctor import host_checks, machine_checks, stack_checks, supported
+from dev.environment import setup
+from mmext.doctor import facts, host_checks, machine_checks, stack_checks, supported
 from mmext.doctor.facts import NEEDS, OK, TROUBLE, WARN, Machine, numbers
 from mmext.doctor.report import CHECKS
 from tests.checkout import REPO, run_script
@@ -141,7 +145,9 @@ CASES = [
     (host_checks.check_numpy_names, without("mmext"), TROUBLE, "numpy==1.26.4"),
     (host_checks.check_undeclared, without("ftfy", "regex"), TROUBLE, "pip install ftfy regex"),
     (host_checks.check_undeclared, without("decord"), TROUBLE, "eva-decord"),
-    (host_checks.check_opencv, having(opencv_python="5.0.0.93"), TROUBLE, "pip uninstall -y opencv-python "),
+    (host_checks.check_opencv, having(opencv_python="5.0.0.93"), WARN, "pip uninstall -y opencv-python "),
+    (host_checks.check_opencv, having(opencv_python="4.11.0.86"), WARN, "pip uninstall -y opencv-python "),
+    (host_checks.check_opencv, failing(cv2="ImportError: libGL.so.1"), TROUBLE, "headless<5"),
     (host_checks.check_opencv, having(opencv_contrib_python_headless="5.0.0.93"), WARN, "headless<5"),
     (host_checks.check_opencv, having(opencv_contrib_python_headless=None), TROUBLE, "headless<5"),
     (
@@ -183,11 +189,72 @@ def on_x86(monkeypatch):
 
 
 @pytest.mark.parametrize(("check", "machine", "status", "cure"), CASES)
-def test_every_trouble_is_found_and_its_cure_named(check, machine, status, cure):
+def test_every_trouble_is_found_and_its_cure_named(check, machine, status, cure, monkeypatch):
+    monkeypatch.setattr(facts, "OURS", True)
     found = check(machine)
     assert found.status == status
     assert cure in found.cure
     assert check(HEALTHY).status == OK
+
+
+@pytest.mark.parametrize("checkout", [True, False])
+@pytest.mark.parametrize(("check", "machine"), [case[:2] for case in CASES])
+def test_an_environment_of_somebody_else_s_is_not_thrown_away(check, machine, checkout, monkeypatch):
+    monkeypatch.setattr(facts, "OURS", False)
+    monkeypatch.setattr(facts, "CHECKOUT", checkout)
+    cure = check(machine).cure
+    assert cure
+    assert "make setup" not in cure
+    assert "rm -rf" not in cure
+    if "[openmmlab]" in cure:
+        assert ("'.[openmmlab]'" in cure) is checkout
+
+
+def test_only_what_make_setup_has_made_is_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(facts, "CHECKOUT", True)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert facts.made_here() is False
+    (tmp_path / setup.STAMP).touch()
+    assert facts.made_here() is True
+    monkeypatch.setattr(facts, "CHECKOUT", False)
+    assert facts.made_here() is False
+
+
+@pytest.mark.parametrize(
+    ("venv_name", "cure"),
+    [
+        (".venv", "rm -rf .venv; make setup TORCH=2.8.0"),
+        (".venv-onedl", "rm -rf .venv-onedl; make setup STACK=onedl TORCH=2.8.0"),
+        (".venv-mmcv", "rm -rf .venv-mmcv; make setup OPS=mmcv TORCH=2.8.0"),
+        ("mine", "rm -rf mine; make setup VENV=mine TORCH=2.8.0"),
+    ],
+)
+def test_an_own_environment_is_made_anew_as_it_was(venv_name, cure, tmp_path, monkeypatch):
+    monkeypatch.setattr(facts, "CHECKOUT", True)
+    monkeypatch.setattr(facts, "ROOT", str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / venv_name))
+    (tmp_path / venv_name).mkdir()
+    (tmp_path / venv_name / setup.STAMP).touch()
+    assert facts.fresh(True, TORCH="2.8.0") == cure
+
+
+@pytest.mark.parametrize("extra", ["openmmlab", "onedl"])
+def test_an_installation_by_the_book_has_no_trouble(extra):
+    declared = [Requirement(line) for line in metadata.requires("mmext")]
+    wanted = [one for one in declared if not one.marker or one.marker.evaluate({"extra": extra})]
+    newest = {"numpy": "2.4.6", "torch": "2.14.1", "setuptools": "80.10.2"}
+    versions = {
+        one.name.lower().replace("_", "-"): next(
+            (pin.version for pin in one.specifier if pin.operator == "=="),
+            newest.get(one.name, "4.14.0.94" if "opencv" in one.name else "1.0"),
+        )
+        for one in wanted
+    }
+    assert {"opencv-python", "opencv-contrib-python"} < set(versions), "the case that was called a trouble"
+    machine = HEALTHY._replace(
+        versions=versions, importable=HEALTHY.importable - {"torchvision"}, served={"nms": "torch"}
+    )
+    assert [found for found in (check(machine) for check in CHECKS) if found.status != OK] == []
 
 
 def test_every_check_has_a_case_in_which_it_fails():
@@ -248,7 +315,8 @@ def test_without_any_package_it_names_what_is_missing_and_exits_with_1(bare):
     assert result.returncode == 1
     assert "trouble  torch: not installed" in result.stdout
     assert "trouble  mmengine: not installed" in result.stdout
-    assert "    rm -rf .venv; make setup" in result.stdout
+    assert "    pip install '.[openmmlab]'" in result.stdout
+    assert "rm -rf" not in result.stdout  # this Python is not of make setup's
     assert result.stderr == ""
 
 

@@ -66,6 +66,34 @@ def test_arguments_and_environment_arrive(
     assert expected in " ".join(given)
 
 
+DIST = pytest.mark.parametrize(
+    ("script", "arguments"),
+    [("dist_train.sh", ["config.py", "2"]), ("dist_test.sh", ["config.py", "x.pth", "2"])],
+)
+
+
+@DIST
+def test_one_machine_takes_a_free_port(tmp_path: Path, script: str, arguments: list[str]) -> None:
+    given = start(script, *arguments, folder=tmp_path, PORT="").stdout.split()
+    assert "--standalone" in given
+    assert "--master_port" not in given
+    given = start(script, *arguments, folder=tmp_path, PORT="1234").stdout.split()
+    assert given[given.index("--master_port") + 1] == "1234"
+
+
+@DIST
+def test_several_machines_take_the_port_of_their_command(
+    tmp_path: Path, script: str, arguments: list[str]
+) -> None:
+    def port(node: str, *more: str) -> int:
+        env = dict(PORT="", NNODES="2", NODE_RANK=node, MASTER_ADDR="node7")
+        given = start(script, *arguments, *more, folder=tmp_path, **env).stdout.split()
+        return int(given[given.index("--master_port") + 1])
+
+    assert port("0") == port("1") != port("0", "--seed", "1")
+    assert 1024 <= port("0") < 32768  # a system hands out those above by itself
+
+
 @pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh"])
 def test_too_few_arguments_show_the_usage(tmp_path: Path, script: str) -> None:
     done = start(script, "only-one", folder=tmp_path)
