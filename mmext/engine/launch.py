@@ -23,14 +23,15 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmext.data_checks import verify
+from mmext.data_checks.needs import type_name
 from mmext.engine import checkpoint
 from mmext.engine.config import check_types
+from mmext.engine.ranks import on_first_rank, rank
 from mmext.errors import BadInputError
 
 logger = logging.getLogger("mmext")
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
-RANK = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -59,11 +60,6 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         command(args)
     except BadInputError as error:
         sys.exit(f"error: {error}" if rank() == 0 else 1)
-
-
-def rank() -> int:
-    """Return this process's rank before anything is initialised."""
-    return next((int(os.environ[name]) for name in RANK if name in os.environ), 0)
 
 
 def configure(cfg: Config, args: argparse.Namespace) -> None:
@@ -98,7 +94,7 @@ def configure_training(cfg: Config, args: argparse.Namespace) -> None:
 
 def use_amp(cfg: Config) -> None:
     """Switch mixed precision on: float16 with a loss scale on GPUs as the hosts do, bfloat16 on CPUs."""
-    kind = cfg.optim_wrapper.get("type", "OptimWrapper")
+    kind = type_name(cfg.optim_wrapper.get("type", "OptimWrapper"))
     if kind not in ("OptimWrapper", "AmpOptimWrapper"):
         raise BadInputError(
             f"{cfg.filename}: --amp expected an OptimWrapper or AmpOptimWrapper there, got {kind!r}; "
@@ -212,10 +208,14 @@ DET_FLIPS = dict(
 def check_inputs(cfg: Config, splits: tuple[str, ...]) -> None:
     """Check data, weights, types and the checkpoint that is resumed or loaded; on the first rank only.
 
-    The other ranks wait for it when they build their Runner, or are ended by their launcher.
+    The other ranks wait for it, and end without a word if it fails.
     """
-    if rank() != 0:
-        return
+    if cfg.get("launcher", "none") != "none":
+        name_ranks(cfg.launcher)
+    on_first_rank(lambda: _check_inputs(cfg, splits))
+
+
+def _check_inputs(cfg: Config, splits: tuple[str, ...]) -> None:
     reports = verify.check(cfg.to_dict(), splits)
     for warning in (one for report in reports for one in report.warnings):
         logger.warning(warning)
