@@ -102,7 +102,7 @@ def check_file(
     if report.errors:
         return
     if kind != layouts.PANOPTIC:
-        check_classes(coco, wanted, report, kind=kind)
+        check_classes(coco, wanted, report, kind=kind, all_of_them=needs.by_coco)
         report.labels = layouts.numbered(coco["categories"], wanted, kind)
     found = count_objects(coco, () if kind in UNSELECTED else wanted, needs, report, allow_odd=allow_odd)
     if not needs.truth:
@@ -134,8 +134,22 @@ def _segments(annotations: Sequence[Any], report: Report) -> Iterator[dict[str, 
             yield {**segment, "image_id": one["image_id"]} if isinstance(segment, dict) else segment
 
 
-def check_classes(coco: Mapping[str, Any], wanted: Any, report: Report, *, kind: str = layouts.COCO) -> None:
+def check_classes(
+    coco: Mapping[str, Any],
+    wanted: Any,
+    report: Report,
+    *,
+    kind: str = layouts.COCO,
+    all_of_them: bool = False,
+) -> None:
     """Compare the file's classes with those that the config wants.
+
+    Args:
+        coco: the parsed file, whose entries have been checked.
+        wanted: names of the classes that the config wants; empty for all.
+        report: takes the findings.
+        kind: the layout.
+        all_of_them: whether the file must have every class, since the evaluation looks up what is predicted.
 
     Raises:
         BadInputError: no class in common, or a string where a tuple was meant.
@@ -157,7 +171,15 @@ def check_classes(coco: Mapping[str, Any], wanted: Any, report: Report, *, kind:
             f"{report.file}: none of its classes ({some(names)}) is among those that the config wants "
             f"({some(map(str, wanted))}); {cure if names else 'add its categories'}"
         )
-    if wanted and found != [str(one) for one in wanted]:
+    missing = [str(one) for one in wanted if str(one) not in common]
+    if missing and all_of_them:
+        report.error(
+            "classes",
+            f"{report.file}: expected the categories {some(map(str, wanted))}, got none named "
+            f"{some(missing)}, so the evaluation fails on predictions of them; add them to its categories, "
+            "or correct the names",
+        )
+    elif wanted and found != [str(one) for one in wanted]:
         # mmdet numbers the classes in the file's order and passes over those that the file lacks.
         report.warn(
             f"{report.file}: the config wants the classes {some(map(str, wanted))}, the file has "

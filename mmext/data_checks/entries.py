@@ -111,10 +111,11 @@ def _image_troubles(images: Iterable[Mapping[str, Any]], file_key: str, *, sizes
 
 def _repeated(coco: Mapping[str, Any], file_key: str, *, unique: bool) -> Iterator[str]:
     """Say which ids and names are given to more than one entry, or are of two kinds."""
-    texts = [isinstance(image["id"], str) for image in coco["images"]]
-    if len(set(texts)) > 1:
-        one = coco["images"][texts.index(True)]["id"]
-        yield f"expected ids of images of one kind, got numbers and texts such as {shown(one)}; write numbers"
+    for kind in ("images", "categories"):
+        texts = [isinstance(one["id"], str) for one in coco[kind]]
+        if len(set(texts)) > 1:
+            one = coco[kind][texts.index(True)]["id"]
+            yield f"expected ids of {kind} of one kind, got numbers and texts ({shown(one)}); write numbers"
     names = {
         "annotation id": [one["id"] for one in coco["annotations"]] if unique else [],
         "category id": [one["id"] for one in coco["categories"]],

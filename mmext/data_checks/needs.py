@@ -54,10 +54,12 @@ class Needs:
     """The outline of each object, as the pipeline loads it."""
     bitmaps: bool = True
     """Outlines become bitmaps when they are loaded, so that run lengths count too."""
+    by_coco: bool = False
+    """Whether COCO's own evaluation reads the file: numbers as ids, and every class that may be predicted."""
     crowds: bool = False
-    """``iscrowd``, which COCO's evaluation reads of every object."""
+    """``iscrowd``, which it reads of every object."""
     outlines: bool = False
-    """The outline of each object, as COCO's evaluation of masks reads it."""
+    """The outline of each object, as its evaluation of masks reads it."""
     least_side: int | float = 0
     """Pixels; smaller images are left out of the training."""
 
@@ -82,6 +84,7 @@ def find(cfg: Mapping[str, Any], split: str, dataset: Mapping[str, Any]) -> Need
         truth=train or bool(judged) or not named,
         masks=bool(with_mask),
         bitmaps=all(step.get("poly2mask", True) for step in with_mask),
+        by_coco=any(kinds(one) - {"proposal_fast"} for one in coco),
         crowds=any(kinds(one) & {"bbox", "segm", "proposal"} for one in coco),
         outlines=any("segm" in kinds(one) for one in coco),
         least_side=least if isinstance(least, int | float) else 0,

@@ -98,6 +98,11 @@ class Counting:
         self.corners = True
         """Whether all odd boxes would lie inside as left, top, right, bottom."""
         self.found = Objects(images=len(self.images), annotations=len(coco["annotations"]))
+        if needs.by_coco and any(annotation["id"] == 0 for annotation in coco["annotations"]):
+            report.warn(
+                f"{report.file}: annotation 0 can be found by no prediction, since COCO's evaluation writes "
+                "0 for what is not found; number annotations from 1"
+            )
         for annotation in coco["annotations"]:
             reason = self.reason(annotation)
             if reason == USED:

@@ -86,6 +86,8 @@ def bad_truth(ann: Mapping[str, Any], image: Mapping[str, Any], needs: Needs) ->
 
     It reads every annotation of a wanted class, also those that mmdet leaves out.
     """
+    if needs.by_coco and not is_number(ann["id"]):
+        return "has a text as id, expected a number since the evaluation keeps it as one"
     if needs.crowds and ann.get("iscrowd") not in (0, 1):
         got = shown(ann["iscrowd"]) if "iscrowd" in ann else "none"
         return f"has iscrowd {got}, expected 0 or 1 since the evaluation reads it"

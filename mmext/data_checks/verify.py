@@ -203,6 +203,7 @@ def _compare(cfg: Mapping[str, Any], split: str, file: str, report: Report, cure
         inner = Report(split, file)
         check_file(theirs, wanted_classes(dataset), inner, needs=dataclasses.replace(wants, masks=False))
         report.errors += inner.errors
+        report.warnings += inner.warnings
         report.kinds.update({f"{kind} of the evaluator": number for kind, number in inner.kinds.items()})
         report.labels = inner.labels
         if not inner.errors:

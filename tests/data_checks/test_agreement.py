@@ -102,7 +102,8 @@ def test_channels_and_means_are_in_one_order(step: str, mean: list, flips: dict,
 
 
 def test_axes_are_packed_as_the_preprocessor_expects_them() -> None:
-    cfg = dict(model=dict(data_preprocessor=dict(type="ActionDataPreprocessor", format_shape="NCTHW")))
+    preprocessor = dict(type="ActionDataPreprocessor", format_shape="NCTHW")
+    cfg = dict(model=dict(data_preprocessor=preprocessor, cls_head={}))
     for packed, number in (("NCTHW", 0), ("NCHW", 1), ("NCTHW_Heatmap", 0)):
         assert len(list(agreement.shapes(cfg, [dict(type="FormatShape", input_format=packed)]))) == number
 

@@ -20,7 +20,7 @@ def boxes(categories: list[dict], **image_entry: object) -> dict:
     box = dict(bbox=[4, 4, 20, 16], area=320, iscrowd=0, segmentation=[[4, 4, 24, 4, 24, 20]])
     return dict(
         images=[dict(dict(id=1, file_name="1.jpg", width=64, height=48), **image_entry)],
-        categories=categories,
+        categories=list(categories),
         annotations=[
             dict(box, id=index, image_id=1, category_id=one["id"]) for index, one in enumerate(categories, 1)
         ],
@@ -171,6 +171,14 @@ def test_the_evaluators_file_is_that_of_the_data_set(tmp_path: Path) -> None:
         one.update(iscrowd=0, segmentation=[])
     assert said(same) == ""
     assert "has no segmentation, expected one" in said(same, metric=["bbox", "segm"])
+    fewer = boxes(PETS)
+    fewer["categories"].pop()
+    assert "got none named dog, so the evaluation fails on predictions of them" in said(fewer)
+    zero = boxes(PETS)
+    zero["annotations"][0]["id"] = 0
+    assert any(
+        "annotation 0 can be found by no" in one for rep in evaluated(tmp_path, zero) for one in rep.warnings
+    )
     more = boxes(PETS)
     more["images"].append(dict(more["images"][0], id=2))
     reports = evaluated(tmp_path, more)
