@@ -25,13 +25,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> None:
     """Print what each split holds, then every finding; the first error sets the exit status."""
     cfg = load_config(args.config, args.cfg_options)
-    reports = verify.check(cfg.to_dict(), args.splits, decode=args.decode or None)
+    reports = verify.check(cfg.to_dict(), args.splits, decode=args.decode or None, anew=True)
     for report in reports:
         print(report)
         for warning in report.warnings:
             print(f"  warning: {warning}")
         for error in report.errors:
             print(f"  error: {error}")
+        if report.unlisted:
+            print(f"  error: {report.unlisted} more of the same kinds")
     verify.refuse_errors(reports)
     check_types(cfg)
     print(f"{args.config}: no errors")

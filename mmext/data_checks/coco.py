@@ -1,221 +1,253 @@
 """What a COCO file and its images must be so that mmdet can train on them.
 
-Host     none: json and Pillow
-Decodes  with Pillow, since OpenCV returns a grey picture for a truncated file and says nothing
-Letters  a box is [left, top, width, height] in pixels
+Host     none: json, and Pillow for the images
+Reads    the file as pycocotools does, in the encoding of the system and without a byte order mark
+Also     the layouts of LVIS, Objects365 and panoptic COCO: other names, classes numbered in other ways
 """
 
+import gc
 import json
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from mmext.data_checks import conclusions, layouts, pictures
+from mmext.data_checks.entries import check_entries, is_id, require_lists
+from mmext.data_checks.needs import Needs
+from mmext.data_checks.objects import count_objects
+from mmext.data_checks.parallel import each
+from mmext.data_checks.pictures import Reader
+from mmext.data_checks.report import Report, shown
 from mmext.errors import BadInputError, some
 
 DECODE_UP_TO = 2000
 """Images of a split that are decoded without being asked to: about ten seconds' worth."""
 
-ROUNDING_PX = 1.0
-"""How far a box may reach over the border: tools round to whole pixels."""
 
+def read_coco(file: str, cure: str, *, annotations: bool = True) -> dict[str, Any]:
+    """Parse a COCO file.
 
-KEYS = {
-    "images": ("id", "file_name", "width", "height"),
-    "categories": ("id", "name"),
-    "annotations": ("id", "image_id", "category_id", "bbox", "area"),
-}
-"""What mmdet reads of each entry."""
-
-
-@dataclass
-class Report:
-    """What was found in one annotation file or folder of label maps; ``what`` names its samples."""
-
-    split: str
-    file: str
-    images: int = 0
-    decoded: int = 0
-    boxes: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    errors: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    what: str = "images"
-
-    def __str__(self) -> str:
-        if self.what != "images":
-            counts = f"{self.images} {self.what}, {self.decoded} of them opened"
-            return f"{self.split}: {self.file}: {counts}; {len(self.errors)} errors"
-        dropped = ", ".join(f"{count} {why}" for why, count in sorted(self.dropped.items())) or "none"
-        return (
-            f"{self.split}: {self.file}: {self.images} images, {self.decoded} of them decoded; "
-            f"{self.boxes} boxes used, left out: {dropped}; {len(self.errors)} errors"
-        )
-
-
-def read_coco(file: str, cure: str) -> dict[str, Any]:
-    """Parse a COCO file; ``cure`` is what the error tells people to do.
+    Args:
+        file: its path.
+        cure: what the error tells people to do.
+        annotations: whether it must have them; the file of a test without truth has none.
 
     Raises:
-        BadInputError: it is no JSON, or lacks a list or a key that mmdet reads.
+        BadInputError: it is no JSON in the encoding that pycocotools reads, or lacks a list.
     """
     try:
-        coco = json.loads(Path(file).read_bytes())
-    except ValueError as error:
+        with open(file) as stream, _without_gc():
+            coco = json.load(stream)
+    except UnicodeDecodeError as error:
         raise BadInputError(
-            f"{file}: expected a COCO file, got something that is no JSON ({error}); {cure}"
+            f"{file}: expected JSON in UTF-8, got other bytes ({error.reason} at byte {error.start}); write "
+            "it again as UTF-8"
         ) from None
-    lists = ("images", "annotations", "categories")
-    missing = [key for key in lists if not isinstance(coco, dict) or not isinstance(coco.get(key), list)]
-    if missing:
+    except (ValueError, RecursionError) as error:
+        mark = "write it again without a byte order mark, which pycocotools cannot read"
+        do = mark if "BOM" in str(error) else cure
         raise BadInputError(
-            f"{file}: expected a COCO file, got one without a list of {', '.join(missing)}; {cure}"
-        )
-    for kind, keys in KEYS.items():
-        for entry in coco[kind]:
-            absent = [key for key in keys if key not in entry]
-            if absent:
-                what = (
-                    f"{kind} with {', '.join(keys)}, got one without {', '.join(absent)}: {str(entry)[:80]}"
-                )
-                raise BadInputError(f"{file}: expected {what}; write it again with them")
-    ids = Counter(annotation["id"] for annotation in coco["annotations"])
-    twice = [one for one, count in ids.items() if count > 1]
-    if twice:
-        raise BadInputError(
-            f"{file}: expected each annotation id once, got {some(map(str, twice))} twice; number anew"
-        )
+            f"{file}: expected a COCO file, got something that is no JSON ({error}); {do}"
+        ) from None
+    if isinstance(coco, dict) and not annotations:
+        coco.setdefault("annotations", [])
+    require_lists(coco, file, ("images", "annotations", "categories"), cure)
     return coco
 
 
-def check_classes(coco: Mapping[str, Any], wanted: Any, report: Report) -> None:
-    """Compare the file's classes with those that the config wants.
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """Millions of small objects are made and none is garbage: looking for some would take half the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def check_file(
+    coco: dict[str, Any],
+    wanted: Any,
+    report: Report,
+    *,
+    kind: str = layouts.COCO,
+    needs: Needs | None = None,
+    allow_odd: bool = False,
+) -> None:
+    """Check the entries of a file, its classes and its objects, and conclude what they are good for.
+
+    Args:
+        coco: the parsed file.
+        wanted: names of the classes that the config wants; empty for all.
+        report: takes the findings.
+        kind: the layout, of :mod:`~mmext.data_checks.layouts`.
+        needs: what the run reads.
+        allow_odd: whether the config accepts boxes outside their image or without size.
 
     Raises:
         BadInputError: no class in common, or a string where a tuple was meant.
     """
-    names = [category["name"] for category in coco["categories"]]
+    needs = needs or Needs()
+    if kind == layouts.PANOPTIC:
+        coco["annotations"] = list(_segments(coco["annotations"], report))
+    file_key = "coco_url" if kind == layouts.LVIS_1 else "file_name"
+    sizes = needs.truth or bool(coco["annotations"])
+    check_entries(coco, report, sizes=sizes, unique=kind != layouts.PANOPTIC, file_key=file_key)
+    report.images = len(coco["images"])
+    if report.errors:
+        return
+    if kind != layouts.PANOPTIC:
+        check_classes(coco, wanted, report, kind=kind, all_of_them=needs.by_coco)
+        report.labels = layouts.numbered(coco["categories"], wanted, kind)
+    found = count_objects(coco, () if kind in UNSELECTED else wanted, needs, report, allow_odd=allow_odd)
+    if not needs.truth:
+        return
+    if error := conclusions.nothing_to_detect(found, split=report.split):
+        report.error("nothing", f"{report.file}: {error}")
+    elif missing := conclusions.without_object(
+        found.used, wanted or report.labels or (), split=report.split, what="object"
+    ):
+        report.warn(f"{report.file}: {missing}")
+
+
+UNSELECTED = (layouts.PANOPTIC, layouts.LVIS_05, layouts.LVIS_1)
+"""Layouts that take all classes of a file."""
+
+
+def _segments(annotations: Sequence[Any], report: Report) -> Iterator[dict[str, Any]]:
+    """The segments of panoptic annotations, each with the id of its image, as mmdet reads them."""
+    for one in annotations:
+        segments = one.get("segments_info") if isinstance(one, dict) else None
+        if not isinstance(segments, list) or not is_id(one.get("image_id")):
+            report.error(
+                "panoptic",
+                f"{report.file}: expected annotations with image_id and a list segments_info, got "
+                f"{shown(one)}; write the panoptic file again",
+            )
+            continue
+        for segment in segments:
+            yield {**segment, "image_id": one["image_id"]} if isinstance(segment, dict) else segment
+
+
+def check_classes(
+    coco: Mapping[str, Any],
+    wanted: Any,
+    report: Report,
+    *,
+    kind: str = layouts.COCO,
+    all_of_them: bool = False,
+) -> None:
+    """Compare the file's classes with those that the config wants.
+
+    Args:
+        coco: the parsed file, whose entries have been checked.
+        wanted: names of the classes that the config wants; empty for all.
+        report: takes the findings.
+        kind: the layout.
+        all_of_them: whether the file must have every class, since the evaluation looks up what is predicted.
+
+    Raises:
+        BadInputError: no class in common, or a string where a tuple was meant.
+    """
     if isinstance(wanted, str):
         raise BadInputError(
             f"{report.file}: expected a tuple as metainfo.classes, got the string {wanted!r}; "
             f"write metainfo=dict(classes=({wanted!r},)) with the comma"
         )
-    found = [name for name in names if name in wanted]
-    if wanted and not found:
-        classes = f"({', '.join(map(repr, names))}{',' if len(names) == 1 else ''})"
+    names = [str(category["name"]) for category in coco["categories"]]
+    found = list(layouts.numbered(coco["categories"], wanted, kind))
+    common = [name for name in found if name in set(map(str, wanted))]
+    if wanted and not common:
+        classes = f"({', '.join(map(repr, names[:20]))}{',' if len(names) == 1 else ''})"
         cure = (
             f"set metainfo=dict(classes={classes}) in the datasets of all splits and num_classes={len(names)}"
         )
         raise BadInputError(
             f"{report.file}: none of its classes ({some(names)}) is among those that the config wants "
-            f"({some(wanted)}); {cure if names else 'add its categories'}"
+            f"({some(map(str, wanted))}); {cure if names else 'add its categories'}"
         )
-    if wanted and found != list(wanted):
+    missing = [str(one) for one in wanted if str(one) not in common]
+    if missing and all_of_them:
+        report.error(
+            "classes",
+            f"{report.file}: expected the categories {some(map(str, wanted))}, got none named "
+            f"{some(missing)}, so the evaluation fails on predictions of them; add them to its categories, "
+            "or correct the names",
+        )
+    elif wanted and found != [str(one) for one in wanted]:
         # mmdet numbers the classes in the file's order and passes over those that the file lacks.
-        report.warnings.append(
-            f"{report.file}: the config wants the classes {some(wanted)}, the file has {some(found)}; mmdet "
-            "numbers them as the file does, so names and labels disagree: use the same list in the same order"
+        report.warn(
+            f"{report.file}: the config wants the classes {some(map(str, wanted))}, the file has "
+            f"{some(found)}; mmdet numbers them as the file does, so names and labels disagree: use the same "
+            "list in the same order"
         )
-
-
-def check_boxes(coco: Mapping[str, Any], wanted: Iterable[str], report: Report, *, allow_odd: bool) -> None:
-    """Count the boxes that mmdet uses and those that it leaves out; find those that nobody can have meant."""
-    images = {image["id"]: image for image in coco["images"]}
-    classes = {one["id"] for one in coco["categories"] if not wanted or one["name"] in wanted}
-    odd = []
-    for ann in coco["annotations"]:
-        image = images.get(ann.get("image_id"))
-        if image is None or ann.get("category_id") not in classes or ann.get("ignore"):
-            report.dropped["without image" if image is None else "of other classes or ignored"] += 1
-        elif trouble := odd_box(ann.get("bbox"), image["width"], image["height"]):
-            odd.append(
-                f"{report.file}: annotation {ann.get('id')} has the box {ann.get('bbox')}, which {trouble} "
-                f"of {image['width']} x {image['height']} pixels ({image['file_name']}); correct or remove "
-                "it, or accept such boxes with verify=dict(allow_odd_boxes=True) in the config"
-            )
-        elif min(ann["bbox"][2:]) < 1 or ann.get("area", 1) <= 0:
-            report.dropped["smaller than a pixel"] += 1
-        elif ann.get("iscrowd"):
-            report.dropped["crowd"] += 1
-        else:
-            report.boxes += 1
-    if not allow_odd:
-        report.errors += odd
-    elif odd:
-        report.dropped["odd"] = len(odd)
-        report.warnings.append(
-            f"{len(odd)} odd boxes are accepted; mmdet leaves out those thinner than a pixel or wholly "
-            f"outside, and keeps the others as they are until a transform clips them; the first: {odd[0]}"
-        )
-
-
-def odd_box(bbox: Any, width: int | float, height: int | float) -> str:
-    """Say what is wrong with a box in an image of that size, or return an empty string.
-
-    Example:
-        >>> odd_box([0, 0, 10, 10.5], 10, 10), odd_box([3, 3, 0, 2], 10, 10)
-        ('', 'is empty in an image')
-    """
-    numbers = isinstance(bbox, list) and len(bbox) == 4 and all(isinstance(one, int | float) for one in bbox)
-    if not numbers or not all(math.isfinite(one) for one in bbox):
-        return "is not four numbers (left, top, width, height) in an image"
-    x, y, w, h = bbox
-    if w <= 0 or h <= 0:
-        return "is empty in an image"
-    if min(x, y) < -ROUNDING_PX or x + w > width + ROUNDING_PX or y + h > height + ROUNDING_PX:
-        return "reaches outside the image"
-    return ""
 
 
 def check_images(
-    coco: Mapping[str, Any], folder: str, report: Report, *, cure: str, decode: bool | None = None
+    coco: Mapping[str, Any],
+    folder: str,
+    report: Report,
+    *,
+    cure: str,
+    decode: bool | None = None,
+    reader: Reader | None = Reader(),  # noqa: B008  it cannot be changed
+    kind: str = layouts.COCO,
 ) -> None:
     """Find images that are missing, cannot be decoded, or have another size than the file says.
 
     Args:
-        coco: the parsed file.
+        coco: the parsed file, whose entries have been checked.
         folder: where its images lie.
         report: takes the findings.
         cure: what the errors tell people to do.
         decode: whether to decode them; None decodes up to :data:`DECODE_UP_TO` images.
+        reader: what decodes them in the pipeline; None if that is unknown, then none is decoded.
+        kind: the layout.
     """
     report.images = len(coco["images"])
     if decode is None and report.images > DECODE_UP_TO:
-        report.warnings.append(
+        report.warn(
             f"{report.file}: with {report.images} images, more than {DECODE_UP_TO}, they were looked for and "
             "not decoded; mmext verify CONFIG --decode decodes them all"
         )
+    paths = [os.path.join(folder, layouts.file_name(image, kind)) for image in coco["images"]]
+    report.folders = tuple(sorted({os.path.dirname(path) for path in paths}))
+    there = list(each(_is_file, paths, "paths"))
+    for path, is_there in zip(paths, there, strict=True):
+        if not is_there:
+            report.error(
+                "missing", f"{path}: not found, expected an image since {report.file} lists it; {cure}"
+            )
     decode = report.images <= DECODE_UP_TO if decode is None else decode
-    for image in coco["images"]:
-        path = Path(folder) / image["file_name"]
-        if not path.is_file():
-            report.errors.append(f"{path}: not found, expected an image since {report.file} lists it; {cure}")
-        elif decode:
-            report.decoded += 1
-            trouble = broken_image(path, (image["width"], image["height"]))
-            if trouble:
-                report.errors.append(f"{path}: {trouble}; {cure}")
+    if not decode or reader is None:
+        return
+    found = [Path(path) for path, is_there in zip(paths, there, strict=True) if is_there]
+    entries = [image for image, is_there in zip(coco["images"], there, strict=True) if is_there]
+    with pictures.of_any_size():
+        seen = list(each(partial(pictures.look, reader=reader), found, "images"))
+    report.decoded = len(seen)
+    turned = [path for path, one in zip(found, seen, strict=True) if pictures.turned_unseen(one, reader)]
+    for file, image, one in zip(found, entries, seen, strict=True):
+        size = (image["width"], image["height"])
+        trouble = pictures.disagreement(one, size) if None not in size else one.trouble
+        if trouble:
+            report.error("image", f"{file}: {trouble}; {cure}")
+    if turned:
+        report.warn(
+            f"{report.file}: {len(turned)} images have an EXIF tag by which the host turns or mirrors them "
+            f"as it loads them, the first {turned[0]}; boxes that were drawn without lie beside: store the "
+            "images turned and without the tag"
+        )
 
 
-def broken_image(path: Path, size: tuple[int, int]) -> str:
-    """Say why an image cannot be used, or return an empty string; ``size`` is (width, height) in pixels."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # aerial photographs may be very large
+def _is_file(path: str) -> bool:
+    """Whether there is a file; names in damaged files may be none that a system can have."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            got = image.size
-    except (OSError, SyntaxError, ValueError) as error:
-        return f"expected a whole image, got one that cannot be decoded ({error})"
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-    # OpenCV turns pictures as their EXIF tag says, so either order may be right.
-    fits = size in (got, got[::-1])
-    return (
-        ""
-        if fits
-        else f"expected {size[0]} x {size[1]} pixels as its annotations say, got {got[0]} x {got[1]}"
-    )
+        return os.path.isfile(path)
+    except ValueError:
+        return False

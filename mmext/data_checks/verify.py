@@ -1,31 +1,39 @@
 """Look at the data and weights that a config names before a run spends hours on them.
 
-Host     none for the checks; only a dataset's default classes come from its host, through the registry
+Host     none for the checks; only a dataset's class comes from its host, through the registry
 Checks   annotation files, image folders and weights are there; in full, COCO files and their images
-         (``coco``), label maps and their images (``masks``), clips and their labels (``videos``)
+         (``coco``), label maps and their images (``masks``), clips and their labels (``clips``); places of
+         the config that must agree (``agreement``)
+Errors   what makes a run worthless or stops it; warnings: what makes it doubtful
 Config   data_command, weights_command: what to run when data or weights are missing
          verify = dict(allow_odd_boxes=True): count boxes outside the image or without size instead
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmext.data_checks.coco import Report, check_boxes, check_classes, check_images, read_coco
-from mmext.data_checks.masks import check_masks
-from mmext.data_checks.videos import check_clips
+from mmext.data_checks import agreement, conclusions, layouts, needs
+from mmext.data_checks.coco import check_file, read_coco
+from mmext.data_checks.data_sets import check_dataset, cure_of, join, wanted_classes
+from mmext.data_checks.evaluators import other_images
+from mmext.data_checks.needs import metrics, parts, type_name
+from mmext.data_checks.report import Report
 from mmext.errors import BadInputError
 
 SPLITS = ("train", "val", "test")
-CLIPS = dict(VideoDataset="video", RawframeDataset="img")
-"""Kinds of mmaction2's datasets, and their key of ``data_prefix``."""
 
 
 def check(
-    cfg: Mapping[str, Any], splits: Iterable[str] = SPLITS, *, decode: bool | None = None
+    cfg: Mapping[str, Any],
+    splits: Iterable[str] = SPLITS,
+    *,
+    decode: bool | None = None,
+    anew: bool = False,
 ) -> list[Report]:
-    """Check the datasets of ``splits`` and, for training, the weights to start from.
+    """Check the datasets of ``splits``, what must agree with them, and the weights to start from.
 
     Splits that the config lacks are passed over.
 
@@ -33,19 +41,35 @@ def check(
         cfg: the whole config.
         splits: of train, val and test.
         decode: whether to decode images; None decodes where there are not too many.
+        anew: look again at what was found right before and has not changed since.
     """
+    splits = tuple(splits)
+    if (shape := check_shape(cfg, splits)).errors:
+        return [shape]
     # A test loads its checkpoint over whatever the model would have started from.
     reports = [check_weights(cfg)] if "train" in splits else []
-    seen = set()
+    seen: dict[str, Report] = {}
     for split in splits:
         for dataset in datasets(cfg, split):
-            files = json.dumps([dataset.get(key) for key in ("ann_file", "data_root", "data_prefix")])
-            if files not in seen:  # val and test are often the same
-                seen.add(files)
-                reports.append(check_dataset(dataset, split=split, cfg=cfg, decode=decode))
+            wants = dataclasses.astuple(needs.find(cfg, split, dataset))
+            key = json.dumps([wants, dataset], default=str)
+            if key not in seen:  # val and test are often the same
+                seen[key] = check_dataset(dataset, split=split, cfg=cfg, decode=decode, anew=anew)
+                reports.append(seen[key])
     known = {str(Path(report.file)) for report in reports}
     reports += [check_evaluator(cfg, split, known) for split in splits]
+    reports += [check_labels(reports), check_agreement(cfg, splits)]
     return [one for one in reports if one.images or one.errors or one.warnings]
+
+
+def check_shape(cfg: Mapping[str, Any], splits: Iterable[str]) -> Report:
+    """Find parts of the config that are no dict: a comma behind one makes a tuple of it."""
+    report = Report("all", "config")
+    for key in ("model", *(f"{split}_dataloader" for split in splits)):
+        if cfg.get(key) is not None and not isinstance(cfg[key], Mapping):
+            got = type(cfg[key]).__name__
+            report.error("shape", f"{key}: expected a dict, got a {got}; look for a comma behind it")
+    return report
 
 
 def refuse_errors(reports: Sequence[Report]) -> None:
@@ -55,158 +79,149 @@ def refuse_errors(reports: Sequence[Report]) -> None:
         BadInputError: there is one.
     """
     errors = [error for report in reports for error in report.errors]
+    number = len(errors) + sum(report.unlisted for report in reports)
     if errors:
-        more = f" ({len(errors) - 1} more: mmext verify lists them)" if len(errors) > 1 else ""
+        more = f" ({number - 1} more: mmext verify lists them)" if number > 1 else ""
         raise BadInputError(errors[0] + more)
 
 
 def datasets(cfg: Mapping[str, Any], split: str) -> Iterator[Mapping[str, Any]]:
     """Yield the datasets of a split that read files, looking inside wrappers."""
-    stack = [(cfg.get(f"{split}_dataloader") or {}).get("dataset")]
+    loader = cfg.get(f"{split}_dataloader")
+    stack = [loader.get("dataset") if isinstance(loader, Mapping) else None]
     while stack:
         dataset = stack.pop(0)
         if not isinstance(dataset, Mapping):
             continue  # an object that is built already
-        inner = [dataset.get("dataset"), *(dataset.get("datasets") or ())]
+        several = dataset.get("datasets")
+        inner = [dataset.get("dataset"), *(several if isinstance(several, list | tuple) else ())]
         if any(isinstance(one, Mapping) for one in inner):
             stack = inner + stack
         else:
             yield dataset
 
 
-def check_dataset(
-    dataset: Mapping[str, Any], *, split: str, cfg: Mapping[str, Any], decode: bool | None = None
-) -> Report:
-    """Check one dataset: a COCO file in full, of others that their files and folders exist."""
-    root = dataset.get("data_root") or ""
-    report = Report(split, _join(root, dataset.get("ann_file") or ""))
-    if (
-        "://" in f"{root}{report.file}"
-        or (dataset.get("backend_args") or {}).get("backend", "local") != "local"
-    ):
-        report.warnings.append(f"{report.file}: lies on a remote store, so nothing was checked")
-        return report
-    cure = _cure(cfg, "data_command", "fetch the data or correct the path in the config")
-    folders = {key: _join(root, prefix) or root for key, prefix in (dataset.get("data_prefix") or {}).items()}
-    for what, path in {"annotations": report.file, **folders}.items():
-        if path and not Path(path).exists():
-            report.errors.append(f"{path}: not found, expected the {split} split's {what} there; {cure}")
-    if not report.errors and "seg_map_path" in folders:
-        return check_segmentation(dataset, folders, report, cfg=cfg, decode=decode)
-    if report.errors or not report.file:
-        return report
-    if (kind := str(dataset.get("type")).rpartition(".")[2]) in CLIPS:
-        classes = ((cfg.get("model") or {}).get("cls_head") or {}).get("num_classes", 0)
-        place = folders.get(CLIPS[kind], root)
-        try:
-            check_clips(dataset, place, report, classes=classes, cure=cure, decode=decode)
-        except BadInputError as error:
-            report.errors.append(str(error))
-        return report
-    if not report.file.endswith(".json"):
-        report.warnings.append(f"{report.file}: is no COCO file, so only its presence was checked")
-        return report
-    try:
-        coco = read_coco(report.file, cure)
-        wanted = wanted_classes(dataset)
-        check_classes(coco, wanted, report)
-        odd_is_fine = bool((cfg.get("verify") or {}).get("allow_odd_boxes"))
-        check_boxes(coco, wanted, report, allow_odd=odd_is_fine)
-        check_images(coco, folders.get("img", root), report, cure=cure, decode=decode)
-    except BadInputError as error:
-        report.errors.append(str(error))
+def check_agreement(cfg: Mapping[str, Any], splits: Iterable[str]) -> Report:
+    """Compare the model with the data of each split, and with how its pipeline prepares them."""
+    report = Report("all", "model")
+    told: set[str] = set()
+    for split in splits:
+        for dataset in datasets(cfg, split):
+            steps = [step for _, step in parts(dataset.get("pipeline") or (), "")]
+            for is_error, sentence in _disagreements(cfg, split, steps, number_of_classes(dataset)):
+                place = sentence.partition(":")[0]
+                if place not in told:  # once, though every split meets it
+                    told.add(place)
+                    report.error("agreement", sentence) if is_error else report.warn(sentence)
     return report
 
 
-def check_segmentation(
-    dataset: Mapping[str, Any],
-    folders: Mapping[str, str],
-    report: Report,
-    *,
-    cfg: Mapping[str, Any],
-    decode: bool | None,
-) -> Report:
-    """Check the label maps of a dataset, and that the heads tell as many classes apart as it has."""
-    report.file, report.what = report.file or folders["seg_map_path"], "label maps"
-    cure = _cure(cfg, "data_command", "fetch the data or correct the path in the config")
-    classes = len(wanted_classes(dataset))
-    for path, part in parts(cfg.get("model") or {}, "model"):
-        if classes and part.get("num_classes", classes) != classes:
-            report.errors.append(
-                f"{path}.num_classes: expected {classes}, the number of classes of the {report.split} split, "
-                f"got {part['num_classes']}; set it to {classes}"
-            )
-    try:
-        kind = dataset_class(dataset)
-        check_masks(dataset, kind, folders, report, classes=classes, cure=cure, decode=decode)
-    except BadInputError as error:
-        report.errors.append(str(error))
+def _disagreements(
+    cfg: Mapping[str, Any], split: str, steps: Sequence[Mapping[str, Any]], classes: int
+) -> Iterator[tuple[bool, str]]:
+    """Each of them, and whether it is an error."""
+    for sentence in [
+        *agreement.heads(cfg.get("model") or {}, classes, split=split),
+        *agreement.shapes(cfg, steps),
+    ]:
+        yield True, sentence
+    yield from agreement.segments(cfg, split, steps, _default)
+    if split == "train":
+        yield from agreement.sizes(cfg, steps)
+    for sentence in agreement.channels(cfg, steps):
+        yield False, sentence
+
+
+def number_of_classes(dataset: Mapping[str, Any]) -> int:
+    """How many classes a head must tell apart for a data set; 0 for unknown.
+
+    A panoptic set has things and stuff, which different heads see.
+    """
+    classes = wanted_classes(dataset)
+    return 0 if isinstance(classes, str) or layouts.layout(dataset) == layouts.PANOPTIC else len(classes)
+
+
+def _default(part: Mapping[str, Any], name: str) -> Any:
+    """The default of an argument by the class of a part of the model; None if there is none."""
+    import inspect
+
+    from mmengine.registry import MODELS
+
+    kind = part.get("type")
+    if isinstance(kind, str):
+        with MODELS.switch_scope_and_registry(None) as registry:
+            kind = registry.get(kind)
+    for one in getattr(kind, "__mro__", ()):
+        parameter = inspect.signature(one).parameters.get(name) if "__init__" in vars(one) else None
+        if parameter is not None and parameter.default is not parameter.empty:
+            return parameter.default
+    return None
+
+
+def check_labels(reports: Sequence[Report]) -> Report:
+    """Find labels that mean another class in training than in the evaluation."""
+    report = Report("all", "labels")
+    train = {one.file: one.labels for one in reports if one.split == "train" and one.labels is not None}
+    # An evaluator's own file decides; without one, the data set's.
+    judged = [one for one in reports if one.split != "train" and one.labels is not None]
+    for one in judged:
+        for file, labels in train.items():
+            pair = {file: labels or (), one.file: one.labels or ()}
+            if len(pair) == 2 and (error := conclusions.disagreeing_labels(pair)):
+                report.error("labels", error)
     return report
-
-
-def wanted_classes(dataset: Mapping[str, Any]) -> Any:
-    """Return the classes that the config wants: its metainfo's, else the default of the dataset's class."""
-    classes = (dataset.get("metainfo") or {}).get("classes")
-    if isinstance(classes, str) and Path(classes).is_file():
-        return Path(classes).read_text().splitlines()
-    if classes is not None:
-        return classes
-    return getattr(dataset_class(dataset), "METAINFO", {}).get("classes", ())
-
-
-def dataset_class(dataset: Mapping[str, Any]) -> Any:
-    """Return the class of a dataset, or None if nobody knows it."""
-    kind = dataset.get("type")
-    if not isinstance(kind, str):
-        return kind
-    from mmengine.registry import DATASETS
-
-    with DATASETS.switch_scope_and_registry(None) as registry:
-        return registry.get(kind)
 
 
 def check_evaluator(cfg: Mapping[str, Any], split: str, known: set[str]) -> Report:
-    """Find annotation files that only the metric reads; ``known`` ones are checked already."""
+    """Check annotation files that only the metric reads; ``known`` ones are checked already."""
     report = Report(split, f"{split}_evaluator")
-    cure = _cure(cfg, "data_command", "fetch the data or correct the path in the config")
-    evaluator = cfg.get(f"{split}_evaluator") or ()
-    for metric in [evaluator] if isinstance(evaluator, Mapping) else evaluator:
-        file = metric.get("ann_file") if isinstance(metric, Mapping) else None
-        if file and "://" not in file and str(Path(file)) not in known and not Path(file).exists():
+    cure = cure_of(cfg, "data_command", "fetch the data or correct the path in the config")
+    for metric in metrics(cfg, split):
+        file = metric.get("ann_file")
+        if not isinstance(file, str) or not file or "://" in file or str(Path(file)) in known:
+            continue
+        if not Path(file).exists():
             report.errors.append(
                 f"{file}: not found, expected the annotations of {report.file} there; {cure}"
             )
+        elif needs.reads_coco(metric):
+            try:
+                _compare(cfg, split, file, report, cure)
+            except BadInputError as error:
+                report.error("refused", str(error))
     return report
+
+
+def _compare(cfg: Mapping[str, Any], split: str, file: str, report: Report, cure: str) -> None:
+    """Check a file that only the evaluator reads, and that its images are those of the data sets."""
+    for dataset in datasets(cfg, split):
+        wants = needs.find(cfg, split, dataset)
+        mine = join(str(dataset.get("data_root") or ""), str(dataset.get("ann_file") or ""))
+        if layouts.layout(dataset) != layouts.COCO or not Path(mine).is_file():
+            continue
+        theirs = read_coco(file, cure, annotations=wants.truth)
+        inner = Report(split, file)
+        check_file(theirs, wanted_classes(dataset), inner, needs=dataclasses.replace(wants, masks=False))
+        report.errors += inner.errors
+        report.warnings += inner.warnings
+        report.kinds.update({f"{kind} of the evaluator": number for kind, number in inner.kinds.items()})
+        report.labels = inner.labels
+        if not inner.errors:
+            error, warning = other_images(read_coco(mine, cure, annotations=wants.truth), theirs, file=mine)
+            if error:
+                report.error("images", f"{file}: {error}")
+            if warning:
+                report.warn(f"{file}: {warning}")
 
 
 def check_weights(cfg: Mapping[str, Any]) -> Report:
     """Find local files of weights that the model starts from and that are not there."""
     report = Report("weights", "model")
-    cure = _cure(
+    cure = cure_of(
         cfg, "weights_command", "fetch it, or set that init_cfg to None to start from random weights"
     )
     for path, part in parts(cfg.get("model") or {}, "model"):
-        file = part.get("checkpoint") if part.get("type") == "Pretrained" else None
+        file = part.get("checkpoint") if type_name(part) in ("Pretrained", "PretrainedInit") else None
         if isinstance(file, str) and "://" not in file and not Path(file).is_file():
             report.errors.append(f"{file}: not found, expected the weights of {path} there; {cure}")
     return report
-
-
-def parts(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield every mapping inside a config with its path, such as ``model.bbox_head``."""
-    if isinstance(node, Mapping):
-        yield path, node
-        for key, value in node.items():
-            yield from parts(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list | tuple):
-        for index, value in enumerate(node):
-            yield from parts(value, f"{path}[{index}]")
-
-
-def _join(root: str, path: str) -> str:
-    """Join as mmengine does: an empty path stays empty, an absolute one stays itself."""
-    return str(Path(root) / path) if path and "://" not in path + root else path
-
-
-def _cure(cfg: Mapping[str, Any], key: str, otherwise: str) -> str:
-    return f"run {cfg[key]}" if cfg.get(key) else otherwise

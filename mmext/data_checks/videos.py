@@ -1,23 +1,23 @@
-"""What videos, folders of frames and their lists must be so that clips can be read from them.
+"""What a video must be so that clips can be read from it.
 
-Host     none: PyAV
+Host     none: PyAV; decord or OpenCV open a file where the pipeline reads with them
 Reads    a file's packets from end to end, and decodes its first frame alone: milliseconds for a short clip
 Not      decoded in full: damage inside a packet stays unseen
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import io
+import itertools
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import av
 from av.container import InputContainer
 
-from mmext.data_checks.coco import DECODE_UP_TO, Report
-from mmext.errors import BadInputError
-
 SLACK = 2
 """Frames at the end that may be missing: headers of some formats count one too many."""
+
+SLACK_S = 0.1
+"""Seconds at the end that may be missing: of a single frame nobody knows how long it lasts."""
 
 
 def broken_video(path: str | Path, least: int = 1) -> str:
@@ -27,22 +27,37 @@ def broken_video(path: str | Path, least: int = 1) -> str:
         path: of the file.
         least: frames that it must have.
     """
+    trouble, found = look(path)
+    if not trouble and found < least:
+        return f"expected {least} frames or more, got {found}"
+    return trouble
+
+
+def look(path: str | Path) -> tuple[str, int]:
+    """Say why a video cannot be used, or an empty string, and how many frames it has."""
     if Path(path).stat().st_size == 0:
-        return "expected a video, got an empty file"
+        return "expected a video, got an empty file", 0
     try:
         with av.open(str(path)) as video:
-            promised, found = promised_frames(video), count_frames(video)
-            if not found:
-                return "expected a video, got one of 0 frames"
-            video.seek(0)
+            promised, duration = promised_frames(video), promised_seconds(video)
+            read = read_packets(video)
+            if not read.frames:
+                return "expected a video, got one of 0 frames", 0
+        with av.open(str(path)) as video:  # anew, since not every format can be sought back in
             next(video.decode(video=0))
-    except (av.FFmpegError, StopIteration, IndexError):  # IndexError: sound alone
-        return "expected a video, got a file that cannot be opened, as when it is cut off or something else"
-    if found < promised - SLACK:
-        return f"expected the {promised} frames that its header counts, got {found}: it is cut off"
-    if found < least:
-        return f"expected {least} frames or more, got {found}"
-    return ""
+    except (av.FFmpegError, StopIteration, IndexError, OSError):  # IndexError: sound alone
+        return (
+            "expected a video, got a file that cannot be opened, as when it is cut off or something else",
+            0,
+        )
+    # Frames that are uneven in time are fewer than the header's rate promises: then the time decides.
+    slack = max(SLACK * duration / promised, SLACK_S, read.longest) if promised else 0
+    if read.frames < promised - SLACK and read.seconds < duration - slack:
+        return (
+            f"expected the {promised} frames that its header counts, got {read.frames}: it is cut off",
+            read.frames,
+        )
+    return "", read.frames
 
 
 def promised_frames(video: InputContainer) -> int:
@@ -50,115 +65,71 @@ def promised_frames(video: InputContainer) -> int:
     stream = video.streams.video[0]
     if stream.frames or not stream.average_rate:
         return stream.frames
+    return round(promised_seconds(video) * stream.average_rate)
+
+
+def promised_seconds(video: InputContainer) -> float:
+    """How long an opened video is by its header; 0 where that does not say."""
+    stream = video.streams.video[0]
+    counted = float(stream.frames / stream.average_rate) if stream.average_rate else 0.0
     if stream.duration and stream.time_base:
-        return round(stream.duration * stream.time_base * stream.average_rate)
-    return round((video.duration or 0) / av.time_base * stream.average_rate)
+        return max(counted, float(stream.duration * stream.time_base))
+    return max(counted, (video.duration or 0) / av.time_base)
+
+
+class Packets(NamedTuple):
+    """What an opened video holds, by its packets."""
+
+    frames: int
+    seconds: float
+    """From the first packet to the end of the last, of pictures or sound: where one of them ends early, the
+    file goes on to the end of the other."""
+    longest: float
+    """Seconds between two frames that follow each other, at most."""
 
 
 def count_frames(video: InputContainer) -> int:
     """How many frames an opened video holds, by its packets: none is decoded."""
-    return sum(packet.size > 0 and not packet.is_corrupt for packet in video.demux(video=0))
+    return read_packets(video).frames
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A line of a list: a file or folder, which frames of it, and its labels."""
-
-    name: str
-    labels: tuple[int, ...]
-    first: int = 0
-    frames: int | None = None
-    """None where the file itself says it."""
-
-
-def read_list(dataset: Mapping[str, Any], file: str) -> list[Clip]:
-    """Read the list of mmaction2's VideoDataset or RawframeDataset.
-
-    Raises:
-        BadInputError: a line is none of these.
-    """
-    raw = is_raw(dataset)
-    offset = bool(raw and dataset.get("with_offset"))
-    columns = "folder first frames label" if offset else "folder frames label" if raw else "file label"
-    clips = []
-    for number, line in enumerate(Path(file).read_text().splitlines(), 1):
-        if not line.strip():
+def read_packets(video: InputContainer) -> Packets:
+    """Read an opened video to its end."""
+    frames, starts, last = 0, [], 0.0
+    pictures = video.streams.video[0]
+    for packet in video.demux():
+        time = packet.pts if packet.pts is not None else packet.dts
+        if packet.is_corrupt or packet.stream.type not in ("video", "audio"):
             continue
-        name, *rest = line.split() if raw else line.strip().split(dataset.get("delimiter", " "))
-        try:
-            values = [int(value) for value in rest]
-            first, frames = (values.pop(0) if offset else 0), (values.pop(0) if raw else None)
-        except (ValueError, IndexError):
-            raise BadInputError(
-                f"{file}:{number}: expected '{columns}' with whole numbers, got {line.strip()!r}; mend it"
-            ) from None
-        clips.append(Clip(name, tuple(values), first, frames))
-    return clips
+        mine = packet.stream is pictures or packet.stream.index == pictures.index
+        frames += mine and packet.size > 0
+        if time is not None and packet.time_base:
+            start = float(time * packet.time_base)
+            last = max(last, start + float((packet.duration or 0) * packet.time_base))
+            if mine:
+                starts.append(start)
+    starts.sort()
+    longest = max((after - before for before, after in itertools.pairwise(starts)), default=0.0)
+    return Packets(frames, last - min(starts, default=0.0), longest)
 
 
-def is_raw(dataset: Mapping[str, Any]) -> bool:
-    """Whether a dataset reads folders of frames."""
-    return str(dataset.get("type")).rpartition(".")[2] == "RawframeDataset"
+def unreadable(path: Path, decoder: str) -> str:
+    """Say why the pipeline's own decoder cannot open a video that PyAV reads, or return an empty string."""
+    try:
+        if decoder == "decord":
+            import decord
 
+            frames = len(decord.VideoReader(io.BytesIO(path.read_bytes()), num_threads=1))
+        elif decoder == "opencv":
+            import cv2
 
-def check_clips(
-    dataset: Mapping[str, Any],
-    folder: str,
-    report: Report,
-    *,
-    classes: int,
-    cure: str,
-    decode: bool | None = None,
-) -> None:
-    """Find clips that are missing, empty, cut off or too short, and labels that are no class.
-
-    Args:
-        dataset: config of mmaction2's VideoDataset or RawframeDataset.
-        folder: where its videos or folders lie.
-        report: takes the findings; its ``file`` lists the clips.
-        classes: how many there are; 0 for unknown.
-        cure: what the errors tell people to do.
-        decode: whether to open videos; None opens up to :data:`DECODE_UP_TO`.
-    """
-    clips, raw = read_list(dataset, report.file), is_raw(dataset)
-    report.what, report.images = "folders of frames" if raw else "videos", len(clips)
-    if decode is None and len(clips) > DECODE_UP_TO:
-        report.warnings.append(
-            f"{report.file}: with {len(clips)} {report.what}, more than {DECODE_UP_TO}, they were looked for "
-            "and not opened; mmext verify CONFIG --decode opens them all"
-        )
-    decode = len(clips) <= DECODE_UP_TO if decode is None else decode
-    least = _segments(dataset)
-    for clip in clips:
-        path = Path(folder) / clip.name
-        if wrong := [label for label in clip.labels if classes and not 0 <= label < classes]:
-            report.errors.append(
-                f"{path}: expected labels from 0 to {classes - 1}, since the head has {classes} classes, got "
-                f"{wrong[0]} in {report.file}; correct it there, or set num_classes of the head"
-            )
-        if not (path.is_dir() if raw else path.is_file()):
-            kind = "a folder of frames" if raw else "a video"
-            report.errors.append(f"{path}: not found, expected {kind} since {report.file} lists it; {cure}")
-        elif decode:
-            report.decoded += 1
-            if trouble := _broken_folder(path, clip, dataset, least) if raw else broken_video(path, least):
-                report.errors.append(f"{path}: {trouble}; remove it from {report.file}, or {cure}")
-
-
-def _broken_folder(path: Path, clip: Clip, dataset: Mapping[str, Any], least: int) -> str:
-    """Say why a folder of frames cannot be used, or return an empty string; looks for its last frame."""
-    frames = clip.frames or 0
-    if frames < least:
-        return f"expected {least} frames or more, got {frames}"
-    number = dataset.get("start_index", 1) + clip.first + frames - 1
-    last = path / dataset.get("filename_tmpl", "img_{:05}.jpg").format(number)
-    return "" if last.is_file() else f"expected the {frames} frames of its line, got no {last.name}"
-
-
-def _segments(dataset: Mapping[str, Any]) -> int:
-    """Return how many frames a clip takes from different parts of a video at least: its segments."""
-    steps = [step for step in dataset.get("pipeline") or () if isinstance(step, Mapping)]
-    kinds = ("num_clips", "num_segments")
-    return max(
-        (int(step[key]) for step in steps for key in kinds if isinstance(step.get(key), int)), default=1
+            frames = int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT))
+        else:
+            return ""
+    except ImportError:
+        return ""
+    except Exception as error:  # decord raises its own
+        frames, decoder = 0, f"{decoder} ({str(error).splitlines()[0][:80] if str(error) else 'an error'})"
+    return (
+        "" if frames > 0 else f"expected a video that {decoder} can read, got one in which it finds no frame"
     )

@@ -21,7 +21,9 @@ from mmengine.config import Config
 from mmengine.registry import Registry, init_default_scope
 
 from mmext import shipped
-from mmext.data_checks.verify import parts
+from mmext.data_checks.needs import parts
+from mmext.engine import keys
+from mmext.engine.ranks import rank
 from mmext.errors import BadInputError
 
 logger = logging.getLogger("mmext")
@@ -41,16 +43,24 @@ BY_NAME = frozenset({"AvgConsensus"})
 def load_config(file: str, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config by its path or name, merge ``options`` (``--cfg-options``), set the default scope.
 
+    Keys that look misspelt are warned of.
+
     Raises:
         BadInputError: the file or one of its bases is missing, or it is no valid config.
     """
     file = find_config(file)
+    options = dict(options or {})
     try:
         cfg = Config.fromfile(file)
-        cfg.merge_from_dict(dict(options or {}))
+        doubts = (
+            [*keys.doubtful(cfg), *keys.doubtful_options(options, dict(cfg.items()))] if rank() == 0 else []
+        )
+        cfg.merge_from_dict(options)
     except (ImportError, SyntaxError, OSError, KeyError, TypeError, ValueError, NameError) as error:
         got = " ".join(f"{type(error).__name__}: {error}".split())
         raise BadInputError(f"{file}: expected a config, got {got}; correct it or its _base_") from error
+    for doubt in doubts:
+        logger.warning("%s: %s", file, doubt)
     if cfg.get("default_scope"):
         init_default_scope(cfg.default_scope)
     return cfg

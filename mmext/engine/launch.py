@@ -180,10 +180,15 @@ DET_FLIPS = dict(
 def check_inputs(cfg: Config, splits: tuple[str, ...]) -> None:
     """Check data, weights, types and the checkpoint that is resumed or loaded; on the first rank only.
 
-    The other ranks wait for it when they build their Runner, or are ended by their launcher.
+    The other ranks wait for it, and end without a word if it fails.
     """
-    if ranks.rank() != 0:
-        return
+    if cfg.get("launcher", "none") != "none":
+        ranks.name(cfg.launcher)
+        ranks.meet(cfg.launcher)
+    ranks.on_first_rank(lambda: _check_inputs(cfg, splits))
+
+
+def _check_inputs(cfg: Config, splits: tuple[str, ...]) -> None:
     reports = verify.check(cfg.to_dict(), splits)
     for warning in (one for report in reports for one in report.warnings):
         logger.warning(warning)

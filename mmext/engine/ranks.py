@@ -1,14 +1,21 @@
-"""Which rank a process is, and where the ranks meet, before anything is initialised.
+"""Which rank a process is, where the ranks meet, and what one does for all, before anything is initialised.
 
 Hosts    mmengine and torch read these variables; slurm and mpi set others
 Ports    mmengine lets all jobs of a machine meet at 29500, so the second one fails. A job takes a port made
          of what tells it from the others, which all of its ranks know without asking.
+Waiting  While the first rank checks, the others wait at torch's own rendezvous, which a group meets at later: a
+         group's time limit would run out while a large data set is read
 """
 
+import datetime
 import os
 import subprocess
+import sys
 import zlib
+from collections.abc import Callable
 from typing import Any
+
+import torch
 
 RANK = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 JOB = {
@@ -18,6 +25,14 @@ JOB = {
 """What tells a launcher's jobs apart."""
 PORTS = range(20000, 32000)
 """Below those that a system hands out by itself, from 32768 on."""
+
+MEETING = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Variables that torch meets by."""
+VERDICT = "mmext/inputs"
+LIMIT = datetime.timedelta(days=1)
+
+_kept: list[Any] = []
+"""The store of the first rank must live until the group has met: the others ask it."""
 
 
 def rank() -> int:
@@ -51,3 +66,35 @@ def meet(launcher: str) -> None:
     said = [os.environ[key] for key in JOB.get(launcher, ()) if key in os.environ]
     port = PORTS[zlib.crc32(".".join(said).encode()) % len(PORTS)] if said else 29500
     os.environ.setdefault("MASTER_PORT", str(port))
+
+
+def on_first_rank(check: Callable[[], None]) -> None:
+    """Run a check on the first rank; the others return when it has passed, or end when it has failed.
+
+    Without a launcher there is one rank. Where torch cannot meet yet, the others go on at once.
+
+    Args:
+        check: raises what ends the run.
+    """
+    world = int(os.environ.get("WORLD_SIZE") or 1)
+    if world == 1 or not torch.distributed.is_available() or not all(map(os.environ.get, MEETING)):
+        if rank() == 0:
+            check()
+        return
+    store, mine, _ = next(torch.distributed.rendezvous("env://", timeout=LIMIT))
+    _kept.append(store)
+    verdict = f"{VERDICT}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"  # torchrun keeps its store
+    if mine:
+        try:
+            passed = store.get(verdict) == b"passed"  # this waits
+        except RuntimeError:  # the first rank, which keeps the store, is gone
+            passed = False
+        if not passed:
+            sys.exit(1)
+        return
+    try:
+        check()
+    except BaseException:
+        store.set(verdict, b"failed")
+        raise
+    store.set(verdict, b"passed")

@@ -16,6 +16,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, VISUALIZERS
 
 from mmext.data_checks import verify
+from mmext.data_checks.needs import type_name
 from mmext.engine import checkpoint
 from mmext.errors import BadInputError
 from mmext.inference.drawing import colours
@@ -128,13 +129,13 @@ def in_memory(pipeline: list[dict[str, Any]], file: str | Path | None) -> list[d
     """
     steps = []
     for step in pipeline:
-        kind = step["type"].rpartition(".")[2]
+        kind = type_name(step)
         if kind.endswith("Decode"):
             steps.append({"type": "mmaction.ArrayDecode"})
         elif not kind.endswith("Init"):
             steps.append(step)
-    if not any(step["type"] == "mmaction.ArrayDecode" for step in steps):
-        kinds = ", ".join(step["type"] for step in pipeline)
+    if not any(type_name(step) == "ArrayDecode" for step in steps):
+        kinds = ", ".join(type_name(step) for step in pipeline)
         raise BadInputError(
             f"{file}: expected a test pipeline that decodes frames, got {kinds}; the demo is for models that "
             "look at RGB frames"

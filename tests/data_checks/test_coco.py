@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmext.data_checks import coco
-from mmext.data_checks.coco import Report
+from mmext.data_checks import coco, layouts, objects, pictures
+from mmext.data_checks.needs import Needs
+from mmext.data_checks.report import LISTED, Report
 from mmext.errors import BadInputError
 
 
@@ -39,7 +40,7 @@ def file_of(*names: str, bbox: object = None) -> dict:
     ],
 )
 def test_a_box_is_odd_only_beyond_rounding(bbox: object, word: str) -> None:
-    found = coco.odd_box(bbox, 10, 8)
+    found = objects.odd_box(bbox, 10, 8)
     assert word in found
     assert bool(found) == bool(word)
 
@@ -56,7 +57,7 @@ def test_boxes_are_counted_as_mmdet_treats_them() -> None:
     ]
     data["annotations"] += [{**data["annotations"][0], **change} for change in extra]
     one = report()
-    coco.check_boxes(data, ("tree",), one, allow_odd=False)
+    objects.count_objects(data, ("tree",), Needs(), one)
     assert one.boxes == 1
     assert dict(one.dropped) == {
         "crowd": 1,
@@ -70,8 +71,8 @@ def test_boxes_are_counted_as_mmdet_treats_them() -> None:
 def test_an_odd_box_is_an_error_unless_it_is_accepted() -> None:
     data = file_of("tree", bbox=[0, 0, 99, 4])
     strict, lenient = report(), report()
-    coco.check_boxes(data, ("tree",), strict, allow_odd=False)
-    coco.check_boxes(data, ("tree",), lenient, allow_odd=True)
+    objects.count_objects(data, ("tree",), Needs(), strict)
+    objects.count_objects(data, ("tree",), Needs(), lenient, allow_odd=True)
     assert len(strict.errors) == 1
     assert "all.json: annotation 5" in strict.errors[0]
     assert lenient.errors == []
@@ -81,7 +82,7 @@ def test_an_odd_box_is_an_error_unless_it_is_accepted() -> None:
 
 def test_an_odd_box_of_a_class_that_nobody_wants_is_no_error() -> None:
     one = report()
-    coco.check_boxes(file_of("tree", bbox=[0, 0, 0, 0]), ("car",), one, allow_odd=False)
+    objects.count_objects(file_of("tree", bbox=[0, 0, 0, 0]), ("car",), Needs(), one)
     assert one.errors == []
 
 
@@ -102,24 +103,79 @@ def test_what_is_no_coco_file_is_refused(tmp_path: Path, text: str) -> None:
         coco.read_coco(str(file), "do this")
 
 
+def errors(data: dict, *wanted: str, needs: Needs | None = None, kind: str = layouts.COCO) -> list[str]:
+    """What is wrong with a file."""
+    one = report()
+    coco.check_file(data, wanted, one, needs=needs, kind=kind)
+    return one.errors
+
+
 @pytest.mark.parametrize(
-    ("kind", "key"),
-    [("images", "height"), ("categories", "name"), ("annotations", "area"), ("annotations", "bbox")],
+    ("kind", "key", "word"),
+    [
+        ("images", "height", "expected images with id, file_name, width, height, got one without height"),
+        ("categories", "name", "expected categories with id, name, got one without name"),
+        ("annotations", "image_id", "got one without image_id"),
+        ("annotations", "area", "annotation 5 has the area None, expected a number"),
+        ("annotations", "bbox", "annotation 5 has the box None, expected four numbers"),
+    ],
 )
-def test_an_entry_without_a_key_that_mmdet_reads_is_refused(tmp_path: Path, kind: str, key: str) -> None:
+def test_an_entry_without_a_key_that_mmdet_reads_is_refused(kind: str, key: str, word: str) -> None:
     data = file_of("tree")
     del data[kind][0][key]
-    (tmp_path / "all.json").write_text(json.dumps(data))
-    with pytest.raises(BadInputError, match=f"expected {kind} with .* got one without {key}"):
-        coco.read_coco(str(tmp_path / "all.json"), "")
+    (error,) = errors(data)
+    assert word in error
 
 
-def test_annotation_ids_must_differ(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["annotations", "categories"])
+def test_ids_must_differ(kind: str) -> None:
     data = file_of("tree")
-    data["annotations"] *= 2
-    (tmp_path / "all.json").write_text(json.dumps(data))
-    with pytest.raises(BadInputError, match="got 5 twice"):
-        coco.read_coco(str(tmp_path / "all.json"), "")
+    data[kind] *= 2
+    assert "number anew" in errors(data)[0]
+
+
+def test_an_image_that_is_listed_twice_is_harmless_and_two_of_one_id_are_not() -> None:
+    data = file_of("tree")
+    data["images"] *= 2
+    assert errors(data) == []
+    data["images"][1] = {**data["images"][0], "file_name": "2.png"}
+    assert "expected each image id once, got 1 twice" in errors(data)[0]
+
+
+def test_what_mmdet_never_reads_may_be_damaged() -> None:
+    """It looks at no annotation without an image, and at no box of one that is to be ignored."""
+    data = file_of("tree")
+    whole = data["annotations"][0]
+    data["annotations"] += [
+        dict(id=6, image_id=9, category_id=0, bbox=None),
+        {**whole, "id": 7, "ignore": 1, "bbox": [None]},
+        {**whole, "id": 8, "bbox": [50, 50, 4, 4], "area": 16},
+    ]
+    one = report()
+    objects.count_objects(data, ("tree",), Needs(), one, allow_odd=True)
+    assert (one.errors, one.boxes) == ([], 1)
+
+
+def test_a_few_odd_boxes_among_very_many_are_slips() -> None:
+    """COCO's own training file has two without height among 860,001."""
+    data = file_of("tree")
+    whole = data["annotations"][0]
+    data["annotations"] = [{**whole, "id": one} for one in range(2000)]
+    data["annotations"][7]["bbox"] = [3, 3, 1.03, 0.0]
+    one = report()
+    objects.count_objects(data, (), Needs(), one)
+    assert (one.errors, one.boxes, len(one.warnings)) == ([], 1999, 1)
+
+
+def test_boxes_by_their_corners_are_recognised_and_not_all_listed() -> None:
+    data = file_of("tree")
+    whole = data["annotations"][0]
+    data["annotations"] = [{**whole, "id": one, "bbox": [5, 4, 9, 8]} for one in range(50)]
+    one = report()
+    objects.count_objects(data, (), Needs(), one)
+    assert "it looks like left, top, right, bottom: write left, top, width, height" in one.errors[0]
+    assert (len(one.errors), one.unlisted) == (LISTED, 30)
+    assert str(one).endswith("; 50 errors")
 
 
 def test_a_truncated_image_is_found_though_opencv_would_read_it(tmp_path: Path) -> None:
@@ -127,17 +183,18 @@ def test_a_truncated_image_is_found_though_opencv_would_read_it(tmp_path: Path) 
 
     path = tmp_path / "1.jpg"
     Image.effect_noise((200, 100), 60).convert("RGB").save(path)
-    assert coco.broken_image(path, (200, 100)) == ""
+    assert pictures.broken_image(path, (200, 100)) == ""
     path.write_bytes(path.read_bytes()[:2000])
     assert cv2.imread(str(path)) is not None
-    assert "truncated" in coco.broken_image(path, (200, 100))
+    assert "truncated" in pictures.broken_image(path, (200, 100))
 
 
-def test_an_image_of_another_size_is_found_and_a_turned_one_is_not(tmp_path: Path) -> None:
+def test_an_image_of_another_size_is_found(tmp_path: Path) -> None:
     path = tmp_path / "1.png"
     Image.new("L", (20, 10)).save(path)
-    assert "expected 20 x 11 pixels as its annotations say, got 20 x 10" in coco.broken_image(path, (20, 11))
-    assert coco.broken_image(path, (10, 20)) == ""
+    for size in ((20, 11), (10, 20)):
+        said = pictures.broken_image(path, size)
+        assert f"expected {size[0]} x {size[1]} pixels as its annotations say, got 20 x 10" in said
 
 
 def test_many_images_are_not_decoded_and_the_log_says_so(tmp_path: Path, monkeypatch) -> None:

@@ -69,7 +69,7 @@ def test_what_cannot_be_checked_is_said(tmp_path: Path) -> None:
     cfg = dict(train_dataloader=dict(dataset=remote), val_dataloader=dict(dataset=text))
     first, second = verify.check(cfg)
     assert "remote" in first.warnings[0]
-    assert "no COCO file" in second.warnings[0]
+    assert "only the presence of files and folders was checked" in second.warnings[0]
 
 
 def test_a_test_does_not_ask_for_weights_to_start_from() -> None:

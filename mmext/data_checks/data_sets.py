@@ -1,0 +1,236 @@
+"""Check one data set of a config by its layout.
+
+Host     none; only a dataset's class comes from its host, through the registry
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mmext.data_checks import layouts, needs, pictures
+from mmext.data_checks.clips import check_clips
+from mmext.data_checks.coco import check_file, check_images, read_coco
+from mmext.data_checks.layouts import dataset_class
+from mmext.data_checks.lists import read_lines
+from mmext.data_checks.masks import check_masks
+from mmext.data_checks.memory import remembered
+from mmext.data_checks.needs import type_name
+from mmext.data_checks.pascal import check_xml
+from mmext.data_checks.report import Report, shown
+from mmext.errors import BadInputError
+
+
+def check_dataset(
+    dataset: Mapping[str, Any],
+    *,
+    split: str,
+    cfg: Mapping[str, Any],
+    decode: bool | None = None,
+    anew: bool = False,
+) -> Report:
+    """Check one dataset: in full where its layout is known, of others that their files and folders exist."""
+    if trouble := bad_config(dataset):
+        report = Report(split, f"{split}_dataloader")
+        report.error("config", f"{split}_dataloader: {trouble}")
+        return report
+    root = str(dataset.get("data_root") or "")
+    report = Report(split, join(root, str(dataset.get("ann_file") or "")))
+    if (
+        "://" in f"{root}{report.file}"
+        or (dataset.get("backend_args") or {}).get("backend", "local") != "local"
+    ):
+        report.warn(f"{report.file}: lies on a remote store, so nothing was checked")
+        return report
+    cure = cure_of(cfg, "data_command", "fetch the data or correct the path in the config")
+    folders = {key: join(root, prefix) or root for key, prefix in (dataset.get("data_prefix") or {}).items()}
+    wants = needs.find(cfg, split, dataset)
+    unread = () if wants.truth else ("seg_map_path",)
+    for what, path in {"annotations": report.file, **folders}.items():
+        if path and what not in unread and not Path(path).exists():
+            report.errors.append(f"{path}: not found, expected the {split} split's {what} there; {cure}")
+    if report.errors or not (report.file or "seg_map_path" in folders or "img_path" in folders):
+        return report
+    inside = Inside(dataset, folders, root, cfg=cfg, wants=wants, cure=cure, decode=decode)
+    key = [
+        dataset,
+        folders,
+        dataclasses.astuple(wants),
+        inside.classes,
+        inside.allow_odd,
+        cure,
+        split,
+        decode,
+    ]
+    files = [report.file] if Path(report.file).is_file() else []
+    return remembered(key, files, lambda: inside.check(report), anew=anew)
+
+
+def bad_config(dataset: Mapping[str, Any]) -> str:
+    """Say what of a data set's config is of a kind that the host fails on, or return an empty string.
+
+    Example:
+        >>> bad_config(dict(ann_file=["a.json", "b.json"]))
+        "expected a path as ann_file, got ['a.json', 'b.json']; give each file a data set, in a ConcatDataset"
+        >>> bad_config(dict(ann_file="a.json", data_prefix=dict(img="")))
+        ''
+    """
+    for key in ("ann_file", "data_root"):
+        if not isinstance(dataset.get(key), str | PathLike | None):
+            cure = "give each file a data set, in a ConcatDataset"
+            return f"expected a path as {key}, got {shown(dataset[key])}; {cure}"
+    for key in ("data_prefix", "metainfo", "backend_args"):
+        if not isinstance(dataset.get(key), Mapping | None):
+            return f"expected a dict as {key}, got {shown(dataset[key])}; write {key}=dict(…)"
+    for key, prefix in (dataset.get("data_prefix") or {}).items():
+        if not isinstance(prefix, str | None):
+            return f"expected a folder as {key} in data_prefix, got {shown(prefix)}; write its path"
+    if not isinstance(dataset.get("pipeline"), list | tuple | None):
+        return f"expected a list as pipeline, got {shown(dataset['pipeline'])}; put the steps in a list"
+    classes = (dataset.get("metainfo") or {}).get("classes")
+    if not isinstance(classes, str | list | tuple | None):
+        return f"expected a tuple of names as metainfo.classes, got {shown(classes)}; write classes=(…,)"
+    return ""
+
+
+@dataclasses.dataclass
+class Inside:
+    """The check of what lies inside the files of a dataset: see :func:`check_dataset`."""
+
+    dataset: Mapping[str, Any]
+    folders: Mapping[str, str]
+    root: str
+    _: dataclasses.KW_ONLY
+    cfg: Mapping[str, Any]
+    wants: needs.Needs
+    cure: str
+    decode: bool | None
+
+    @property
+    def classes(self) -> int:
+        """How many classes the head of a recognizer tells apart; 0 for unknown."""
+        head = (self.cfg.get("model") or {}).get("cls_head")
+        classes = head.get("num_classes", 0) if isinstance(head, Mapping) else 0
+        return classes if isinstance(classes, int) else 0
+
+    @property
+    def allow_odd(self) -> bool:
+        """Whether the config accepts odd boxes."""
+        return bool((self.cfg.get("verify") or {}).get("allow_odd_boxes"))
+
+    def check(self, report: Report) -> Report:
+        """Check it by its layout."""
+        kind = layouts.layout(self.dataset)
+        try:
+            if kind in layouts.DETECTION and report.file:
+                self.check_objects(report, kind)
+            elif kind == layouts.XML and report.file:
+                self.check_xml(report)
+            elif kind == layouts.MAPS:
+                self.check_maps(report)
+            elif kind in (layouts.VIDEOS, layouts.FRAMES) and report.file:
+                self.check_clips(report, raw=kind == layouts.FRAMES)
+            else:
+                name = type_name(self.dataset) or "its data set"
+                report.warn(
+                    f"{report.file or self.root}: {name} lists its samples in its own way, so only the "
+                    "presence of files and folders was checked"
+                )
+        except BadInputError as error:
+            report.error("refused", str(error))
+        return report
+
+    def require_prefix(self, key: str, *, default: bool) -> None:
+        """Refuse a data set that does not say where its samples lie: the host stops with a KeyError.
+
+        Raises:
+            BadInputError: the key is missing, and the host has no default for it.
+        """
+        given = self.dataset.get("data_prefix")
+        if key not in (given or {}) and not (default and given is None):
+            raise BadInputError(
+                f"{type_name(self.dataset)}: expected data_prefix=dict({key}=…) with the folder of its "
+                f"samples, got {given}; add it, with '' where paths in the list start at data_root"
+            )
+
+    def check_objects(self, report: Report, kind: str) -> None:
+        """Check a COCO file, or one of its relatives."""
+        self.require_prefix("img", default=kind == layouts.PANOPTIC)
+        coco = read_coco(report.file, self.cure, annotations=self.wants.truth)
+        check_file(
+            coco,
+            wanted_classes(self.dataset),
+            report,
+            kind=kind,
+            needs=self.wants,
+            allow_odd=self.allow_odd,
+        )
+        if not report.kinds["images"] and not report.kinds["values"] and not report.kinds["categories"]:
+            reader = pictures.image_reader(self.dataset.get("pipeline") or ())
+            folder = self.folders.get("img", self.root)
+            check_images(coco, folder, report, cure=self.cure, decode=self.decode, reader=reader, kind=kind)
+
+    def check_xml(self, report: Report) -> None:
+        """Check XML files in the manner of Pascal VOC."""
+        check_xml(
+            self.dataset,
+            dataset_class(self.dataset),
+            self.folders.get("sub_data_root", ""),
+            report,
+            wanted=list(wanted_classes(self.dataset)),
+            needs=self.wants,
+            cure=self.cure,
+            decode=self.decode,
+            allow_odd=self.allow_odd,
+            reader=pictures.image_reader(self.dataset.get("pipeline") or ()),
+        )
+
+    def check_maps(self, report: Report) -> None:
+        """Check the label maps of a dataset."""
+        folders = {key: self.folders.get(key, self.root) for key in ("img_path", "seg_map_path")}
+        report.file, report.what = report.file or folders["seg_map_path"], "label maps"
+        check_masks(
+            self.dataset,
+            dataset_class(self.dataset),
+            folders,
+            report,
+            names=list(wanted_classes(self.dataset)),
+            needs=self.wants,
+            cure=self.cure,
+            decode=self.decode,
+        )
+
+    def check_clips(self, report: Report, *, raw: bool) -> None:
+        """Check a list of videos or folders of frames."""
+        self.require_prefix("img" if raw else "video", default=True)
+        check_clips(
+            self.dataset,
+            self.folders.get("img" if raw else "video", self.root),
+            report,
+            raw=raw,
+            classes=self.classes,
+            needs=self.wants,
+            cure=self.cure,
+            decode=self.decode,
+        )
+
+
+def wanted_classes(dataset: Mapping[str, Any]) -> Any:
+    """Return the classes that the config wants: its metainfo's, else the default of the dataset's class."""
+    classes = (dataset.get("metainfo") or {}).get("classes")
+    if isinstance(classes, str) and Path(classes).is_file():
+        return read_lines(classes)
+    if classes is not None:
+        return classes
+    return getattr(dataset_class(dataset), "METAINFO", {}).get("classes") or ()
+
+
+def join(root: str, path: str) -> str:
+    """Join as mmengine does: an empty path stays empty, an absolute one stays itself."""
+    return str(Path(root) / path) if path and "://" not in path + root else path
+
+
+def cure_of(cfg: Mapping[str, Any], key: str, otherwise: str) -> str:
+    """What to do about something that is missing: the config's own command, if it names one."""
+    return f"run {cfg[key]}" if cfg.get(key) else otherwise
