@@ -2,26 +2,26 @@
 
 Detection      a picture, a folder of pictures or a video: boxes are drawn
 Segmentation   the same: classes are laid over as colours
-Action         a video, or a folder of frames of one clip: its best classes are written on the frames, and
-               into a JSON file beside them
-Needs          no GPU and no screen
+Action         a video, or a folder of frames of one clip: its best classes are written on the frames
+JSON           beside each drawing, what it shows: ``a.png`` and ``a.png.json``
+Needs          no GPU and no screen; a GPU is used where there is one
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 from mmengine.config import Config, DictAction
-from PIL import Image
 
 from mmext.engine import launch
 from mmext.engine.config import check_types, load_config
 from mmext.errors import BadInputError
 from mmext.inference.drawing import write_scores
-from mmext.inference.inputs import FolderClip, Picture, VideoClip, find_input, read_picture, write_video
+from mmext.inference.inputs import FolderClip, Picture, VideoClip, find_input
+from mmext.inference.outputs import save_facts, save_picture, write_video
+from mmext.inference.reading import read_picture
 from mmext.inference.tasks import Detector, Recognizer, Segmentor, build_model
 
 Source: TypeAlias = list[Path] | VideoClip
@@ -43,7 +43,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--every", type=int, default=1, help="of a video, annotate every so many frames alone"
     )
-    parser.add_argument("--device", default="cpu", help="such as cuda:0 (default: %(default)s)")
+    gpu = "cuda:0" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", default=gpu, help="such as cuda:0 or cpu (default here: %(default)s)")
     parser.add_argument(
         "--no-strict", action="store_true", help="load what fits of another model's checkpoint"
     )
@@ -82,43 +83,51 @@ def check_args(cfg: Config, args: argparse.Namespace, source: Source) -> None:
 def annotate(annotator: Detector | Segmentor, args: argparse.Namespace, source: Source) -> Iterator[Path]:
     """Draw on each picture, or on the frames of a video; yields what was written."""
     if isinstance(source, VideoClip):
-        out = args.out / f"{args.input.stem}.mp4"
-        frames = (annotator.annotate(source[index]) for index in range(0, len(source), args.every))
-        write_video(out, frames, source.fps / args.every)
-        yield out
+        yield from annotate_video(annotator, args, source)
         return
     for file in source:
-        out = args.out / file.name
-        save(annotator.annotate(read_picture(file)), out)
+        picture, found = annotator.annotate(file)
+        out = save_picture(picture, args.out / file.name)
+        height, width = picture.shape[:2]
+        yield save_facts({"input": str(file), "width": width, "height": height, **found}, out)
         yield out
+
+
+def annotate_video(
+    annotator: Detector | Segmentor, args: argparse.Namespace, clip: VideoClip
+) -> Iterator[Path]:
+    """Draw on every so many frames of a video; yields what was written."""
+    told: list[dict[str, Any]] = []
+
+    def drawn() -> Iterator[Picture]:
+        for index in range(0, len(clip), args.every):
+            picture, found = annotator.annotate(clip[index])
+            told.append({"frame": index, "seconds": round(index / clip.fps, 3), **found})
+            yield picture
+
+    out = args.out / f"{args.input.stem}.mp4"
+    write_video(out, drawn(), clip.fps / args.every)
+    yield save_facts({"input": str(args.input), "fps": clip.fps, "frames": told}, out)
+    yield out
 
 
 def recognize(recognizer: Recognizer, args: argparse.Namespace, source: Source) -> Iterator[Path]:
     """Name a clip's classes, on its frames and in a JSON file; yields what was written."""
-    clip = source if isinstance(source, VideoClip) else FolderClip(source)
+    clip = source if isinstance(source, VideoClip) else FolderClip(source, read_picture)
     scores = recognizer.recognize(clip)
-    name = args.input.resolve().stem if args.input.is_file() else args.input.resolve().name
-    out = args.out / f"{name}.json"
     classes = [{"class": one, "score": round(score, 6)} for one, score in scores]
-    out.write_text(json.dumps({"input": str(args.input), "frames": len(clip), "classes": classes}, indent=1))
-    yield out
+    facts = {"input": str(args.input), "frames": len(clip), "classes": classes}
     if isinstance(clip, FolderClip):
-        folder = args.out / name
-        folder.mkdir(exist_ok=True)
+        out = args.out / args.input.resolve().name
+        out.mkdir(exist_ok=True)
         for index, file in enumerate(clip.files):
-            save(write_scores(clip[index], scores), folder / file.name)
-        yield folder
-        return
-    out = args.out / f"{name}.mp4"
-    frames = (write_scores(clip[index], scores) for index in range(0, len(clip), args.every))
-    write_video(out, frames, clip.fps / args.every)
+            save_picture(write_scores(clip[index], scores), out / file.name)
+    else:
+        out = args.out / f"{args.input.resolve().stem}.mp4"
+        frames = (write_scores(clip[index], scores) for index in range(0, len(clip), args.every))
+        write_video(out, frames, clip.fps / args.every)
+    yield save_facts(facts, out)
     yield out
-
-
-def save(picture: Picture, path: Path) -> None:
-    """Write a picture in the format of its name."""
-    options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg") else {}
-    Image.fromarray(picture).save(path, **options)
 
 
 def demo(args: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@
 ``plain_meta``              what a data set says of itself is saved in types that are refused at resume
 ``save_best_auto``          ``save_best="auto"`` takes whichever metric comes first, or ends the run
 ``compiled_bfloat16``       mmcv's compiled operators refuse bfloat16
+``batched_nms_half``        ``batched_nms`` shifts boxes by more than half precision can hold
 ``untrusted_checkpoints``   hosts load checkpoints, features and downloads in a way that lets a file run code
 ``untrusted_fallback``      the forks' mmengine loads a refused checkpoint again, unsafely
 ``untrusted_configs``       mmengine runs the config text that a checkpoint carries
@@ -47,7 +48,7 @@ from types import ModuleType
 from typing import Any
 
 from mmext.compat.best import SaveBestAuto
-from mmext.compat.bfloat16 import CompiledBfloat16, TwoStageBfloat16
+from mmext.compat.bfloat16 import BatchedNmsHalf, CompiledBfloat16, TwoStageBfloat16
 from mmext.compat.checkpoints import ResumeWeightsOnly, UntrustedCheckpoints, UntrustedFallback
 from mmext.compat.configs import MmextConfigs, MmextHub
 from mmext.compat.data_files import (
@@ -75,6 +76,7 @@ REPAIRS: tuple[Repair, ...] = (
     NumpyNames(),
     TwoStageBfloat16(),
     CompiledBfloat16(),
+    BatchedNmsHalf(),
     MmdetNmsPre(),
     CocoIouThresholds(),
     SyncBatchNormOnCpu(),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mmext.compat.repair import Repair
+from mmext.compat.repair import Repair, exchange
 
 
 class TwoStageBfloat16(Repair):
@@ -84,6 +84,41 @@ class CompiledBfloat16(Repair):
         for name, (plain, ours) in self.wrapped.items():
             if getattr(extension, name) is ours:
                 setattr(extension, name, plain)
+
+
+class BatchedNmsHalf(Repair):
+    """``batched_nms`` computes in float32 whatever type its boxes have.
+
+    It keeps classes apart by shifting each one's boxes far away. In bfloat16 or float16 nothing of a box is
+    left there but its rough place, or infinity.
+    """
+
+    name = "batched_nms_half"
+    why = "batched_nms shifts boxes by more than half precision can hold, and drops or keeps the wrong ones"
+    after = ("mmcv.ops.nms",)
+
+    def needed(self) -> bool:
+        """True: no release minds the type."""
+        return "mmcv.ops.nms" in sys.modules
+
+    def apply(self) -> None:
+        """Put ours in its place before anybody binds it."""
+        nms = sys.modules["mmcv.ops.nms"]
+        self.host = host = nms.batched_nms
+
+        @functools.wraps(host)
+        def batched_nms(boxes: Any, scores: Any, *args: Any, **kwargs: Any) -> Any:
+            if boxes.dtype.itemsize > 2:
+                return host(boxes, scores, *args, **kwargs)
+            found, kept = host(boxes.float(), scores.float(), *args, **kwargs)
+            return found.to(boxes.dtype), kept
+
+        self.ours = batched_nms
+        exchange(host, batched_nms)
+
+    def undo(self) -> None:
+        """Give the host's function back to whoever has ours."""
+        exchange(self.ours, self.host)
 
 
 def in_float32(plain: Callable) -> Callable:

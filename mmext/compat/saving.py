@@ -10,6 +10,7 @@ import enum
 import functools
 import os
 import stat
+import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
@@ -34,8 +35,8 @@ class WholeCheckpoints(Repair):
     after = ("mmengine.hooks.checkpoint_hook",)
 
     def needed(self) -> bool:
-        """True: no release writes beside first."""
-        return True
+        """True wherever the hook is: no release writes beside first."""
+        return self.after[0] in sys.modules
 
     def apply(self) -> None:
         """Wrap how files are written, and when the hook deletes."""
@@ -74,8 +75,8 @@ class PlainMeta(Repair):
     after = ("mmengine.runner",)
 
     def needed(self) -> bool:
-        """True: mmengine saves whatever it is given."""
-        return True
+        """True wherever mmengine is: it saves whatever it is given."""
+        return self.after[0] in sys.modules
 
     def apply(self) -> None:
         """Put ours before the function that every saving passes."""

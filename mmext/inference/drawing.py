@@ -1,14 +1,37 @@
-"""What is drawn without a host: colours of classes, scores on frames."""
+"""What is drawn: boxes, masks, colours of classes, scores. OpenCV and Pillow, a few milliseconds a picture.
+
+The hosts' visualizers draw on a canvas of matplotlib, which takes longer than a small model.
+"""
 
 import colorsys
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
+import matplotlib
 import numpy as np
+from jaxtyping import Bool, Int
+from PIL import Image, ImageDraw, ImageFont
 
 from mmext.inference.inputs import Picture
 
 SMALLEST_SIDE = 240
 """Pixels to which smaller frames are enlarged before text is written on them."""
+OPACITY = 0.5
+
+Colour = tuple[int, ...]
+
+
+class Found(NamedTuple):
+    """One object: its box in pixels, class, score, and mask if there is one."""
+
+    box: tuple[float, float, float, float]
+    label: int
+    name: str
+    score: float
+    mask: Bool[np.ndarray, "H W"] | None = None
 
 
 def colours(number: int) -> list[tuple[int, int, int]]:
@@ -22,20 +45,83 @@ def colours(number: int) -> list[tuple[int, int, int]]:
     return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in hues]
 
 
-def write_scores(frame: Picture, scores: list[tuple[str, float]]) -> Picture:
-    """Write names and scores on a frame, with a bar as long as the score."""
+def draw_objects(picture: Picture, objects: Sequence[Found], palette: Sequence[Colour]) -> Picture:
+    """A copy with masks, boxes, and names with scores."""
+    drawn = np.array(picture, order="C")
+    thickness = max(1, round(min(drawn.shape[:2]) / 300))
+    for one in objects:
+        if one.mask is not None:
+            blend(drawn, one.mask, _of(palette, one.label))
+    for one in objects:
+        left, top, right, bottom = (round(side) for side in one.box)
+        colour = _of(palette, one.label)
+        cv2.rectangle(drawn, (left, top), (right, bottom), colour, thickness)
+    size = max(10, round(min(drawn.shape[:2]) / 40))
+    labels = [
+        ((one.box[0], one.box[1]), f"{one.name} {one.score:.2f}", _of(palette, one.label)) for one in objects
+    ]
+    return write(drawn, labels, size)
+
+
+def blend(drawn: Picture, mask: Bool[np.ndarray, "H W"], colour: Colour) -> None:
+    """Lay a colour over part of a picture, in place."""
+    drawn[mask] = ((1 - OPACITY) * drawn[mask] + OPACITY * np.array(colour)).astype(np.uint8)
+
+
+def lay_over(picture: Picture, classes: Int[np.ndarray, "H W"], palette: Sequence[Colour]) -> Picture:
+    """A copy with each pixel's class as a colour; a number that is no class (255) leaves the picture."""
+    table = np.zeros((len(palette) + 1, 3), np.uint8)
+    table[:-1] = palette
+    known = (classes >= 0) & (classes < len(palette))
+    over = table[np.where(known, classes, len(palette))]
+    mixed = cv2.addWeighted(np.ascontiguousarray(picture), 1 - OPACITY, over, OPACITY, 0)
+    return np.where(known[..., None], mixed, picture)
+
+
+def write(drawn: Picture, labels: Sequence[tuple[tuple[float, float], str, Colour]], size: int) -> Picture:
+    """A copy with texts on coloured ground, each with its foot at a place, kept inside the picture."""
+    if not labels:
+        return drawn
+    image = Image.fromarray(drawn)
+    canvas, letters = ImageDraw.Draw(image), font(size)
+    for (x, y), text, colour in labels:
+        left, top, right, bottom = canvas.textbbox((0, 0), text, font=letters)
+        width, height = right - left + 4, bottom - top + 4
+        x = min(max(0, x), max(0, image.width - width))
+        y = min(max(0, y - height), max(0, image.height - height))
+        canvas.rectangle((x, y, x + width, y + height), fill=tuple(colour))
+        bright = 0.3 * colour[0] + 0.6 * colour[1] + 0.1 * colour[2] > 128
+        canvas.text((x + 2 - left, y + 2 - top), text, font=letters, fill="black" if bright else "white")
+    return np.asarray(image)
+
+
+@functools.cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """matplotlib's own font, which knows most alphabets; OpenCV's knows ASCII alone."""  # noqa: D403
+    file = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    return ImageFont.truetype(str(file), size) if file.exists() else ImageFont.load_default(size)
+
+
+def write_scores(frame: Picture, scores: list[tuple[str, float]]) -> np.ndarray:
+    """Write names and scores on a frame, with a bar as long as the score; small frames are enlarged."""
     scale = max(1.0, SMALLEST_SIDE / min(frame.shape[:2]))
     size = round(frame.shape[1] * scale), round(frame.shape[0] * scale)
     drawn = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_LINEAR)
     height = max(18, round(0.05 * min(size)))
-    for row, (name, score) in enumerate(scores):
+    fitting = scores[: size[1] // height]
+    for row, (_, score) in enumerate(fitting):
         top, bottom = row * height, (row + 1) * height
-        if bottom > size[1]:
-            break
         drawn[top:bottom] //= 3
         length = round(size[0] * min(1.0, max(0.0, score)))
         drawn[top:bottom, :length] += np.array((0, 90, 160), np.uint8)
-        place = (4, bottom - round(0.3 * height))
-        font = cv2.FONT_HERSHEY_SIMPLEX
-        cv2.putText(drawn, f"{name} {score:.2f}", place, font, height / 40, (255, 255, 255), 1, cv2.LINE_AA)
-    return drawn
+    image = Image.fromarray(drawn)
+    canvas, letters = ImageDraw.Draw(image), font(round(0.7 * height))
+    for row, (name, score) in enumerate(fitting):
+        canvas.text(
+            (4, row * height + round(0.1 * height)), f"{name} {score:.2f}", font=letters, fill="white"
+        )
+    return np.asarray(image)
+
+
+def _of(palette: Sequence[Colour], label: int) -> Colour:
+    return tuple(int(one) for one in palette[label % len(palette)])

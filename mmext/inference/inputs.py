@@ -1,15 +1,13 @@
-"""What the demo reads and writes: pictures, folders of them, video files. Pixels are RGB throughout."""
+"""What the demo is given: pictures, folders of them, video files. Pixels are RGB throughout."""
 
-import itertools
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import av
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mmext.data_checks.videos import broken_video, count_frames
 from mmext.errors import BadInputError
@@ -17,8 +15,8 @@ from mmext.errors import BadInputError
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 FRAMES_A_SECOND = 10.0
 """Of a folder of frames, which does not say."""
-MOST_BITS = 2**30
-"""A second of a video that is written."""
+VIDEOS = ("MPEG", "GIF")
+"""Formats that Pillow opens although they move."""
 
 Picture = UInt8[np.ndarray, "H W 3"]
 
@@ -35,19 +33,19 @@ class Clip(Protocol):
 
 
 class FolderClip:
-    """The pictures of a folder, in the order of their names."""
+    """The pictures of a folder, in the order of their names, read by ``read``."""
 
     fps = FRAMES_A_SECOND
 
-    def __init__(self, files: list[Path]) -> None:
-        self.files = files
-        self.shape = read_picture(files[0]).shape
+    def __init__(self, files: list[Path], read: Callable[[Path], Picture]) -> None:
+        self.files, self.read = files, read
+        self.shape = read(files[0]).shape
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Picture:
-        frame = read_picture(self.files[index])
+        frame = self.read(self.files[index])
         if frame.shape != self.shape:
             height, width, _ = self.shape
             raise BadInputError(
@@ -96,19 +94,15 @@ class VideoClip:
         return np.rot90(self.frame.to_ndarray(format="rgb24"), self.frame.rotation // 90)
 
 
-def read_picture(path: Path) -> Picture:
-    """Decode with Pillow, since OpenCV returns a grey picture for a truncated file and says nothing.
-
-    Raises:
-        BadInputError: it cannot be decoded.
-    """
+def is_picture(path: Path) -> bool:
+    """Whether a file holds a picture: by its ending, or by its first bytes where the ending is unusual."""
+    if path.suffix.lower() in PICTURES:
+        return True
     try:
         with Image.open(path) as picture:
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadInputError(
-            f"{path}: expected a whole picture, got one that cannot be decoded ({error}); copy it again"
-        ) from None
+            return picture.format not in VIDEOS and getattr(picture, "n_frames", 1) == 1
+    except (OSError, SyntaxError, ValueError):
+        return False
 
 
 def find_input(path: Path) -> list[Path] | VideoClip:
@@ -122,7 +116,7 @@ def find_input(path: Path) -> list[Path] | VideoClip:
             f"{path}: not found, expected a picture, a folder or a video there; check the path"
         )
     if path.is_file():
-        return [path] if path.suffix.lower() in PICTURES else VideoClip(path)
+        return [path] if is_picture(path) else VideoClip(path)
     files = sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURES)
     if not files:
         raise BadInputError(
@@ -130,37 +124,3 @@ def find_input(path: Path) -> list[Path] | VideoClip:
             "check the path"
         )
     return files
-
-
-def rate(fps: float) -> Fraction:
-    """Frames a second as MPEG-4 can say it: it divides a second into at most 65,535 parts.
-
-    Example:
-        >>> rate(30000 / 1001), rate(0.25), rate(240000 / 1001).numerator < 65536
-        (Fraction(30000, 1001), Fraction(1, 4), True)
-    """
-    return Fraction(fps).limit_denominator(max(1, min(1001, int(65535 / fps))))
-
-
-def write_video(path: Path, frames: Iterable[Picture], fps: float) -> None:
-    """Write frames of one size as MPEG-4.
-
-    Raises:
-        BadInputError: it cannot be written there.
-    """
-    stream = iter(frames)
-    first = next(stream)
-    try:
-        with av.open(str(path), "w") as video:
-            track = video.add_stream("mpeg4", rate=rate(fps))
-            track.height, track.width, _ = first.shape
-            track.pix_fmt = "yuv420p"
-            track.bit_rate = min(round(fps * track.width * track.height), MOST_BITS)
-            for picture in itertools.chain([first], stream):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-                video.mux(track.encode(frame))
-            video.mux(track.encode())
-    except av.FFmpegError as error:
-        raise BadInputError(
-            f"{path}: expected to write a video there, got {error}; choose another --out"
-        ) from None

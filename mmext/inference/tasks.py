@@ -1,4 +1,4 @@
-"""What a model finds, for each task, with the hosts' own inference and visualizers.
+"""What a model finds, for each task, through the host's own pipeline and test step.
 
 Model    built from the config at hand and loaded by mmext.engine.checkpoint: the hosts' loaders let a file
          run code on an old torch, and mmengine's inferencers run the config text that lies in it
@@ -9,21 +9,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, VISUALIZERS
+from mmengine.registry import MODELS
 
 from mmext.data_checks import verify
 from mmext.data_checks.needs import type_name
 from mmext.engine import checkpoint
 from mmext.errors import BadInputError
-from mmext.inference.drawing import colours
+from mmext.inference.drawing import Found, colours, draw_objects, lay_over
 from mmext.inference.inputs import Clip, Picture
+from mmext.inference.reading import Preparation
 
 Model: TypeAlias = Any
 """A torch module with the hosts' attributes ``cfg`` and ``dataset_meta``."""
+Annotated: TypeAlias = tuple[Picture, dict[str, Any]]
+"""What is drawn, and what it shows in words and numbers."""
 
 
 def build_model(cfg: Config, file: str, *, device: str, strict: bool) -> Model:
@@ -69,16 +73,51 @@ class Detector:
 
     def __init__(self, model: Model, *, score_thr: float) -> None:
         self.model, self.score_thr = model, score_thr
-        self.visualizer = VISUALIZERS.build({"type": "mmdet.DetLocalVisualizer", "name": "demo"})
-        self.visualizer.dataset_meta = model.dataset_meta
+        self.names, self.palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
+        self.preparation = Preparation(model.cfg.test_pipeline, model.cfg.filename)
 
-    def annotate(self, picture: Picture) -> Picture:
-        """Draw what is found with a score above the threshold."""
-        from mmdet.apis import inference_detector
+    def annotate(self, source: Path | Picture) -> Annotated:
+        """Draw what is found with a score above the threshold, and say it."""
+        picture, data = prepare(self.preparation, source)
+        found = predict(self.model, data)
+        objects = (
+            self.segments(found.pred_panoptic_seg) if "pred_panoptic_seg" in found else self.objects(found)
+        )
+        return draw_objects(picture, objects, self.palette), {"objects": [facts_of(one) for one in objects]}
 
-        found = inference_detector(self.model, picture[..., ::-1].copy())
-        self.visualizer.add_datasample("demo", picture, found, draw_gt=False, pred_score_thr=self.score_thr)
-        return self.visualizer.get_image()
+    def objects(self, sample: Any) -> list[Found]:
+        """Those above the threshold, the best last, so that it is drawn above the others."""
+        kept = sample.pred_instances
+        kept = kept[kept.scores > self.score_thr]
+        kept = kept[kept.scores.argsort()].cpu()
+        boxes = getattr(kept.bboxes, "tensor", kept.bboxes).float().tolist()
+        masks = np.asarray(kept.masks, bool) if "masks" in kept else [None] * len(boxes)
+        return [
+            Found((box[0], box[1], box[2], box[3]), label, self.name(label), score, mask)
+            for box, label, score, mask in zip(
+                boxes, kept.labels.tolist(), kept.scores.float().tolist(), masks, strict=True
+            )
+        ]
+
+    def segments(self, panoptic: Any) -> list[Found]:
+        """Things and stuff of a panoptic model, which has no scores."""
+        from mmdet.evaluation.functional import INSTANCE_OFFSET
+
+        numbers = panoptic.sem_seg.squeeze(0).cpu().numpy()
+        found = []
+        for number in np.unique(numbers):
+            label = int(number % INSTANCE_OFFSET)
+            if label < len(self.names):
+                mask = numbers == number
+                rows, columns = np.nonzero(mask)
+                left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+                box = (float(left), float(top), float(right), float(bottom))
+                found.append(Found(box, label, self.name(label), 1.0, mask))
+        return found
+
+    def name(self, label: int) -> str:
+        """Name of a class."""
+        return self.names[label] if label < len(self.names) else f"class {label}"
 
 
 class Segmentor:
@@ -86,18 +125,46 @@ class Segmentor:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.visualizer = VISUALIZERS.build(
-            {"type": "mmseg.SegLocalVisualizer", "name": "demo", "alpha": 0.5}
-        )
-        self.visualizer.dataset_meta = model.dataset_meta
+        self.names, self.palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
+        self.preparation = Preparation(model.cfg.test_pipeline, model.cfg.filename)
 
-    def annotate(self, picture: Picture) -> Picture:
-        """Lay the classes' colours over the picture."""
-        from mmseg.apis import inference_model
+    def annotate(self, source: Path | Picture) -> Annotated:
+        """Lay the classes' colours over the picture, and say how much of it each has."""
+        picture, data = prepare(self.preparation, source)
+        classes = predict(self.model, data).pred_sem_seg.data.squeeze(0).cpu().numpy()
+        numbers, counts = np.unique(classes, return_counts=True)
+        shares = [
+            {
+                "class": self.names[n] if n < len(self.names) else f"class {n}",
+                "pixels": c,
+                "share": c / classes.size,
+            }
+            for n, c in sorted(zip(numbers.tolist(), counts.tolist(), strict=True), key=lambda one: -one[1])
+        ]
+        return lay_over(picture, classes, self.palette), {"classes": shares}
 
-        found = inference_model(self.model, picture[..., ::-1].copy())
-        self.visualizer.add_datasample("demo", picture, found, draw_gt=False)
-        return self.visualizer.get_image()
+
+def prepare(preparation: Preparation, source: Path | Picture) -> tuple[Picture, dict[str, Any]]:
+    """How a file or a frame looks, and what the model takes."""
+    return preparation.of_file(source) if isinstance(source, Path) else preparation.of_frame(source)
+
+
+def predict(model: Model, data: Mapping[str, Any]) -> Any:
+    """The sample that a detector or segmentor makes of one prepared picture."""
+    with torch.no_grad():
+        return model.test_step({"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]})[0]
+
+
+def facts_of(one: Found) -> dict[str, Any]:
+    """An object for a JSON file; its mask as COCO's run lengths."""
+    facts: dict[str, Any] = {"class": one.name, "score": round(one.score, 6)}
+    facts["bbox"] = [round(side, 2) for side in one.box]
+    if one.mask is not None:
+        import pycocotools.mask as coco_masks  # here: it comes with mmdet alone
+
+        code = coco_masks.encode(np.asfortranarray(one.mask, np.uint8))
+        facts["mask"] = {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode()}
+    return facts
 
 
 class Recognizer:

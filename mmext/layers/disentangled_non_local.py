@@ -243,11 +243,7 @@ class DisentangledNonLocal(nn.Module):
 
 @MODELS.register_module()
 class DisentangledNonLocal1d(DisentangledNonLocal):
-    """The block for sequences (B, C, L); arguments as in :class:`DisentangledNonLocal2d`.
-
-    in_channels, variant, reduction, whiten, use_scale, temperature, terms, mode, sub_sample, attn_impl,
-    conv_cfg, norm_cfg, zeros_init.
-    """
+    """The block for sequences (B, C, L); arguments as in :class:`DisentangledNonLocal2d`."""
 
     DIMS = 1
     POOL = (2,)
@@ -288,8 +284,7 @@ class DisentangledNonLocal2d(DisentangledNonLocal):
 class DisentangledNonLocal3d(DisentangledNonLocal):
     """The block for videos (B, C, T, H, W), pairs over space and time, pooled in space only.
 
-    Arguments as in :class:`DisentangledNonLocal2d`: in_channels, variant, reduction, whiten, use_scale,
-    temperature, terms, mode, sub_sample, attn_impl, conv_cfg, norm_cfg, zeros_init.
+    Its arguments as in :class:`DisentangledNonLocal2d`.
     """
 
     DIMS = 3

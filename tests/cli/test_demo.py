@@ -177,19 +177,95 @@ def test_pictures_and_folders_and_videos_are_drawn_on(
     boxes, no_boxes = (pixels(tmp_path / name / "0.png") for name in ("boxes", "no_boxes"))
     yellow = [(np.abs(one - (255, 209, 0)).max(-1) < 30).mean() for one in (no_boxes, boxes)]  # the config's
     assert yellow[0] < 0.001 < 0.01 < yellow[1]
-    # mmengine draws on a canvas of matplotlib's, which moves a picture by half a pixel.
-    assert difference(no_boxes, before) < 8
+    np.testing.assert_array_equal(no_boxes, before)
+    said = {name: json.loads((tmp_path / name / "0.png.json").read_text()) for name in ("boxes", "no_boxes")}
+    assert said["no_boxes"] == dict(input=str(one), width=160, height=120, objects=[])
+    assert len(said["boxes"]["objects"]) == 3
 
     assert difference(pixels(tmp_path / "maps" / "0.png"), host_colours(models, before)) < 8
     assert difference(pixels(tmp_path / "maps" / "0.png"), before) > 30
     assert pixels(tmp_path / "maps" / "1.jpg").shape == (120, 160, 3)
 
+    whole = json.loads((tmp_path / "maps" / "0.png.json").read_text())
+    assert sum(one["pixels"] for one in whole["classes"]) == 160 * 120
+    assert sum(one["share"] for one in whole["classes"]) == pytest.approx(1)
+
     drawn, fps = frames(tmp_path / "maps" / "bikes.mp4")
+    said = json.loads((tmp_path / "maps" / "bikes.mp4.json").read_text())["frames"]
+    assert [one["frame"] for one in said] == [0, 100, 200]
+    assert all(one["classes"] for one in said)
     originals, original_fps = frames(bikes)
     assert len(drawn) == 3
     assert fps == pytest.approx(original_fps / 100)
     for index, frame in enumerate(drawn):
         assert difference(frame, host_colours(models, originals[100 * index])) < 10
+
+
+def kinds_of_pictures(photograph: Path, folder: Path) -> Path:
+    """A photograph in every kind of file that people have."""
+    folder.mkdir()
+    with Image.open(photograph) as opened:
+        photo = opened.convert("RGB")
+    turned = photo.getexif()
+    turned[0x0112] = 6
+    photo.save(folder / "turned.jpg", exif=turned, quality=95)
+    photo.convert("CMYK").save(folder / "cmyk.jpg")
+    for mode in ("L", "P", "RGBA", "1", "LA"):
+        photo.convert(mode).save(folder / f"{mode}.png")
+    photo.save(folder / "photo.webp", lossless=True)
+    deep = np.asarray(photo, np.uint16) * 257
+    cv2.imwrite(str(folder / "deep.png"), deep[..., ::-1])
+    cv2.imwrite(str(folder / "deep_grey.png"), deep[..., 1])
+    cv2.imwrite(str(folder / "deep_grey.tif"), deep[..., 1])
+    photo.save(folder / "of_unusual_ending.jfif", format="JPEG", quality=95)
+    return folder
+
+
+def test_every_kind_of_picture_is_read_as_the_host_reads_it(
+    models: Models, photographs: Path, tmp_path: Path
+) -> None:
+    import mmcv
+    from mmdet.apis import inference_detector, init_detector
+
+    folder = kinds_of_pictures(photographs / "0.png", tmp_path / "kinds")
+    options = {"model.test_cfg.max_per_img": 3, "model.test_cfg.score_thr": 0}
+    options["test_dataloader.dataset.pipeline.1.scale"] = (160, 120)  # a moment each
+    words = ["--cfg-options", *(f"{key}={value}".replace(" ", "") for key, value in options.items())]
+    ends = run_demo(
+        models.command("mmdet", folder, "--out", "boxes", "--score-thr", 0, *words),
+        models.command(
+            "mmdet", folder / "of_unusual_ending.jfif", "--out", "boxes", "--score-thr", 0, *words
+        ),
+        models.command("mmdet", folder, "--out", "plain", "--score-thr", 1, *words),
+        cwd=tmp_path,
+    )
+    assert [code for code, _ in ends] == [0, 0, 0], ends
+    host = init_detector(str(DETECTOR), str(models.checkpoints["mmdet"]), device="cpu", cfg_options=options)
+    for file in sorted(folder.iterdir()):
+        (said,) = (json.loads(one.read_text()) for one in (tmp_path / "boxes").glob(f"{file.name}*.json"))
+        theirs = inference_detector(host, str(file)).pred_instances
+        ours = sorted(said["objects"], key=lambda one: -one["score"])
+        assert len(ours) == 3, file.name
+        np.testing.assert_allclose([one["bbox"] for one in ours], theirs.bboxes.numpy(), atol=0.02)
+        np.testing.assert_allclose([one["score"] for one in ours], theirs.scores.numpy(), atol=1e-5)
+        seen = mmcv.imread(str(file), channel_order="rgb").astype(int)
+        assert [said["height"], said["width"]] == list(seen.shape[:2])
+        drawn = tmp_path / "plain" / file.name
+        if drawn.exists():
+            assert np.abs(pixels(drawn) - seen).mean() < 3, file.name  # JPEG again, and no box
+
+
+def test_a_video_is_one_that_a_browser_plays(models: Models, bikes: Path, tmp_path: Path) -> None:
+    import av
+
+    ((code, _),) = run_demo(models.command("mmseg", bikes, "--out", "out", "--every", 60), cwd=tmp_path)
+    assert code == 0
+    content = (tmp_path / "out" / "bikes.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat"), "it must begin to play before all of it is there"
+    with av.open(str(tmp_path / "out" / "bikes.mp4")) as video:
+        (track,) = video.streams
+        assert (track.codec.name, track.pix_fmt) == ("h264", "yuv420p")
+        assert len(list(video.decode(track))) == 5
 
 
 def host_colours(models: Models, picture: np.ndarray) -> np.ndarray:
@@ -217,7 +293,8 @@ def test_a_clip_s_classes_are_written_on_its_frames_and_beside_them(
         cwd=tmp_path,
     )
     assert [code for code, _ in ends] == [0, 0]
-    found = {name: json.loads((tmp_path / "out" / f"{name}.json").read_text()) for name in ("00003", "bikes")}
+    names = {"00003": "00003.json", "bikes": "bikes.mp4.json"}
+    found = {key: json.loads((tmp_path / "out" / name).read_text()) for key, name in names.items()}
     assert [one["frames"] for one in found.values()] == [16, 250]
     scores = [one["score"] for one in found["00003"]["classes"]]
     assert sorted(scores, reverse=True) == scores

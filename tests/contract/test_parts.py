@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 
 import pytest
 
@@ -55,7 +56,10 @@ def test_its_class_explains_each_argument_and_no_other(part):
         assert not entries(vars(part.cls).get("__doc__") or "")
         return
     arguments = list(inspect.signature(owner.__init__).parameters)[1:]
-    assert sorted(entries(owner.__doc__ or "")) == sorted(arguments)
+    own = part.cls.__doc__ or ""
+    if elsewhere := re.search(r"arguments as in :class:`(\w+)`", own):
+        own = getattr(sys.modules[part.cls.__module__], elsewhere[1]).__doc__
+    assert sorted(entries(own) or entries(owner.__doc__ or "")) == sorted(arguments)
 
 
 @PARTS

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmext.data_checks.videos import broken_video
 from mmext.errors import BadInputError
-from mmext.inference.inputs import VideoClip, write_video
+from mmext.inference.inputs import VideoClip, find_input
+from mmext.inference.outputs import write_video
 
 GREYS = np.arange(20, 240, 20)
 
@@ -70,3 +72,20 @@ def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
     frames = [np.zeros((32, 32, 3), np.uint8)]
     with pytest.raises(BadInputError, match=r"x\.mp4: expected to write a video there, got .*choose another"):
         write_video(tmp_path / "missing" / "x.mp4", frames, 10.0)
+
+
+@pytest.mark.parametrize("size", [(33, 47), (32, 47), (33, 48), (1, 1)])
+def test_odd_sizes_lose_nothing(tmp_path: Path, size: tuple[int, int]) -> None:
+    write_video(tmp_path / "odd.mp4", [np.full((*size, 3), 90, np.uint8)] * 3, 10.0)
+    frame = VideoClip(tmp_path / "odd.mp4")[2]
+    assert frame.shape[:2] == tuple(side + side % 2 for side in size)
+    assert frame.mean() == pytest.approx(90, abs=4)
+
+
+def test_unusual_endings_are_told_by_what_is_inside(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+    for name, kind in (("a.jfif", "JPEG"), ("no_ending", "PNG"), ("a.PNG", "PNG"), ("a.ppm", "PPM")):
+        picture.save(tmp_path / name, format=kind)
+        assert find_input(tmp_path / name) == [tmp_path / name]
+    picture.save(tmp_path / "moves.gif", save_all=True, append_images=[picture.rotate(90)] * 3)
+    assert isinstance(find_input(tmp_path / "moves.gif"), VideoClip)

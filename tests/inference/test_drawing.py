@@ -1,0 +1,56 @@
+"""What is drawn, and where."""
+
+import numpy as np
+
+from mmext.inference.drawing import Found, draw_objects, font, lay_over, write_scores
+
+GROUND = np.full((120, 160, 3), 100, np.uint8)
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def changed(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.nonzero((drawn != GROUND).any(-1))
+
+
+def test_a_box_is_drawn_on_its_sides_and_nowhere_else() -> None:
+    before = GROUND.copy()
+    drawn = draw_objects(GROUND, [Found((40.0, 50.0, 90.0, 100.0), 1, "a tree", 0.7)], [RED, BLUE])
+    np.testing.assert_array_equal(GROUND, before)
+    for row, column in ((50, 80), (100, 60), (70, 40), (70, 90)):
+        assert drawn[row, column].tolist() == list(BLUE)
+    assert drawn[75, 65].tolist() == [100] * 3
+    rows, columns = changed(drawn)
+    assert (rows.max(), columns.max()) <= (102, 120)
+    assert (drawn[30:50, 40:80] == 255).all(-1).any(), (
+        "white letters stand on the class's colour above the box"
+    )
+
+
+def test_boxes_over_the_edge_and_of_a_class_without_colour_are_drawn() -> None:
+    odd = [Found((-30.0, -20.0, 400.0, 300.0), 7, "x" * 80, 1.0), Found((5.0, 5.0, 5.0, 5.0), 0, "дуб", 0.5)]
+    assert draw_objects(GROUND, odd, [RED, BLUE]).shape == GROUND.shape
+    assert not changed(draw_objects(GROUND, [], [RED]))[0].size
+
+
+def test_a_mask_is_half_colour() -> None:
+    mask = np.zeros((120, 160), bool)
+    mask[60:80, 100:140] = True
+    drawn = draw_objects(GROUND, [Found((100.0, 60.0, 140.0, 80.0), 0, "a", 1.0, mask)], [RED])
+    assert drawn[70, 120].tolist() == [177, 50, 50]
+
+
+def test_classes_are_laid_over_and_what_is_no_class_is_left() -> None:
+    classes = np.zeros((120, 160), np.int64)
+    classes[:, 80:] = 1
+    classes[:10] = 255
+    drawn = lay_over(GROUND, classes, [RED, BLUE])
+    assert np.abs(drawn[60, 20].astype(int) - (178, 50, 50)).max() <= 1
+    assert np.abs(drawn[60, 120].astype(int) - (50, 50, 178)).max() <= 1
+    assert (drawn[:10] == 100).all()
+
+
+def test_letters_of_other_alphabets_differ() -> None:
+    shapes = [bytes(font(20).getmask(letter)) for letter in "дубåß"]
+    assert len(set(shapes)) == 5
+    frames = [write_scores(GROUND, [(name, 0.5)]) for name in ("дуб", "ель")]
+    assert (frames[0] != frames[1]).any()
