@@ -78,6 +78,22 @@ def test_every_study_is_shown_on_the_page_of_the_evidence_and_at_a_paper():
         assert re.search(rf"<!-- evidence: known [\w ]*\b{name}\b", papers), name
 
 
+def test_a_paper_is_called_trained_only_where_a_study_shows_it():
+    rows = [row for row in (ROOT / "README.md").read_text().splitlines() if "](configs/" in row]
+    assert len(rows) >= 9
+    assert not [row for row in rows if pages.untrained(row)]
+
+
+@pytest.mark.parametrize(("low", "untrained"), [(0.001, False), (-0.001, True), (None, True)])
+def test_a_status_needs_an_interval_above_zero(low, untrained, monkeypatch):
+    decides = dict(treated="a", control="b", measure="AP", low=low)
+    found = dict(statement=dict(claim="a", baseline="b", primary="AP"), pairs=[decides])
+    monkeypatch.setattr(pages, "results_of", lambda name: found if low and name == "iou_balanced" else None)
+    row = "| [Paper](x) | idea | detection | `Part` | [c](configs/detection/iou_balanced) | {} |"
+    assert pages.untrained(row.format("trained")) == untrained
+    assert not pages.untrained(row.format("parity"))
+
+
 def test_links_lead_somewhere():
     for page in pages.pages():
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

@@ -72,6 +72,21 @@ def results_of(name: str) -> dict[str, Any] | None:
     return read(path) if path.exists() else None
 
 
+def untrained(row: str) -> bool:
+    """Whether a row of the README's table of papers says *trained* and no study of the paper shows it.
+
+    The paper's studies are those that the marks of its configs' READMEs name.
+    """
+    if not row.rstrip(" |").endswith("| trained"):
+        return False
+    texts = [
+        (ROOT / folder / "README.md").read_text() for folder in re.findall(r"\]\((configs/[^)]+)\)", row)
+    ]
+    marks = [match for text in texts for match in BLOCK.finditer(text) if match[2] == "known"]
+    found = [results_of(name) for match in marks for name in match[3].split()]
+    return not any(deciding(one)["low"] > 0 for one in found if one)
+
+
 @cache
 def statement(name: str) -> dict[str, Any]:
     """What is stated, or was when the study ran."""

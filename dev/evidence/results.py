@@ -52,6 +52,7 @@ def summarise(
         statement=study.statement(),
         commit=commit,
         machine=dict(machine),
+        keys={arm: next(iter(seeds.values()))["key"] for arm, seeds in runs.items()},
         shared_start={arm: min(run["shared_start"] for run in seeds.values()) for arm, seeds in runs.items()},
         seconds={
             arm: statistics.median(run["seconds"] for run in seeds.values()) for arm, seeds in runs.items()

@@ -96,7 +96,7 @@ class Runner:
                 self.check_unchanged(arm, key)
                 result = self.train_and_test(arm, seed, folder)
                 self.check_unchanged(arm, key)
-                write_json(done, result)
+                write_json(done, {"key": key, **result})
             return json.loads(done.read_text())
 
     def check_unchanged(self, arm: str, key: str) -> None:
@@ -145,7 +145,7 @@ class Runner:
     def shared(self, arm: str, start: Path, checkpoint: Path) -> float:
         """Share of the arm's weights that began as the start's; a pretrained backbone's do not count."""
         backbone = self.config(arm).model.get("backbone") or {}
-        pretrained = "Pretrained" in json.dumps(dict(backbone).get("init_cfg"), default=str)
+        pretrained = '"Pretrained"' in json.dumps(backbone, default=str)  # or a backbone inside it
         before, after = (read_checkpoint(file)["state_dict"] for file in (start, checkpoint))
         share = shared_share(before, after, leave_out="backbone." if pretrained else "")
         if not share:

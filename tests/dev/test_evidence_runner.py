@@ -109,6 +109,7 @@ def test_a_study_is_published_with_its_statement_numbers_pairs_and_picture(
     assert found["statement"] == study.statement()
     assert (found["commit"], found["machine"]) == ("c0ffee", MACHINE)
     assert found["shared_start"] == {"one line": 0.5, "two lines": 0.5}
+    assert found["keys"] == {arm: runner.Runner(study, MACHINE, tmp_path).key(arm) for arm in study.arms}
     assert found["runs"]["two lines"]["5"] == {"score": pytest.approx(0.66)}
     decides = results.deciding(found)
     assert (decides["n"], decides["wins"], decides["p"]) == (6, 6, 0.03125)
