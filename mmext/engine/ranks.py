@@ -3,8 +3,8 @@
 Hosts    mmengine and torch read these variables; slurm and mpi set others
 Ports    mmengine lets all jobs of a machine meet at 29500, so the second one fails. A job takes a port made
          of what tells it from the others, which all of its ranks know without asking.
-Waiting  While the first rank checks, the others wait at torch's own rendezvous, which a group meets at later: a
-         group's time limit would run out while a large data set is read
+Waiting  While the first rank checks, the others wait at torch's own rendezvous, which a group meets at later.
+         A group's time limit would run out while a large data set is read.
 """
 
 import datetime
