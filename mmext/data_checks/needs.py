@@ -25,9 +25,10 @@ def type_name(part: Any) -> str:
 
 
 def parts(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield every mapping inside a config with its path, such as ``model.bbox_head``."""
+    """Yield every mapping from names inside a config with its path, such as ``model.bbox_head``."""
     if isinstance(node, Mapping):
-        yield path, node
+        if all(isinstance(key, str) for key in node):  # a table of labels, by number, is no part
+            yield path, node
         for key, value in node.items():
             yield from parts(value, f"{path}.{key}" if path else str(key))
     elif isinstance(node, list | tuple):
