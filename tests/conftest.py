@@ -45,6 +45,14 @@ def default_scope():
     DefaultScope._instance_dict.update(before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_memory(tmp_path_factory: pytest.TempPathFactory):
+    """What a check before a run remembers stays among the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMEXT_CACHE", str(tmp_path_factory.mktemp("checks")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def two_ranks():
     """Runs a function in two gloo ranks, always the same two processes."""

@@ -5,6 +5,7 @@ Pure     takes what JSON holds, returns findings; nothing that JSON can hold mak
 Letters  a box is [left, top, width, height] in pixels
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -14,6 +15,9 @@ from mmext.errors import BadInputError, some
 
 LARGEST = 1e30
 """Numbers of a larger magnitude cannot be meant, and float32 ends not far above."""
+
+NUMBERS = (int, float)
+"""A tuple, which isinstance looks at several times faster than at a union; there are millions of numbers."""
 
 KEYS = {
     "images": ("id", "file_name", "width", "height"),
@@ -32,7 +36,7 @@ def is_number(value: Any) -> bool:
         >>> [is_number(one) for one in (1, -2.5, "3", None, float("nan"), 10**400)]
         [True, True, False, False, False, False]
     """
-    return isinstance(value, int | float) and abs(value) <= LARGEST
+    return isinstance(value, NUMBERS) and -LARGEST <= value <= LARGEST
 
 
 def is_box(bbox: Any) -> bool:
@@ -42,7 +46,23 @@ def is_box(bbox: Any) -> bool:
         >>> is_box([0, 0, 2.5, 3]), is_box([0, 0, 2, None]), is_box("0 0 2 3")
         (True, False, False)
     """
-    return isinstance(bbox, list) and len(bbox) == 4 and all(is_number(one) for one in bbox)
+    return isinstance(bbox, list) and len(bbox) == 4 and all(map(is_number, bbox))
+
+
+def are_numbers(values: list[Any]) -> bool:
+    """Whether all are numbers that a polygon can hold.
+
+    Example:
+        >>> [are_numbers(one) for one in ([1, 2.5], [1, "2"], [float("nan"), 1.0], [10**400, 1.0], [])]
+        [True, False, False, False, True]
+    """
+    if {*map(type, values)} <= {int, float} and values:  # decided without a step of Python for each
+        try:
+            finite = math.isfinite(math.fsum(values))
+        except (OverflowError, ValueError):
+            return False
+        return finite and min(values) >= -LARGEST and max(values) <= LARGEST
+    return all(map(is_number, values))
 
 
 def is_id(value: Any) -> bool:

@@ -70,11 +70,15 @@ def odd_box(bbox: Any, width: int | float, height: int | float) -> str:
     if not is_box(bbox):
         return "is not four numbers (left, top, width, height) in an image"
     x, y, w, h = bbox
+    return _odd(x, y, w, h, width, height)
+
+
+def _odd(x: Any, y: Any, w: Any, h: Any, width: Any, height: Any) -> str:
+    """The same of a box that is four numbers."""
     if w <= 0 or h <= 0:
         return "is empty in an image"
-    if min(x, y) < -ROUNDING_PX or x + w > width + ROUNDING_PX or y + h > height + ROUNDING_PX:
-        return "reaches outside the image"
-    return ""
+    outside = x < -ROUNDING_PX or y < -ROUNDING_PX or x + w > width + ROUNDING_PX
+    return "reaches outside the image" if outside or y + h > height + ROUNDING_PX else ""
 
 
 class Counting:
@@ -125,7 +129,7 @@ class Counting:
                 f"has the box {shown(ann.get('bbox'))}, expected four numbers (left, top, width, height)",
             )
         x, y, w, h = ann["bbox"]
-        inside = min(x + w, image["width"]) > max(x, 0) and min(y + h, image["height"]) > max(y, 0)
+        inside = w > 0 and h > 0 and x < image["width"] and y < image["height"] and x + w > 0 and y + h > 0
         if inside and not is_number(ann.get("area")):
             return self.fails(ann, f"has the area {shown(ann.get('area'))}, expected a number")
         if ann["category_id"] not in self.wanted:
@@ -141,9 +145,9 @@ class Counting:
     def by_size(self, ann: Mapping[str, Any], image: Mapping[str, Any]) -> str:
         """The same of an annotation whose box is four numbers and whose class is wanted."""
         x, y, w, h = ann["bbox"]
-        if w > 0 and h > 0 and min(w, h) < 1 and max(x + w, y + h) <= 1 and min(x, y) >= 0:
+        if (0 < w < 1 or 0 < h < 1) and x + w <= 1 and y + h <= 1 and x >= 0 and y >= 0 and w > 0 and h > 0:
             return PARTS
-        if trouble := odd_box(ann["bbox"], image["width"], image["height"]):
+        if trouble := _odd(x, y, w, h, image["width"], image["height"]):
             self.corners &= x < w <= image["width"] + ROUNDING_PX and y < h <= image["height"] + ROUNDING_PX
             self.odd.append(
                 f"{self.report.file}: annotation {shown(ann['id'])} has the box {shown(ann['bbox'])}, which "

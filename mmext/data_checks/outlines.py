@@ -9,7 +9,7 @@ Runs     {"size": [height, width], "counts": …}: lengths of background and obj
 from collections.abc import Mapping
 from typing import Any
 
-from mmext.data_checks.entries import is_box, is_number
+from mmext.data_checks.entries import are_numbers, is_box, is_number
 from mmext.data_checks.needs import Needs
 from mmext.data_checks.report import shown
 
@@ -44,7 +44,7 @@ def bad_polygons(polygons: list[Any]) -> str:
                 f"has the segmentation {shown(polygons)}, expected a list of polygons, each a list of "
                 "numbers; a single polygon takes brackets of its own"
             )
-        if not all(is_number(one) for one in polygon):
+        if not are_numbers(polygon):
             odd = next(one for one in polygon if not is_number(one))
             return f"has a polygon with {shown(odd)} in it, expected numbers x1, y1, x2, y2 and so on"
     return ""

@@ -116,6 +116,42 @@ def test_data_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     sentence(ends[6], f"{gone.folder}/all.json: not found", "mmext data trees")
 
 
+def test_what_would_train_to_nothing_is_refused(tmp_path: Path) -> None:
+    """Each of these trained to the end, with a loss of boxes of 0 or a precision of -1."""
+    texts, parts, flat, crowds, none, unjudged, heads = (
+        Data(tmp_path / name) for name in ("texts", "parts", "flat", "crowds", "none", "unjudged", "heads")
+    )
+    for one, change in (
+        (texts, dict(category_id="7")),
+        (parts, dict(bbox=[0.1, 0.1, 0.3, 0.3])),
+        (flat, dict(area=0)),
+        (crowds, dict(iscrowd=1)),
+    ):
+        one.coco["annotations"] = [{**annotation, **change} for annotation in one.coco["annotations"]]
+        one.write()
+    none.coco["images"] = []
+    none.write()
+    for annotation in unjudged.coco["annotations"]:
+        del annotation["iscrowd"]
+    unjudged.write()
+    cases = (texts, parts, flat, crowds, none, unjudged)
+    commands = [["train.py", one.config] for one in cases]
+    commands.append(["verify.py", heads.config, "--cfg-options", "model.bbox_head.num_classes=80"])
+    commands.append(["verify.py", heads.config, "--cfg-options", "optim_wraper.type=AmpOptimWrapper"])
+    ends = run_tools(*commands, cwd=tmp_path)
+    codes = [code for code, _ in ends]
+    sentence(
+        codes[0], f"{texts.folder}/all.json", "2: category_id matches only as text", "write both as numbers"
+    )
+    sentence(codes[1], "2: box between 0 and 1", "multiply boxes by the width and height")
+    sentence(codes[2], "2: area not above 0")
+    sentence(codes[3], "2: crowd", "set iscrowd to 0")
+    sentence(codes[4], "expected images, got an empty list of images")
+    sentence(codes[5], "annotation 1 has iscrowd none, expected 0 or 1 since the evaluation reads it")
+    sentence(codes[6], "model.bbox_head.num_classes: expected 1", "got 80; set it to 1")
+    assert codes[7] == 0, "a key that nothing reads is a warning"
+
+
 def test_a_wrong_config_is_refused(tmp_path: Path) -> None:
     data = Data(tmp_path / "data")
     typo = "model.bbox_head.type=mmext.GFLHed"

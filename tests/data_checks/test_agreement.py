@@ -109,10 +109,10 @@ def test_axes_are_packed_as_the_preprocessor_expects_them() -> None:
 
 
 def shipped() -> Iterator[Path]:
-    """Every seventh of the configs that the hosts ship."""
+    """Some of the configs that the hosts ship; the forks ship none."""
     for host in ("mmdet", "mmseg", "mmaction"):
         root = Path(importlib.util.find_spec(host).origin).parent / ".mim" / "configs"
-        yield from sorted(path for path in root.glob("*/**/*.py") if path.parent.name != "_base_")[::7]
+        yield from sorted(path for path in root.glob("*/**/*.py") if path.parent.name != "_base_")[::25]
 
 
 @pytest.mark.parametrize("host", ["mmdet", "mmseg", "mmaction"])
@@ -120,7 +120,10 @@ def test_shipped_configs_agree_with_themselves(host: str) -> None:
     """What the hosts ship is good: it may be refused by no check, and its keys are spelt right."""
     init_default_scope(host)
     refused = []
-    for path in (one for one in shipped() if f"/{host}/" in str(one)):
+    paths = [one for one in shipped() if f"/{host}/" in str(one)]
+    if not paths:
+        pytest.skip(f"{host} ships no configs")
+    for path in paths:
         try:
             cfg = Config.fromfile(path)
         except ImportError:  # of mmpretrain, which is not here
