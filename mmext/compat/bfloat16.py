@@ -36,7 +36,7 @@ class TwoStageBfloat16(Repair):
         from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
 
         self.wrapped: list[tuple[Any, str, Callable, Callable]] = []
-        if _refuses():
+        if _compiled():
             self._wrap(RoIAlign, "forward", align_in_float32)
         for generator in (AnchorGenerator, MlvlPointGenerator):
             self._wrap(generator, "grid_priors", priors_in_float32)
@@ -63,15 +63,18 @@ class CompiledBfloat16(Repair):
 
     name = "compiled_bfloat16"
     why = "mmcv's compiled operators refuse bfloat16, so --amp fails on CPUs wherever a model uses one"
-    after = ("mmcv._ext",)
+    after = ("mmcv.ops",)
 
     def needed(self) -> bool:
         """True for mmcv's own extension; ours takes any float type."""
-        extension = sys.modules.get("mmcv._ext")
-        return extension is not None and getattr(extension, "SERVED_BY", None) != "mmext"
+        return _compiled()
 
     def apply(self) -> None:
         """Wrap all functions at once: whichever a config reaches."""
+        from mmcv.ops.roi_align import RoIAlignFunction
+
+        self.align = RoIAlignFunction.forward
+        RoIAlignFunction.forward = staticmethod(places_in_float32(self.align))
         extension = sys.modules["mmcv._ext"]
         public = {name: one for name, one in vars(extension).items() if not name.startswith("_")}
         self.wrapped = {name: (one, in_float32(one)) for name, one in public.items() if callable(one)}
@@ -80,6 +83,9 @@ class CompiledBfloat16(Repair):
 
     def undo(self) -> None:
         """Take the wrappers off again."""
+        from mmcv.ops.roi_align import RoIAlignFunction
+
+        RoIAlignFunction.forward = staticmethod(self.align)
         extension = sys.modules["mmcv._ext"]
         for name, (plain, ours) in self.wrapped.items():
             if getattr(extension, name) is ours:
@@ -171,17 +177,23 @@ class _Copies:
         return value.bfloat16() if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
 
-def _refuses() -> bool:
-    """Try RoIAlign on one pixel."""
+def places_in_float32(plain: Callable) -> Callable:
+    """RoIAlign's autograd function, which keeps the place of each maximum in the type of the map."""
     import torch
-    from mmcv.ops import roi_align
 
-    one = torch.ones(1, 1, 1, 1, dtype=torch.bfloat16)
-    try:
-        roi_align(one, torch.zeros(1, 5, dtype=torch.bfloat16), 1)
-    except (RuntimeError, NotImplementedError):
-        return True
-    return False
+    @functools.wraps(plain)
+    def forward(ctx: Any, input: Any, rois: Any, *args: Any) -> Any:
+        if input.dtype != torch.bfloat16:
+            return plain(ctx, input, rois, *args)
+        return plain(ctx, input.float(), rois.float(), *args).to(input.dtype)
+
+    return forward
+
+
+def _compiled() -> bool:
+    """Whether mmcv's own extension serves its operators."""
+    extension = sys.modules.get("mmcv._ext")
+    return extension is not None and getattr(extension, "SERVED_BY", None) != "mmext"
 
 
 def align_in_float32(plain: Callable) -> Callable:

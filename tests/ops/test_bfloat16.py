@@ -77,7 +77,7 @@ def test_a_backbone_with_deformable_convolutions_trains_under_amp(kind: str) -> 
         stage_with_dcn=(False, True, True, True),
     )
     with autocast(dtype=torch.bfloat16):
-        out = net(torch.randn(1, 3, 64, 64))
+        out = net(torch.randn(1, 3, 96, 96))
         loss = sum(one.float().square().mean() for one in out)
     loss.backward()
     missing = [name for name, one in net.named_parameters() if one.requires_grad and one.grad is None]
