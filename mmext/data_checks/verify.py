@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.registry import DefaultScope
+
 from mmext.data_checks import agreement, conclusions, layouts, needs
 from mmext.data_checks.coco import check_file, read_coco
 from mmext.data_checks.data_sets import check_dataset, cure_of, join, wanted_classes
@@ -43,7 +45,13 @@ def check(
         decode: whether to decode images; None decodes where there are not too many.
         anew: look again at what was found right before and has not changed since.
     """
-    splits = tuple(splits)
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):  # types are names of this host's
+        return _check(cfg, tuple(splits), decode=decode, anew=anew)
+
+
+def _check(
+    cfg: Mapping[str, Any], splits: tuple[str, ...], *, decode: bool | None, anew: bool
+) -> list[Report]:
     if (shape := check_shape(cfg, splits)).errors:
         return [shape]
     # A test loads its checkpoint over whatever the model would have started from.

@@ -33,7 +33,8 @@ def save_picture(picture: Picture, path: Path) -> Path:
     if path.suffix.lower() not in _written_by_pillow():
         path = path.with_name(f"{path.name}.png")
     jpeg = {"quality": 95, "subsampling": 0}  # colour at half the size would blur thin boxes
-    options: dict[str, Any] = {".jpg": jpeg, ".jpeg": jpeg, ".png": {"compress_level": 1}}
+    options: dict[str, Any] = dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), jpeg)
+    options |= {".png": {"compress_level": 1}, ".webp": {"lossless": True, "method": 0}}
     Image.fromarray(picture).save(path, **options.get(path.suffix.lower(), {}))
     return path
 
