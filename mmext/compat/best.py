@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from mmext.compat.repair import Repair, logger
+from mmext.compat.repair import Wrapping, logger
 
 HEADLINES = (
     (r"mIoU|bbox_mAP|segm_mAP|mAP|mAP/overall|PQ|HOTA|MOTA", "greater"),
@@ -23,7 +23,7 @@ HEADLINES = (
 """Names of metrics without their prefix, those that papers report first, and which way is better."""
 
 
-class SaveBestAuto(Repair):
+class SaveBestAuto(Wrapping):
     """``auto`` chooses among all metrics of a validation, and says what it chose."""
 
     name = "save_best_auto"
@@ -38,16 +38,7 @@ class SaveBestAuto(Repair):
         """Choose before the hook does."""
         from mmengine.hooks.checkpoint_hook import CheckpointHook
 
-        self.host: Callable = CheckpointHook._save_best_checkpoint
-        self.ours = choose_first(self.host)
-        CheckpointHook._save_best_checkpoint = self.ours
-
-    def undo(self) -> None:
-        """Let the hook choose."""
-        from mmengine.hooks.checkpoint_hook import CheckpointHook
-
-        if CheckpointHook._save_best_checkpoint is self.ours:
-            CheckpointHook._save_best_checkpoint = self.host
+        self.wrap(CheckpointHook, "_save_best_checkpoint", choose_first)
 
 
 def choose_first(plain: Callable) -> Callable:

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mmext.compat.repair import Repair, exchange
+from mmext.compat.repair import Repair, Wrapping, exchange
 
 
-class TwoStageBfloat16(Repair):
+class TwoStageBfloat16(Wrapping):
     """Under autocast, RoIAlign takes bfloat16 maps, and anchors stay float32.
 
     RoIAlign is compiled for float and half only; it works in float32 here and gives back bfloat16. mmdet
@@ -35,26 +35,13 @@ class TwoStageBfloat16(Repair):
         from mmcv.ops import RoIAlign
         from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
 
-        self.wrapped: list[tuple[Any, str, Callable, Callable]] = []
         if _compiled():
-            self._wrap(RoIAlign, "forward", align_in_float32)
+            self.wrap(RoIAlign, "forward", align_in_float32)
         for generator in (AnchorGenerator, MlvlPointGenerator):
-            self._wrap(generator, "grid_priors", priors_in_float32)
-
-    def _wrap(self, cls: Any, name: str, wrapper: Callable[[Callable], Callable]) -> None:
-        plain = getattr(cls, name)
-        ours = wrapper(plain)
-        setattr(cls, name, ours)
-        self.wrapped.append((cls, name, plain, ours))
-
-    def undo(self) -> None:
-        """Take the wrappers off again."""
-        for cls, name, plain, ours in self.wrapped:
-            if getattr(cls, name) is ours:
-                setattr(cls, name, plain)
+            self.wrap(generator, "grid_priors", priors_in_float32)
 
 
-class CompiledBfloat16(Repair):
+class CompiledBfloat16(Wrapping):
     """Every function of mmcv's own extension takes bfloat16: it works in float32, on copies.
 
     None of them is compiled for bfloat16 on CPUs, and few are on GPUs. A function writes its results into
@@ -73,23 +60,11 @@ class CompiledBfloat16(Repair):
         """Wrap all functions at once: whichever a config reaches."""
         from mmcv.ops.roi_align import RoIAlignFunction
 
-        self.align = RoIAlignFunction.forward
-        RoIAlignFunction.forward = staticmethod(places_in_float32(self.align))
+        self.wrap(RoIAlignFunction, "forward", places_in_float32)
         extension = sys.modules["mmcv._ext"]
-        public = {name: one for name, one in vars(extension).items() if not name.startswith("_")}
-        self.wrapped = {name: (one, in_float32(one)) for name, one in public.items() if callable(one)}
-        for name, (_, ours) in self.wrapped.items():
-            setattr(extension, name, ours)
-
-    def undo(self) -> None:
-        """Take the wrappers off again."""
-        from mmcv.ops.roi_align import RoIAlignFunction
-
-        RoIAlignFunction.forward = staticmethod(self.align)
-        extension = sys.modules["mmcv._ext"]
-        for name, (plain, ours) in self.wrapped.items():
-            if getattr(extension, name) is ours:
-                setattr(extension, name, plain)
+        for name, one in list(vars(extension).items()):
+            if callable(one) and not name.startswith("_"):
+                self.wrap(extension, name, in_float32)
 
 
 class BatchedNmsHalf(Repair):

@@ -4,6 +4,7 @@ import logging
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 logger = logging.getLogger("mmext")
 
@@ -32,6 +33,27 @@ class Repair(ABC):
     @abstractmethod
     def undo(self) -> None:
         """Restore what :meth:`apply` changed, and nothing that somebody else has changed."""
+
+
+class Wrapping(Repair):
+    """A repair that puts its own functions around those of classes and modules."""
+
+    def __init__(self) -> None:
+        self.wrapped: list[tuple[Any, str, Callable, Callable, bool]] = []
+
+    def wrap(self, owner: Any, name: str, wrapper: Callable[[Callable], Callable]) -> None:
+        """Put ``wrapper(function)`` in the place of a function."""
+        plain = getattr(owner, name)
+        ours, static = wrapper(plain), isinstance(vars(owner).get(name), staticmethod)
+        setattr(owner, name, staticmethod(ours) if static else ours)
+        self.wrapped.append((owner, name, plain, ours, static))
+
+    def undo(self) -> None:
+        """Take the wrappers off again."""
+        for owner, name, plain, ours, static in self.wrapped:
+            if getattr(owner, name) is ours:
+                setattr(owner, name, staticmethod(plain) if static else plain)
+        self.wrapped.clear()
 
 
 def exchange(old: Callable, new: Callable) -> None:

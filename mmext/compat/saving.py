@@ -17,13 +17,13 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mmext.compat.harmless import plain_types
-from mmext.compat.repair import Repair, exchange, logger
+from mmext.compat.repair import Repair, Wrapping, exchange, logger
 
 PART = ".part"
 """End of the name of a file that is not complete yet."""
 
 
-class WholeCheckpoints(Repair):
+class WholeCheckpoints(Wrapping):
     """A kill while a checkpoint is written costs that checkpoint, never the one before it.
 
     mmengine deletes the oldest checkpoint first and then writes into the new one's place: with
@@ -43,24 +43,10 @@ class WholeCheckpoints(Repair):
         from mmengine.fileio.backends import LocalBackend
         from mmengine.hooks.checkpoint_hook import CheckpointHook
 
-        self.wrapped: list[tuple[Any, str, Callable, Callable]] = []
-        self._wrap(LocalBackend, "put", put_whole)
+        self.wrap(LocalBackend, "put", put_whole)
         for name in ("_save_checkpoint_with_step", "_save_best_checkpoint"):
-            self._wrap(CheckpointHook, name, delete_afterwards)
-
-    def _wrap(self, cls: Any, name: str, wrapper: Callable[[Callable], Callable]) -> None:
-        plain = getattr(cls, name, None)
-        if plain is None:  # a host of another age
-            return
-        ours = wrapper(plain)
-        setattr(cls, name, ours)
-        self.wrapped.append((cls, name, plain, ours))
-
-    def undo(self) -> None:
-        """Take the wrappers off again."""
-        for cls, name, plain, ours in self.wrapped:
-            if getattr(cls, name) is ours:
-                setattr(cls, name, plain)
+            if hasattr(CheckpointHook, name):  # a host of another age has others
+                self.wrap(CheckpointHook, name, delete_afterwards)
 
 
 class PlainMeta(Repair):
