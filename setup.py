@@ -25,7 +25,11 @@ class BuildPy(build_py):
         """Copy for a wheel, link for an editable install."""
         super().run()
         # An editable install leaves out what is built, and takes what lies where it will be installed.
-        home = self.get_finalized_command("install").install_lib if self.editable_mode else self.build_lib
+        home = (
+            self.get_finalized_command("install").install_lib
+            if self.editable_mode
+            else self.build_lib
+        )
         shutil.copy2(ROOT / START, Path(home) / "mmext-start.pth")
         target = (ROOT if self.editable_mode else Path(self.build_lib)) / "mmext" / ".mim"
         shutil.rmtree(target, ignore_errors=True)
@@ -35,7 +39,9 @@ class BuildPy(build_py):
                 (target / name).symlink_to(Path("..", "..", name))
             elif (ROOT / name).is_dir():
                 shutil.copytree(
-                    ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+                    ROOT / name,
+                    target / name,
+                    ignore=shutil.ignore_patterns("__pycache__", "*.pyc"),
                 )
             else:
                 shutil.copy2(ROOT / name, target / name)

@@ -39,7 +39,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mmext"
 RESULT = ROOT / "docs/evidence/gpu.json"
 LOSS_SCALE = 2.0**16  # the first of torch.amp.GradScaler
-TOLERANCE = 1e-3  # of a parameter's gradient in float32, relative to its length: sums run in another order
+TOLERANCE = (
+    1e-3  # of a parameter's gradient in float32, relative to its length: sums run in another order
+)
 # In half precision layers of random weights flip signs of activations, so that single gradients differ much.
 # A slope that is lost or overflows changes the length of the whole; these catch both.
 MIN_COSINE, MAX_RATIO, MAX_LOSS_ERROR = 0.5, 1.5, 0.05
@@ -54,25 +56,44 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to rehearse (default cuda)")
     parser.add_argument("--minutes", type=float, default=10, help="time for all of it (default 10)")
-    parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS), help="default: all")
-    parser.add_argument("--configs", nargs="+", metavar="NAME", help="part of a small config's name")
-    parser.add_argument("--json", type=Path, help=f"default: {RESULT.relative_to(ROOT)}; none on a CPU")
+    parser.add_argument(
+        "--only", nargs="+", choices=CHECKS, default=list(CHECKS), help="default: all"
+    )
+    parser.add_argument(
+        "--configs", nargs="+", metavar="NAME", help="part of a small config's name"
+    )
+    parser.add_argument(
+        "--json", type=Path, help=f"default: {RESULT.relative_to(ROOT)}; none on a CPU"
+    )
     args = parser.parse_args()
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error(
             "expected a GPU that torch can use, and found none; python tools/doctor.py says why, "
             "--device cpu rehearses without one"
         )
-    paths = [p for p in small_configs() if not args.configs or any(word in p.stem for word in args.configs)]
+    paths = [
+        p
+        for p in small_configs()
+        if not args.configs or any(word in p.stem for word in args.configs)
+    ]
     if not paths:
-        parser.error(f"no small config has {args.configs} in its name; there are {names(small_configs())}")
+        parser.error(
+            f"no small config has {args.configs} in its name; there are {names(small_configs())}"
+        )
     deadline = time.monotonic() + args.minutes * 60
-    found = {what: CHECKS[what](paths, args.device, deadline) for what in CHECKS if what in args.only}
+    found = {
+        what: CHECKS[what](paths, args.device, deadline) for what in CHECKS if what in args.only
+    }
     for file in [args.json or (RESULT if args.device == "cuda" else None)]:
         if file:
-            file.write_text(json.dumps(dict(machine=machine(args.device), checks=found), indent=1) + "\n")
+            file.write_text(
+                json.dumps(dict(machine=machine(args.device), checks=found), indent=1) + "\n"
+            )
     failed = [
-        f"{what} of {name}" for what, rows in found.items() for name, row in rows.items() if not row["ok"]
+        f"{what} of {name}"
+        for what, rows in found.items()
+        for name, row in rows.items()
+        if not row["ok"]
     ]
     print(f"gpu-check: {len(failed)} failed" + "".join(f"\n  {one}" for one in failed))
     sys.exit(bool(failed))
@@ -83,7 +104,9 @@ def names(paths: list[Path]) -> str:
     return ", ".join(path.stem for path in paths)
 
 
-def over(paths: list[Path], deadline: float, what: str, check: Callable[[Path], dict]) -> dict[str, dict]:
+def over(
+    paths: list[Path], deadline: float, what: str, check: Callable[[Path], dict]
+) -> dict[str, dict]:
     """The outcome of a check for each config; an error is one, and so is a lack of time."""
     found = {}
     for path in paths:
@@ -94,7 +117,9 @@ def over(paths: list[Path], deadline: float, what: str, check: Callable[[Path], 
                 found[path.stem] = check(path)
             except Exception as error:
                 traceback.print_exc()
-                found[path.stem] = dict(ok=False, error=f"{type(error).__name__}: {error}".splitlines()[0])
+                found[path.stem] = dict(
+                    ok=False, error=f"{type(error).__name__}: {error}".splitlines()[0]
+                )
         print(f"{what} {path.stem}: {found[path.stem]}", flush=True)
     return found
 
@@ -102,13 +127,17 @@ def over(paths: list[Path], deadline: float, what: str, check: Callable[[Path], 
 # --- one training step
 
 
-def step(host: ModuleType, model: nn.Module, data: dict, *, scale: float = 1.0) -> tuple[float, Gradients]:
+def step(
+    host: ModuleType, model: nn.Module, data: dict, *, scale: float = 1.0
+) -> tuple[float, Gradients]:
     """Loss and gradients in float64 on the CPU, the loss multiplied by ``scale`` in between."""
     model.zero_grad(set_to_none=True)
     loss = host.loss(model, data)
     (loss * scale).backward()
     grads = {
-        name: p.grad.double().cpu() / scale for name, p in model.named_parameters() if p.grad is not None
+        name: p.grad.double().cpu() / scale
+        for name, p in model.named_parameters()
+        if p.grad is not None
     }
     return loss.item(), grads
 
@@ -120,21 +149,30 @@ def largest_error(found: Gradients, expected: Gradients) -> tuple[str, float]:
     but rounding, as that of a constant added to all logits of a softmax.
     """
     if found.keys() != expected.keys():
-        raise AssertionError(f"gradients for different parameters: {found.keys() ^ expected.keys()}")
+        raise AssertionError(
+            f"gradients for different parameters: {found.keys() ^ expected.keys()}"
+        )
     floor = (
         1e-3
-        * (sum(g.square().sum() for g in expected.values()) / sum(g.numel() for g in expected.values()))
+        * (
+            sum(g.square().sum() for g in expected.values())
+            / sum(g.numel() for g in expected.values())
+        )
         ** 0.5
     )
     errors = {
         name: float((found[name] - g).norm() / g.norm().clamp(min=floor * g.numel() ** 0.5))
         for name, g in expected.items()
     }
-    worst = max(errors, key=lambda name: errors[name] if errors[name] == errors[name] else float("inf"))
+    worst = max(
+        errors, key=lambda name: errors[name] if errors[name] == errors[name] else float("inf")
+    )
     return worst, errors[worst]
 
 
-def compared(found: tuple[float, Gradients], expected: tuple[float, Gradients], tolerance: float) -> dict:
+def compared(
+    found: tuple[float, Gradients], expected: tuple[float, Gradients], tolerance: float
+) -> dict:
     """Whether two steps are the same within a tolerance; how far loss and worst parameter are off."""
     worst, error = largest_error(found[1], expected[1])
     loss_error = abs(found[0] - expected[0]) / max(abs(expected[0]), 1e-6)
@@ -144,10 +182,19 @@ def compared(found: tuple[float, Gradients], expected: tuple[float, Gradients], 
 
 def alike(found: tuple[float, Gradients], expected: tuple[float, Gradients]) -> dict:
     """Whether two steps lead the same way: cosine and ratio of lengths of all gradients as one vector."""
-    ours, theirs = (torch.cat([one[1][name].flatten() for name in expected[1]]) for one in (found, expected))
-    cosine, ratio = float(ours @ theirs / (ours.norm() * theirs.norm())), float(ours.norm() / theirs.norm())
+    ours, theirs = (
+        torch.cat([one[1][name].flatten() for name in expected[1]]) for one in (found, expected)
+    )
+    cosine, ratio = (
+        float(ours @ theirs / (ours.norm() * theirs.norm())),
+        float(ours.norm() / theirs.norm()),
+    )
     loss_error = abs(found[0] - expected[0]) / max(abs(expected[0]), 1e-6)
-    ok = cosine >= MIN_COSINE and 1 / MAX_RATIO <= ratio <= MAX_RATIO and loss_error <= MAX_LOSS_ERROR
+    ok = (
+        cosine >= MIN_COSINE
+        and 1 / MAX_RATIO <= ratio <= MAX_RATIO
+        and loss_error <= MAX_LOSS_ERROR
+    )
     return dict(ok=ok, cosine=cosine, ratio=ratio, loss_error=loss_error)
 
 
@@ -241,12 +288,16 @@ def waits(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
         model.zero_grad(set_to_none=True)
         counted = host_waits(lambda: host.loss(model, copy.deepcopy(data)).backward())
         ours = [
-            str(wait).removeprefix(f"{PACKAGE}/") for wait in counted if wait.file.startswith(f"{PACKAGE}/")
+            str(wait).removeprefix(f"{PACKAGE}/")
+            for wait in counted
+            if wait.file.startswith(f"{PACKAGE}/")
         ]
         found = dict(ok=True, counted=len(counted), in_mmext=ours)
         if device == "cuda":
             model.zero_grad(set_to_none=True)
-            found["by_cuda"] = synchronisations(lambda: host.loss(model, copy.deepcopy(data)).backward())
+            found["by_cuda"] = synchronisations(
+                lambda: host.loss(model, copy.deepcopy(data)).backward()
+            )
         return found
 
     return over(paths, deadline, "waits", check)
@@ -339,7 +390,16 @@ def benchmarks(paths: list[Path], device: str, deadline: float) -> dict[str, dic
     sides = {}
     for number, side in enumerate(SIDES):
         left = (deadline - time.monotonic()) / (len(SIDES) - number)
-        command = [sys.executable, "-m", "dev.benchmarks.run", *rows, "--measure", side, "--device", device]
+        command = [
+            sys.executable,
+            "-m",
+            "dev.benchmarks.run",
+            *rows,
+            "--measure",
+            side,
+            "--device",
+            device,
+        ]
         command += ["--seconds", "0.2"]
         with tempfile.TemporaryFile("w+") as output:
             try:
@@ -355,7 +415,9 @@ def benchmarks(paths: list[Path], device: str, deadline: float) -> dict[str, dic
         if errors := [one["error"] for one in both.values() if "error" in one]:
             found[row] = dict(ok=False, error=errors[0])
         elif all(both.values()):
-            found[row] = dict(ok=True, ratio=both["ours"]["seconds"] / both["upstream"]["seconds"], **both)
+            found[row] = dict(
+                ok=True, ratio=both["ours"]["seconds"] / both["upstream"]["seconds"], **both
+            )
         else:
             found[row] = dict(ok=True, left_out="no time was left")
         print(f"benchmark {row}: {found[row]}", flush=True)
@@ -363,14 +425,21 @@ def benchmarks(paths: list[Path], device: str, deadline: float) -> dict[str, dic
 
 
 CHECKS: dict[str, Callable[[list[Path], str, float], dict[str, dict]]] = dict(
-    parity=parity, precision=precision, waits=waits, ranks=ranks, benchmarks=benchmarks, compiled=compiled
+    parity=parity,
+    precision=precision,
+    waits=waits,
+    ranks=ranks,
+    benchmarks=benchmarks,
+    compiled=compiled,
 )
 
 
 def machine(device: str) -> dict[str, Any]:
     """What the numbers were taken on."""
     found = dict(
-        device=torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()} processor",
+        device=torch.cuda.get_device_name()
+        if device == "cuda"
+        else f"{platform.machine()} processor",
         devices=torch.cuda.device_count() if device == "cuda" else 1,
         cuda=torch.version.cuda if device == "cuda" else None,
         python=platform.python_version(),

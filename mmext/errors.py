@@ -16,7 +16,10 @@ def some(names: Iterable[str], most: int = 5) -> str:
         'a, b, c, d, e and 3 more'
     """
     names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"
+    return (
+        ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+        or "none"
+    )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

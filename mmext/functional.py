@@ -60,7 +60,9 @@ def reduce_loss(
         return loss
     if reduction == "sum":
         if avg_factor is not None:
-            raise ValueError("avg_factor goes with reduction='mean', got 'sum'; leave one of them out")
+            raise ValueError(
+                "avg_factor goes with reduction='mean', got 'sum'; leave one of them out"
+            )
         return loss.sum()
     if avg_factor is None:
         return loss.sum() / max(loss.numel(), 1)

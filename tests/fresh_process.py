@@ -74,7 +74,9 @@ def run(code: str, *, cwd: Path, **env: str) -> str:
     Torch, torchvision, scipy and matplotlib are there already: see :func:`run_from_nothing`.
     """
     parent = _parent()
-    task = dict(code=textwrap.dedent(code), cwd=str(Path(cwd).resolve()), env=_environment(cwd, env))
+    task = dict(
+        code=textwrap.dedent(code), cwd=str(Path(cwd).resolve()), env=_environment(cwd, env)
+    )
     with tempfile.NamedTemporaryFile() as output:
         parent.stdin.write(json.dumps(dict(task, output=output.name)) + "\n")
         parent.stdin.flush()

@@ -6,4 +6,6 @@ import mmcv
 import pytest
 
 COMPILED = PathFinder.find_spec("mmcv._ext", mmcv.__path__) is not None
-compiled_only = pytest.mark.skipif(not COMPILED, reason="mmcv has no compiled extension here: make test-ops")
+compiled_only = pytest.mark.skipif(
+    not COMPILED, reason="mmcv has no compiled extension here: make test-ops"
+)

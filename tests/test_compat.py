@@ -165,7 +165,9 @@ def test_numpy_names_that_exist_are_left_alone(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("first", ["import mmext, toy", "import toy, mmext", "import torch, mmext, toy"])
+@pytest.mark.parametrize(
+    "first", ["import mmext, toy", "import toy, mmext", "import torch, mmext, toy"]
+)
 def test_runner_resumes_in_any_order_of_imports(checkpoint: Path, first: str) -> None:
     out = run(
         f"""
@@ -191,7 +193,9 @@ def test_the_history_is_refused_without_the_repair_and_after_undo(checkpoint: Pa
         except pickle.UnpicklingError as error:
             print("refused", "HistoryBuffer" in str(error))
     """
-    undone = f"assert _load_checkpoint({str(checkpoint)!r})['meta']['iter'] == 4; mmext.compat.undo()"
+    undone = (
+        f"assert _load_checkpoint({str(checkpoint)!r})['meta']['iter'] == 4; mmext.compat.undo()"
+    )
     assert "refused True" in run(code.format(undone), cwd=checkpoint.parent)
     for switch in ("off", "resume_weights_only"):
         assert "refused True" in run(code.format(""), cwd=checkpoint.parent, MMEXT_COMPAT=switch)
@@ -451,7 +455,9 @@ def test_sync_bn_on_cpus_takes_each_ranks_own_statistics_and_says_so_once(tmp_pa
 
 
 def test_sync_bn_is_refused_on_cpus_without_the_repair(tmp_path: Path) -> None:
-    assert "REFUSED" in run_sync_bn(tmp_path, repaired=False), "torch takes CPUs now: remove the repair"
+    assert "REFUSED" in run_sync_bn(tmp_path, repaired=False), (
+        "torch takes CPUs now: remove the repair"
+    )
 
 
 def test_the_repair_of_sync_bn_can_be_switched_off(tmp_path: Path) -> None:
@@ -548,7 +554,9 @@ except AssertionError as error:
 
 def test_a_failing_import_leaves_the_version_too(tmp_path: Path) -> None:
     (tmp_path / "mmaction").mkdir()
-    (tmp_path / "mmaction" / "__init__.py").write_text("import mmcv; print('saw', mmcv.__version__); 1 / 0")
+    (tmp_path / "mmaction" / "__init__.py").write_text(
+        "import mmcv; print('saw', mmcv.__version__); 1 / 0"
+    )
     out = run(
         FORK
         + """

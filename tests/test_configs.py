@@ -16,7 +16,9 @@ from tests.contract.parts import ROOT, host_of, name_of, small_configs
 
 CONFIGS = sorted(path for path in ROOT.glob("configs/**/*.py") if "_base_" not in path.parts)
 METAFILES = sorted(ROOT.glob("configs/*/*/metafile.yml"))
-NAME = re.compile(r"[a-z0-9-]+(_[a-z0-9-]+)+_\d+xb\d+-(\d+x\d+x\d+-)?([a-z]+-)*\d+[xeik]_[a-z0-9-]+")
+NAME = re.compile(
+    r"[a-z0-9-]+(_[a-z0-9-]+)+_\d+xb\d+-(\d+x\d+x\d+-)?([a-z]+-)*\d+[xeik]_[a-z0-9-]+"
+)
 
 
 @cache
@@ -39,7 +41,9 @@ def steppers() -> frozenset[Path]:
 def types_in(path: Path) -> frozenset[str]:
     """What a config's model is made of, but for its backbone and neck."""
     model = Config.fromfile(path).model
-    return frozenset(kinds({key: value for key, value in model.items() if key not in ("backbone", "neck")}))
+    return frozenset(
+        kinds({key: value for key, value in model.items() if key not in ("backbone", "neck")})
+    )
 
 
 def kinds(cfg):
@@ -97,7 +101,9 @@ def test_it_reads_as_the_house_asks(path):
     assert not thousands, f"{path.name}: expected thousands of iterations as k, got {thousands[0]}"
     docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
     for part in ("Run ", "Hardware ", "Expected "):
-        assert re.search(rf"^{part}", docstring, re.M), f"the docstring of {path.name} lacks {part.strip()!r}"
+        assert re.search(rf"^{part}", docstring, re.M), (
+            f"the docstring of {path.name} lacks {part.strip()!r}"
+        )
     assert str(path.relative_to(ROOT)) in docstring or "make demo" in docstring
     bases = Config._get_base_files(str(path))
     assert all("_base_" in base for base in bases), "one step from configs/_base_"

@@ -85,7 +85,12 @@ class Image:
         notes = self.folder / "notes"
         notes.write_text("")
         shell = re.sub(r"^(--\S+ )+", "", rest)
-        seen = {**self.args, **self.env, "PATH": f"{self.programs}:/usr/bin:/bin", "NOTES": str(notes)}
+        seen = {
+            **self.args,
+            **self.env,
+            "PATH": f"{self.programs}:/usr/bin:/bin",
+            "NOTES": str(notes),
+        }
         subprocess.run(["/bin/sh", "-ec", shell], env=seen, cwd=self.folder, check=True)
         for one in notes.read_text().split("\035")[:-1]:
             words, variables = (part.split("\037")[:-1] for part in one.split("\036"))

@@ -92,7 +92,9 @@ def installed(wheel, tmp_path_factory) -> Installed:
 def test_the_source_distribution_installs_and_starts(sdist, tmp_path):
     one = Installed(tmp_path, sdist)
     assert one.mmext("--version").strip() == f"mmext {__version__}"
-    assert one.run(one.bin / "python", "-m", "mmext", "configs", "path", TREES).startswith(str(one.packages))
+    assert one.run(one.bin / "python", "-m", "mmext", "configs", "path", TREES).startswith(
+        str(one.packages)
+    )
 
 
 IMPORT_ALL = """
@@ -114,7 +116,9 @@ def test_every_module_is_imported_and_every_config_is_loaded(installed):
     file, modules, configs, folder = json.loads(installed.python(IMPORT_ALL).splitlines()[-1])
     assert file == str(installed.packages / "mmext" / "__init__.py")
     assert folder == str(installed.packages / "mmext" / ".mim" / "configs")
-    assert modules + 1 == sum(1 for _ in (REPO / "mmext").rglob("*.py"))  # walking leaves out mmext itself
+    assert modules + 1 == sum(
+        1 for _ in (REPO / "mmext").rglob("*.py")
+    )  # walking leaves out mmext itself
     assert configs == sum("_base_" not in path.parts for path in (REPO / "configs").rglob("*.py"))
 
 
@@ -144,7 +148,11 @@ def test_every_command_and_every_tool_that_is_shipped_says_how_it_is_used(instal
     tools = installed.packages / "mmext" / ".mim" / "tools"
     said = json.loads(installed.run(installed.bin / "python", "-c", HELP, tools).splitlines()[-1])
     shipped = {path.name for path in tools.rglob("*.py")}
-    commands = {"mmext", *(f"mmext {name}" for name in COMMANDS), *(f"mmext data {name}" for name in NAMES)}
+    commands = {
+        "mmext",
+        *(f"mmext {name}" for name in COMMANDS),
+        *(f"mmext data {name}" for name in NAMES),
+    }
     assert set(said) == shipped | commands
     assert {"train.py", "test.py", "verify.py", "demo.py", "doctor.py", "trees.py"} <= shipped
     for name, text in said.items():
@@ -166,7 +174,9 @@ def test_help_and_doctor_need_no_other_package(wheel, tmp_path):
         (["train", TREES], 1, "error: mmext train expected the package "),
     ):
         command = [tmp_path / "bare" / "bin" / "mmext", *words]
-        done = subprocess.run([str(word) for word in command], cwd=tmp_path, capture_output=True, text=True)
+        done = subprocess.run(
+            [str(word) for word in command], cwd=tmp_path, capture_output=True, text=True
+        )
         assert done.returncode == code, done.stdout + done.stderr
         assert part in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
@@ -204,10 +214,17 @@ def test_two_iterations_of_mmdet_s_own_tool_with_a_config_that_stands_on_ours(
     installed, trees, mobilenet_weights
 ):
     """No line of ours runs before the base is read, but the one at Python's start."""
-    (installed.work / "mine.py").write_text(f'_base_ = "mmext::detection/gfl/{TREES}.py"\nval_cfg = None\n')
+    (installed.work / "mine.py").write_text(
+        f'_base_ = "mmext::detection/gfl/{TREES}.py"\nval_cfg = None\n'
+    )
     flags = ["--work-dir", "stock", "--cfg-options", *SMALL, "train_cfg.max_iters=2"]
     installed.run(
-        installed.bin / "python", STOCK, "mine.py", *flags, "val_dataloader=None", "val_evaluator=None"
+        installed.bin / "python",
+        STOCK,
+        "mine.py",
+        *flags,
+        "val_dataloader=None",
+        "val_evaluator=None",
     )
     found = losses(installed.work / "stock")
     assert len(found) == 2
@@ -216,7 +233,10 @@ def test_two_iterations_of_mmdet_s_own_tool_with_a_config_that_stands_on_ours(
 
 def test_the_start_neither_loads_a_host_nor_breaks_one(installed):
     """Without mmengine nothing of ours is imported; with mmengine and a mmext that is gone, a sentence."""
-    assert installed.python("import sys, json, xml.etree; print('mmext' in sys.modules)").strip() == "False"
+    assert (
+        installed.python("import sys, json, xml.etree; print('mmext' in sys.modules)").strip()
+        == "False"
+    )
     assert installed.python("import mmengine, sys; print('mmext' in sys.modules)").strip() == "True"
     gone = "import sys; sys.modules['mmext'] = None\nimport mmengine; print('fine')"
     said = installed.python(gone)
@@ -227,18 +247,26 @@ def test_the_start_neither_loads_a_host_nor_breaks_one(installed):
 @pytest.mark.slow
 def test_the_source_distribution_passes_its_own_tests(sdist, tmp_path):
     with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        archive.extractall(
+            tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
+        )
     unpacked = tmp_path / f"mmext-{__version__}"
     (unpacked / "data").symlink_to(REPO / "data")
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        command, cwd=unpacked, env={**os.environ, "PYTHONPATH": str(unpacked)}, capture_output=True, text=True
+        command,
+        cwd=unpacked,
+        env={**os.environ, "PYTHONPATH": str(unpacked)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout[-5000:]
 
 
 @pytest.mark.slow
-def test_pip_installs_all_that_a_user_needs_from_the_index(wheel, trees, mobilenet_weights, tmp_path):
+def test_pip_installs_all_that_a_user_needs_from_the_index(
+    wheel, trees, mobilenet_weights, tmp_path
+):
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     same_torch = f"torch=={torch.__version__.partition('+')[0]}"

@@ -15,7 +15,9 @@ def test_a_storage_counts_once_and_what_is_there_anyway_does_not():
     assert bytes_kept_for_backward(lambda: (x * w) + (w * x)) == 80
     assert bytes_kept_for_backward(lambda: x * w, besides=[w]) == 40
     assert bytes_kept_for_backward(lambda: x * w, besides=[x[3:], w]) == 0
-    assert bytes_kept_for_backward(lambda: (x.exp(), x.sin())) == 80  # exp keeps what it gives, sin its input
+    assert (
+        bytes_kept_for_backward(lambda: (x.exp(), x.sin())) == 80
+    )  # exp keeps what it gives, sin its input
 
 
 def test_nothing_stays_behind():

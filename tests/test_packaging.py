@@ -15,7 +15,9 @@ from mmext.version import __version__
 
 REPO = Path(__file__).resolve().parents[1]
 MADE_AT_THE_TOP = {".git", "data", "work_dirs", "build", "dist"}
-MADE_ANYWHERE = shutil.ignore_patterns(".venv*", "*.egg-info", "__pycache__", ".*_cache", ".mim", ".cache")
+MADE_ANYWHERE = shutil.ignore_patterns(
+    ".venv*", "*.egg-info", "__pycache__", ".*_cache", ".mim", ".cache"
+)
 
 
 def left_behind(folder, names):
@@ -31,13 +33,25 @@ def source(tmp_path_factory) -> Path:
 
 
 def run(*command, cwd=None):
-    result = subprocess.run([str(word) for word in command], cwd=cwd, capture_output=True, text=True)
+    result = subprocess.run(
+        [str(word) for word in command], cwd=cwd, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
 def pip_wheel(source, target):
-    run(sys.executable, "-m", "pip", "wheel", source, "--no-deps", "--no-build-isolation", "-w", target)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        source,
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        target,
+    )
     return next(target.glob("mmext-*.whl"))
 
 
@@ -54,7 +68,9 @@ def names(wheel) -> set[str]:
 def files_of(folder, pattern="*"):
     """Files below a folder of the checkout, relative to the checkout, without what Python leaves there."""
     found = (
-        path for path in (REPO / folder).rglob(pattern) if path.is_file() and "__pycache__" not in path.parts
+        path
+        for path in (REPO / folder).rglob(pattern)
+        if path.is_file() and "__pycache__" not in path.parts
     )
     return {path.relative_to(REPO).as_posix() for path in found}
 
@@ -65,7 +81,10 @@ def test_the_wheel_holds_every_module_and_the_type_marker(names):
 
 
 def test_the_wheel_holds_configs_and_tools_where_openmmlab_looks(names):
-    shipped = {f"mmext/.mim/{name}" for name in files_of("configs") | files_of("tools") | {"model-index.yml"}}
+    shipped = {
+        f"mmext/.mim/{name}"
+        for name in files_of("configs") | files_of("tools") | {"model-index.yml"}
+    }
     assert len(shipped) > 10
     assert {name for name in names if name.startswith("mmext/.mim/")} == shipped
 
@@ -96,7 +115,9 @@ def test_the_installed_wheel_imports_without_any_other_package(wheel, tmp_path):
         loaded = {{"torch", "numpy", "mmengine", "mmcv", "mmdet"}} & set(sys.modules)
         print(mmext.__version__, mmext.__file__, sorted(loaded))
     """
-    printed = run(sys.executable, "-I", "-S", "-c", code)  # neither this environment nor this folder
+    printed = run(
+        sys.executable, "-I", "-S", "-c", code
+    )  # neither this environment nor this folder
     assert printed.split() == [__version__, str(tmp_path / "mmext" / "__init__.py"), "[]"]
 
 
@@ -125,11 +146,17 @@ def test_an_editable_install_links_to_the_checkout(source, tmp_path):
 def test_the_source_distribution_builds_the_same_wheel(source, names, tmp_path):
     backend(source, tmp_path, "build_sdist")
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
-        archive.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        archive.extractall(
+            tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
+        )
     unpacked = tmp_path / f"mmext-{__version__}"
     tops = ("configs", "dev", "docker", "docs", "mmext", "requirements", "tests", "tools", ".ci")
     found = (path for top in tops for path in (source / top).rglob("*"))
-    own = [path.relative_to(source) for path in found if path.is_file() and ".mim" not in path.parts]
+    own = [
+        path.relative_to(source) for path in found if path.is_file() and ".mim" not in path.parts
+    ]
     assert len(own) > 400
-    assert [str(path) for path in [*own, "Makefile", "README.md"] if not (unpacked / path).is_file()] == []
+    assert [
+        str(path) for path in [*own, "Makefile", "README.md"] if not (unpacked / path).is_file()
+    ] == []
     assert set(zipfile.ZipFile(pip_wheel(unpacked, tmp_path / "wheel")).namelist()) == names

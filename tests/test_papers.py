@@ -70,7 +70,9 @@ def test_the_table_of_contents_imports_every_file_that_registers_a_part(task, pa
 
 def imports_of(file):
     """Names of modules, and of what is taken from them, that a file imports."""
-    statements = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+    statements = [
+        node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)
+    ]
     names = {f"{node.module}.{alias.name}" for node in statements for alias in node.names}
     return names | {node.module for node in statements if node.module}
 
@@ -81,7 +83,9 @@ def test_it_has_its_lines(task, paper):
     index = yaml.safe_load((ROOT / "model-index.yml").read_text())
     assert f"{folder}/metafile.yml" in index["Import"]
     rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("|")]
-    assert any(f"({folder})" in row for row in rows), f"no row of the README's table links to {folder}"
+    assert any(f"({folder})" in row for row in rows), (
+        f"no row of the README's table links to {folder}"
+    )
     changes = (ROOT / "CHANGELOG.md").read_text()
     # One of its names is enough: the log shortens rows of names that begin alike.
     assert any(re.search(rf"`mmext\.{part}`", changes) for part in parts_of(task, paper))

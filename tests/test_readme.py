@@ -31,7 +31,9 @@ def test_generated_parts_of_pages_are_those_of_the_evidence():
 @pytest.mark.parametrize("wrong", ["tables nobody", "words gfl"])
 def test_a_mark_that_asks_for_what_there_is_not_is_refused(wrong):
     text = f"<!-- evidence: {wrong} -->\nold\n<!-- /evidence -->"
-    with pytest.raises(StudyError, match=f"README.md: expected one of .* got <!-- evidence: {wrong}"):
+    with pytest.raises(
+        StudyError, match=f"README.md: expected one of .* got <!-- evidence: {wrong}"
+    ):
         pages.render(text, ROOT / "README.md")
 
 
@@ -46,7 +48,9 @@ def test_a_part_that_was_edited_by_hand_is_found():
 
 
 STUDY_FILES = sorted(
-    file for file in (ROOT / "docs/evidence").glob("*.json") if "runs" in json.loads(file.read_text())
+    file
+    for file in (ROOT / "docs/evidence").glob("*.json")
+    if "runs" in json.loads(file.read_text())
 )
 
 
@@ -88,7 +92,9 @@ def test_a_paper_is_called_trained_only_where_a_study_shows_it():
 def test_a_status_needs_an_interval_above_zero(low, untrained, monkeypatch):
     decides = dict(treated="a", control="b", measure="AP", low=low)
     found = dict(statement=dict(claim="a", baseline="b", primary="AP"), pairs=[decides])
-    monkeypatch.setattr(pages, "results_of", lambda name: found if low and name == "iou_balanced" else None)
+    monkeypatch.setattr(
+        pages, "results_of", lambda name: found if low and name == "iou_balanced" else None
+    )
     row = "| [Paper](x) | idea | detection | `Part` | [c](configs/detection/iou_balanced) | {} |"
     assert pages.untrained(row.format("trained")) == untrained
     assert not pages.untrained(row.format("parity"))

@@ -97,7 +97,9 @@ assert type(head()).__module__ == "mmext.detection.gfl.head"
     )
 
 
-def test_a_missing_host_is_named_when_and_only_when_a_part_of_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_missing_host_is_named_when_and_only_when_a_part_of_it_is_asked_for(
+    tmp_path: Path,
+) -> None:
     out = run(
         BLOCK
         + """
@@ -127,7 +129,9 @@ for ask in (head, head, lambda: mmext.registry.MODELS.get("GFLHead")):
 
 def test_a_host_that_breaks_while_it_is_imported_is_told_with_its_own_error(tmp_path: Path) -> None:
     (tmp_path / "mmdet").mkdir()
-    (tmp_path / "mmdet" / "__init__.py").write_text("assert False, 'MMCV==9.9 is used but incompatible'\n")
+    (tmp_path / "mmdet" / "__init__.py").write_text(
+        "assert False, 'MMCV==9.9 is used but incompatible'\n"
+    )
     out = run(
         BUILD
         + """

@@ -26,7 +26,9 @@ def test_all_names_lead_to_their_file_and_the_short_ones_are_unique() -> None:
 
 
 def test_a_name_that_nobody_knows_is_answered_with_near_ones() -> None:
-    with pytest.raises(BadInputError, match=r"200i_tree: expected a path, or the name .* mean .*200i_trees"):
+    with pytest.raises(
+        BadInputError, match=r"200i_tree: expected a path, or the name .* mean .*200i_trees"
+    ):
         shipped.find(SHORT[:-1])
     with pytest.raises(BadInputError, match="mmext configs list shows all"):
         shipped.find("zzz")
@@ -38,7 +40,9 @@ def test_a_copy_is_the_same_config_anywhere(tmp_path: Path) -> None:
         assert copy.name == f"{name.rpartition('/')[2]}.py"
         assert "../" not in copy.read_text()
         original = Config.fromfile(str(shipped.find(name)), import_custom_modules=False)
-        assert Config.fromfile(str(copy), import_custom_modules=False).to_dict() == original.to_dict()
+        assert (
+            Config.fromfile(str(copy), import_custom_modules=False).to_dict() == original.to_dict()
+        )
 
 
 def test_the_command_lists_copies_and_finds(
@@ -97,12 +101,17 @@ taken = _base_.model.neck
 """
 
 
-@pytest.mark.parametrize("head", ["import mmext", "import mmengine.hub, mmext", "import mmengine, mmext"])
+@pytest.mark.parametrize(
+    "head", ["import mmext", "import mmengine.hub, mmext", "import mmengine, mmext"]
+)
 def test_a_base_and_the_hub_find_ours_in_any_order_of_imports(tmp_path: Path, head: str) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     code = f"\n    {head}" + USER.format(trees=TREES, short=SHORT)
     said = fresh_process.run(code, cwd=tmp_path)
-    assert f"mmext::{TREES}.py: expected pretrained=False, since mmext ships no trained weights" in said
+    assert (
+        f"mmext::{TREES}.py: expected pretrained=False, since mmext ships no trained weights"
+        in said
+    )
     assert "\nAssertionError\n" in said  # after undo
 
 
@@ -128,6 +137,8 @@ def test_another_package_goes_mmengine_s_own_way(tmp_path: Path) -> None:
 
 def test_a_base_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text('_base_ = "mmext::detection/gfl/none.py"\n')
-    with pytest.raises(BadInputError, match=r"^mmext::detection/gfl/none\.py: expected a path, or the name"):
+    with pytest.raises(
+        BadInputError, match=r"^mmext::detection/gfl/none\.py: expected a path, or the name"
+    ):
         Config.fromfile(str(tmp_path / "mine.py"))
     assert repairs.SCOPE == shipped.SCOPE

@@ -17,7 +17,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-TIMEOUT = 300  # seconds that a rank may take; a rank that waits for one that has failed takes for ever
+TIMEOUT = (
+    300  # seconds that a rank may take; a rank that waits for one that has failed takes for ever
+)
 
 
 class TwoRanks:
@@ -51,7 +53,9 @@ class TwoRanks:
                     told[rank] = self._receive(rank)
         if len(told) < 2 or not all(done for done, _ in told.values()):
             self.stop()
-            reasons = [f"rank {rank}: {reason}" for rank, (done, reason) in told.items() if not done]
+            reasons = [
+                f"rank {rank}: {reason}" for rank, (done, reason) in told.items() if not done
+            ]
             raise AssertionError("\n".join(reasons) or f"no end after {TIMEOUT} s in both ranks")
         return [torch.load(io.BytesIO(told[rank][1]), weights_only=True) for rank in (0, 1)]
 

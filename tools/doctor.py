@@ -13,7 +13,9 @@ HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parents[1] if HERE.parent.name == ".mim" else HERE.parent / "mmext"
 
 if __name__ == "__main__":
-    spec = importlib.util.spec_from_file_location("mmext_doctor", str(PACKAGE / "doctor" / "__init__.py"))
+    spec = importlib.util.spec_from_file_location(
+        "mmext_doctor", str(PACKAGE / "doctor" / "__init__.py")
+    )
     doctor = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules["mmext_doctor"] = doctor
     spec.loader.exec_module(doctor)  # type: ignore[union-attr]

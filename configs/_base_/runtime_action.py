@@ -10,7 +10,9 @@ default_hooks = dict(
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(type="CheckpointHook", interval=1, save_best="auto"),
     sampler_seed=dict(type="DistSamplerSeedHook"),
-    sync_buffers=dict(type="SyncBuffersHook"),  # each rank's batch statistics are its own while it trains
+    sync_buffers=dict(
+        type="SyncBuffersHook"
+    ),  # each rank's batch statistics are its own while it trains
     visualization=dict(type="VisualizationHook"),
 )
 

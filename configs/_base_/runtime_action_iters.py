@@ -8,9 +8,13 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=10, ignore_last=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=100, max_keep_ckpts=1, save_best="auto"),
+    checkpoint=dict(
+        type="CheckpointHook", by_epoch=False, interval=100, max_keep_ckpts=1, save_best="auto"
+    ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
-    sync_buffers=dict(type="SyncBuffersHook"),  # each rank's batch statistics are its own while it trains
+    sync_buffers=dict(
+        type="SyncBuffersHook"
+    ),  # each rank's batch statistics are its own while it trains
     visualization=dict(type="VisualizationHook"),
 )
 

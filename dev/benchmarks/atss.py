@@ -19,7 +19,8 @@ def _assign(side: str, num_boxes: int) -> Case:
     extent = torch.rand(num_boxes, 2) * 300 + 16
     corner = torch.rand(num_boxes, 2) * (torch.tensor([WIDTH, HEIGHT]) - extent)
     truth = InstanceData(
-        bboxes=torch.cat([corner, corner + extent], 1), labels=torch.zeros(num_boxes, dtype=torch.long)
+        bboxes=torch.cat([corner, corner + extent], 1),
+        labels=torch.zeros(num_boxes, dtype=torch.long),
     )
     priors, counts = InstanceData(priors=torch.cat(levels)), [len(level) for level in levels]
 

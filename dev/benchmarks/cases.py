@@ -60,5 +60,9 @@ def seven_boxes(images: int) -> Callable[[], list[InstanceData]]:
 def total(losses: dict[str, Any]) -> Tensor:
     """The sum of a head's losses, each a tensor or a list of one a level."""
     return torch.stack(
-        [torch.stack(list(v)).sum() if isinstance(v, list) else v for k, v in losses.items() if "loss" in k]
+        [
+            torch.stack(list(v)).sum() if isinstance(v, list) else v
+            for k, v in losses.items()
+            if "loss" in k
+        ]
     ).sum()

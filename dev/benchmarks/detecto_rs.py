@@ -54,7 +54,9 @@ def _image() -> Tensor:
 
 def _noise(*size: int) -> Tensor:
     """The same for both sides, which have drawn differently many weights before."""
-    return torch.randn(1, *size, generator=torch.Generator(torch.get_default_device()).manual_seed(0))
+    return torch.randn(
+        1, *size, generator=torch.Generator(torch.get_default_device()).manual_seed(0)
+    )
 
 
 def sac_inference(side: str) -> Case:

@@ -74,7 +74,9 @@ def loss_by_feat(side: str) -> Case:
     scores = [x.requires_grad_() for x in maps(2, K, 4)]
     boxes = [x.requires_grad_() for x in maps(2, 4 * BINS, 0)]
     truth = seven_boxes(2)
-    return train(lambda: total(head.loss_by_feat(scores, boxes, truth(), [meta(), meta()])), scores + boxes)
+    return train(
+        lambda: total(head.loss_by_feat(scores, boxes, truth(), [meta(), meta()])), scores + boxes
+    )
 
 
 def predict(side: str) -> Case:

@@ -33,7 +33,9 @@ def _head(kind: str, **more: Any) -> Any:
             loss_cls=dict(type="mmdet.FocalLoss", use_sigmoid=True),
             loss_bbox=dict(type="mmdet.SmoothL1Loss", beta=0.11),
             train_cfg=ConfigDict(
-                assigner=dict(type="mmdet.MaxIoUAssigner", pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0),
+                assigner=dict(
+                    type="mmdet.MaxIoUAssigner", pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0
+                ),
                 sampler=dict(type="mmdet.PseudoSampler"),
                 allowed_border=-1,
                 pos_weight=-1,
@@ -52,7 +54,9 @@ def loss_by_feat(side: str) -> Case:
     scores = [x.requires_grad_() for x in maps(2, 9 * K, 4)]
     boxes = [(x * 0.1).requires_grad_() for x in maps(2, 36, 0)]
     truth = seven_boxes(2)
-    return train(lambda: total(head.loss_by_feat(scores, boxes, truth(), [meta(), meta()])), scores + boxes)
+    return train(
+        lambda: total(head.loss_by_feat(scores, boxes, truth(), [meta(), meta()])), scores + boxes
+    )
 
 
 def weights(side: str) -> Case:

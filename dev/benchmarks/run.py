@@ -78,12 +78,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("rows", nargs="*", metavar="row", help=f"any of {', '.join(ROWS)}; default: all")
+    parser.add_argument(
+        "rows", nargs="*", metavar="row", help=f"any of {', '.join(ROWS)}; default: all"
+    )
     parser.add_argument("--turns", type=int, default=3, help="processes a side (default 3)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="timed a process at least (default 2)")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="timed a process at least (default 2)"
+    )
     parser.add_argument("--json", type=Path, help="write the numbers here as well")
     parser.add_argument("--device", default="cpu", help="where the tensors lie (default cpu)")
-    parser.add_argument("--measure", choices=SIDES, help="this side alone, here; a line of JSON for each row")
+    parser.add_argument(
+        "--measure", choices=SIDES, help="this side alone, here; a line of JSON for each row"
+    )
     args = parser.parse_args()
     if unknown := set(args.rows) - set(ROWS):
         parser.error(f"unknown row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
@@ -91,13 +97,19 @@ def main() -> None:
         for row in args.rows or ROWS:
             print(json.dumps(outcome(row, args.measure, args.seconds, args.device)), flush=True)
         return
-    results = {row: take_turns(row, args.turns, args.seconds, args.device) for row in args.rows or ROWS}
+    results = {
+        row: take_turns(row, args.turns, args.seconds, args.device) for row in args.rows or ROWS
+    }
     print(table(results))
     if args.json:
-        args.json.write_text(json.dumps(dict(machine=machine(args.device), rows=results), indent=1) + "\n")
+        args.json.write_text(
+            json.dumps(dict(machine=machine(args.device), rows=results), indent=1) + "\n"
+        )
 
 
-def take_turns(row: str, turns: int, seconds: float, device: str = "cpu") -> dict[str, dict[str, float]]:
+def take_turns(
+    row: str, turns: int, seconds: float, device: str = "cpu"
+) -> dict[str, dict[str, float]]:
     """Median of each number over alternating processes."""
     found: dict[str, list[dict]] = {side: [] for side in SIDES}
     for _ in range(turns):
@@ -105,10 +117,14 @@ def take_turns(row: str, turns: int, seconds: float, device: str = "cpu") -> dic
             command = [sys.executable, "-m", "dev.benchmarks.run", row, "--measure", side]
             command += ["--seconds", str(seconds), "--device", device]
             env = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-            done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True)
+            done = subprocess.run(
+                command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True
+            )
             one = json.loads(done.stdout.splitlines()[-1])
             if "error" in one:
-                sys.exit(f"error: {row}, {side}: {one['error']}; {' '.join(command[1:])} repeats it")
+                sys.exit(
+                    f"error: {row}, {side}: {one['error']}; {' '.join(command[1:])} repeats it"
+                )
             found[side].append(one)
     return {
         side: {key: statistics.median(r[key] for r in runs) for key in COLUMNS}
@@ -135,7 +151,9 @@ def measure(row: str, side: str, seconds: float, device: str = "cpu") -> dict[st
     torch.set_num_threads(1)
     torch.manual_seed(0)
     with torch.device(device):
-        case = getattr(importlib.import_module(f"dev.benchmarks.{ROWS[row]}"), row.split("/")[1])(side)
+        case = getattr(importlib.import_module(f"dev.benchmarks.{ROWS[row]}"), row.split("/")[1])(
+            side
+        )
         peak = extra_peak(case.run, device)
         timed = Timer("run()", globals=dict(run=case.run)).blocked_autorange(min_run_time=seconds)
         return dict(
@@ -167,11 +185,16 @@ def extra_peak(run: Callable[[], Any], device: str) -> int:
 
 def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     """A Markdown table: ours, upstream and their ratio, row by row."""
-    found = PrettyTable(["row", *(f"{name} ours / upstream = ratio" for name, _ in COLUMNS.values())])
+    found = PrettyTable(
+        ["row", *(f"{name} ours / upstream = ratio" for name, _ in COLUMNS.values())]
+    )
     found.set_style(TableStyle.MARKDOWN)
     found.align = "l"
     for row, sides in results.items():
-        cells = [cell(sides["ours"][key], sides["upstream"][key], unit) for key, (_, unit) in COLUMNS.items()]
+        cells = [
+            cell(sides["ours"][key], sides["upstream"][key], unit)
+            for key, (_, unit) in COLUMNS.items()
+        ]
         found.add_row([row, *cells])
     return found.get_string()
 
@@ -189,7 +212,9 @@ def machine(device: str = "cpu") -> dict[str, str]:
     import torch
 
     name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
-    return dict(processor=name, python=platform.python_version(), torch=torch.__version__, threads="1")
+    return dict(
+        processor=name, python=platform.python_version(), torch=torch.__version__, threads="1"
+    )
 
 
 if __name__ == "__main__":

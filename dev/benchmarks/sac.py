@@ -12,12 +12,16 @@ from mmext.detection.detecto_rs.sac import SAC
 from .cases import Case, train
 
 
-def _layer(side: str, channels: int, height: int, width: int, *, stride: int = 1, deform: bool) -> Case:
+def _layer(
+    side: str, channels: int, height: int, width: int, *, stride: int = 1, deform: bool
+) -> Case:
     cls = {"ours": SAC, "upstream": SAConv2d}[side]
     shape = dict(kernel_size=3, stride=stride, padding=1, bias=False)
     layer = cls(channels, channels, **shape, use_deform=deform)
     with torch.no_grad():
-        for key, tensor in sorted(layer.state_dict().items()):  # by name, so that both draw the same
+        for key, tensor in sorted(
+            layer.state_dict().items()
+        ):  # by name, so that both draw the same
             noise = torch.randn(tensor.shape)
             tensor.copy_(noise.abs() + 0.1 if key == "weight_gamma" else 0.02 * noise)
     x = torch.randn(1, channels, height, width, requires_grad=True)

@@ -30,10 +30,13 @@ def _batch() -> dict:
         meta = dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=number)
         sample = DetDataSample(metainfo=meta)
         sample.gt_instances = InstanceData(
-            bboxes=torch.cat([corner, corner + extent], 1), labels=torch.randint(0, 80, (7,), generator=g)
+            bboxes=torch.cat([corner, corner + extent], 1),
+            labels=torch.randint(0, 80, (7,), generator=g),
         )
         samples.append(sample)
-    images = [torch.randint(0, 256, (3, HEIGHT, WIDTH), generator=g, dtype=torch.uint8) for _ in range(2)]
+    images = [
+        torch.randint(0, 256, (3, HEIGHT, WIDTH), generator=g, dtype=torch.uint8) for _ in range(2)
+    ]
     return dict(inputs=images, data_samples=samples)
 
 
@@ -52,7 +55,9 @@ def _step(side: str, name: str) -> Case:
 
     def loss() -> Tensor:
         torch.manual_seed(0)  # the sampler draws the same RoIs in every call
-        return model.parse_losses(model(**model.data_preprocessor(batch, training=True), mode="loss"))[0]
+        return model.parse_losses(
+            model(**model.data_preprocessor(batch, training=True), mode="loss")
+        )[0]
 
     return train(loss, list(model.parameters()))
 

@@ -25,7 +25,11 @@ def _usual(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _temporal(side: str) -> tuple:
-    return {"ours": temporal_conv, "upstream": _usual}[side], torch.randn(SHAPE), torch.randn(SHAPE[2], 3)
+    return (
+        {"ours": temporal_conv, "upstream": _usual}[side],
+        torch.randn(SHAPE),
+        torch.randn(SHAPE[2], 3),
+    )
 
 
 def temporal_inference(side: str) -> Case:

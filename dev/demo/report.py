@@ -30,7 +30,12 @@ from matplotlib.patches import Rectangle
 
 SPLITS = {"val": "validation", "test": "unseen sites"}
 METRICS = {"AP": "coco/bbox_mAP", "AP50": "coco/bbox_mAP_50", "AP75": "coco/bbox_mAP_75"}
-LOSSES = {"loss": "total", "loss_cls": "class (QFL)", "loss_bbox": "box (GIoU)", "loss_dfl": "sides (DFL)"}
+LOSSES = {
+    "loss": "total",
+    "loss_cls": "class (QFL)",
+    "loss_bbox": "box (GIoU)",
+    "loss_dfl": "sides (DFL)",
+}
 PLACES = {"2019_YELL": "Yellowstone", "OSBS": "OSBS, Florida", "SOAP": "SOAP, California"}
 TRUTH, PREDICTION = "#35e0ff", "#ffb000"
 
@@ -66,14 +71,18 @@ def newest(folder: Path, pattern: str, made_by: str) -> Path:
     """
     found = sorted(folder.glob(pattern))
     if not found:
-        raise ReportError(f"{folder}: expected {pattern}, got nothing of that name; run {made_by} first")
+        raise ReportError(
+            f"{folder}: expected {pattern}, got nothing of that name; run {made_by} first"
+        )
     return found[-1]
 
 
 def read_samples(work_dir: Path, split: str, score: float) -> list[Sample]:
     """The images of one split with their boxes, in the order of their names."""
     folder = work_dir / split
-    predictions = load(newest(folder, "predictions.pkl", f"tools/test.py --work-dir {folder} --out"))
+    predictions = load(
+        newest(folder, "predictions.pkl", f"tools/test.py --work-dir {folder} --out")
+    )
     config = Config.fromfile(newest(folder, "*.py", "tools/test.py"), import_custom_modules=False)
     dataset = config.test_dataloader.dataset
     coco = json.loads((Path(dataset.data_root) / dataset.ann_file).read_text())
@@ -82,7 +91,12 @@ def read_samples(work_dir: Path, split: str, score: float) -> list[Sample]:
         if not box["iscrowd"]:
             truth[box["image_id"]].append(tuple(box["bbox"]))
     samples = [
-        Sample(split, Path(one["img_path"]), truth[one["img_id"]], confident(one["pred_instances"], score))
+        Sample(
+            split,
+            Path(one["img_path"]),
+            truth[one["img_id"]],
+            confident(one["pred_instances"], score),
+        )
         for one in predictions
     ]
     return sorted(samples, key=lambda sample: sample.path.name)
@@ -104,7 +118,9 @@ def draw_boxes(axes: Axes, image: Image.Image, boxes: list[Box], colour: str) ->
     axes.imshow(image, alpha=0.85)
     axes.set_facecolor("black")
     for left, top, width, height in boxes:
-        axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=1.1))
+        axes.add_patch(
+            Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=1.1)
+        )
     axes.set(xticks=[], yticks=[], xlim=(0, image.width), ylim=(image.height, 0))
 
 
@@ -158,7 +174,9 @@ def draw_curves(scalars: list[dict[str, float]], path: Path) -> None:
         right.plot(steps, values, label=label, marker="o", linewidth=2)
         if values:
             last = (steps[-1], values[-1])
-            right.annotate(f"{last[1]:.3f}", last, xytext=(6, 0), textcoords="offset points", va="center")
+            right.annotate(
+                f"{last[1]:.3f}", last, xytext=(6, 0), textcoords="offset points", va="center"
+            )
     right.set(title="Average precision on validation", xlabel="iteration", ylim=(0, None))
     right.margins(x=0.1)
     for axes in (left, right):
@@ -169,7 +187,9 @@ def draw_curves(scalars: list[dict[str, float]], path: Path) -> None:
     plt.close(figure)
 
 
-def read_metrics(work_dir: Path, split: str, metrics: Mapping[str, str] = METRICS) -> dict[str, float]:
+def read_metrics(
+    work_dir: Path, split: str, metrics: Mapping[str, str] = METRICS
+) -> dict[str, float]:
     """What the newest test of one split measured, by heading."""
     path = newest(work_dir / split, "*/*.json", "tools/test.py")
     measured = json.loads(path.read_text())
@@ -187,13 +207,17 @@ def write_report(work_dir: Path, score: float, readme_picture: Path | None) -> s
     Raises:
         ReportError: a file of the run is missing.
     """
-    scalars = newest(work_dir, "*/vis_data/scalars.json", f"tools/train.py --work-dir {work_dir}").read_text()
+    scalars = newest(
+        work_dir, "*/vis_data/scalars.json", f"tools/train.py --work-dir {work_dir}"
+    ).read_text()
     samples = {split: read_samples(work_dir, split, score) for split in SPLITS}
     summary = {split: read_metrics(work_dir, split) for split in SPLITS}
     folder = work_dir / "report"
     folder.mkdir(exist_ok=True)
     draw_curves([json.loads(line) for line in scalars.splitlines()], folder / "curves.png")
-    draw_samples(spread(samples["val"], 3) + samples["test"], folder / "predictions.png", score, 1800)
+    draw_samples(
+        spread(samples["val"], 3) + samples["test"], folder / "predictions.png", score, 1800
+    )
     if readme_picture is not None:
         draw_samples(spread(samples["val"], 2) + samples["test"], readme_picture, score, 1200)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
@@ -209,7 +233,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("work_dir", type=Path, help="folder of the run")
     parser.add_argument("--score", type=float, default=0.3, help="draw boxes from this score on")
-    parser.add_argument("--readme-picture", type=Path, help="also draw a small picture, .jpg or .png")
+    parser.add_argument(
+        "--readme-picture", type=Path, help="also draw a small picture, .jpg or .png"
+    )
     args = parser.parse_args(argv)
     try:
         print(write_report(args.work_dir, args.score, args.readme_picture))

@@ -52,7 +52,10 @@ def steps(work_dir: Path, cfg_options: list[str]) -> Iterator[Step]:
         test += ["--out", str(folder / "predictions.pkl")]
         both = [*cfg_options, *redirect]
         yield Step(
-            f"test-{split}", heading, [*test, *(["--cfg-options", *both] if both else [])], show="Iter("
+            f"test-{split}",
+            heading,
+            [*test, *(["--cfg-options", *both] if both else [])],
+            show="Iter(",
         )
     yield Step("report", "Draw", ["dev/demo/report.py", str(work_dir)])
 
@@ -79,7 +82,9 @@ def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work-dir", type=Path, default=WORK_DIR, help="default: %(default)s")
-    parser.add_argument("--cfg-options", nargs="+", default=[], help="overrides for training and tests")
+    parser.add_argument(
+        "--cfg-options", nargs="+", default=[], help="overrides for training and tests"
+    )
     args = parser.parse_args(argv)
     logs = args.work_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)

@@ -74,7 +74,9 @@ def find(python: Path, env: Mapping[str, str]) -> Installer:
     pip = Installer(python).pip
     own = python.with_name("uv")
     if not own.exists() and env.get("MMEXT_INSTALLER") != "pip":
-        subprocess.run([*pip, "install", "-q", "-r", str(REQUIREMENTS / "uv.txt")], capture_output=True)
+        subprocess.run(
+            [*pip, "install", "-q", "-r", str(REQUIREMENTS / "uv.txt")], capture_output=True
+        )
     uv = str(own) if own.exists() else shutil.which("uv") or ""
     if not uv or env.get("MMEXT_INSTALLER") == "pip":
         print("mmext: uv cannot be had here; pip installs, which takes longer", flush=True)
@@ -97,9 +99,16 @@ def from_pip(told: str) -> dict[str, str]:
     for scope in ("global", "install", ":env:"):  # pip's own order, the last wins
         for key, text in re.findall(rf"^{scope}\.([\w-]+)=(.+)$", told, flags=re.M):
             values[key.replace("default-timeout", "timeout")] = ast.literal_eval(text)
-    here = {key: values.get(key, "").split() for key in ("extra-index-url", "find-links", "constraint")}
-    for place in [word for words in here.values() for word in words if not exists(word, "proxy" in values)]:
-        print(f"mmext: {place}, which pip's configuration names, is not there; going on without", flush=True)
+    here = {
+        key: values.get(key, "").split() for key in ("extra-index-url", "find-links", "constraint")
+    }
+    for place in [
+        word for words in here.values() for word in words if not exists(word, "proxy" in values)
+    ]:
+        print(
+            f"mmext: {place}, which pip's configuration names, is not there; going on without",
+            flush=True,
+        )
         here = {key: [word for word in words if word != place] for key, words in here.items()}
     found = {
         "UV_INDEX_STRATEGY": "unsafe-best-match",  # pip takes the best version of all indexes
@@ -141,20 +150,31 @@ def choices(torch: str, torchvision: str, has_gpu: bool) -> list[list[str]]:
         return [[f"torch==={torch}", f"torchvision==={torchvision}"]]
     builds = [torch] if has_gpu or "+" in torch else [f"{torch}+cpu", torch]
     pairs = [[f"torch=={one}", f"torchvision=={torchvision_for(one)}.*"] for one in builds]
-    return [wish for pair in pairs for wish in (pair, pair[:1]) if torchvision == "auto" or len(wish) == 1]
+    return [
+        wish
+        for pair in pairs
+        for wish in (pair, pair[:1])
+        if torchvision == "auto" or len(wish) == 1
+    ]
 
 
 def versions(lock: str) -> dict[str, str]:
     """Name and version of everything in a lock, or in the ``name==version`` lines of a requirements file."""
-    return dict(re.findall(r'^(?:name = ")?([\w.-]+)(?:"\nversion = "|==)([\w.+]+)', lock, flags=re.M))
+    return dict(
+        re.findall(r'^(?:name = ")?([\w.-]+)(?:"\nversion = "|==)([\w.+]+)', lock, flags=re.M)
+    )
 
 
 def fits(found: Mapping[str, str]) -> bool:
     """Whether torch and torchvision, if there, are of one build."""
-    return "torchvision" not in found or check_pair(found["torch"], found["torchvision"]).status == OK
+    return (
+        "torchvision" not in found or check_pair(found["torch"], found["torchvision"]).status == OK
+    )
 
 
-def resolve(installer: Installer, wishes: list[list[str]], hosts: list[str], folder: Path) -> list[object]:
+def resolve(
+    installer: Installer, wishes: list[list[str]], hosts: list[str], folder: Path
+) -> list[object]:
     """Resolve the first wish that an index has; return the words that install it and all pins."""
     constraints = [word for path in installer.constraints for word in ("-c", path)]
     asked, torch, named = (folder / f"mmext-{name}.txt" for name in ("asked", "torch", "hosts"))
@@ -212,7 +232,10 @@ def describe(size: int) -> str:
 
 def use_pip(installer: Installer, wishes: list[list[str]], hosts: list[str]) -> None:
     """Install without uv: no size is known beforehand, and a torchvision that does not fit goes again."""
-    print("mmext: 0.3 to 4 GB to download, as torch comes without or with CUDA's libraries", flush=True)
+    print(
+        "mmext: 0.3 to 4 GB to download, as torch comes without or with CUDA's libraries",
+        flush=True,
+    )
     for wish in wishes:
         command = [*installer.pip, "install", "-q", "-c", REQUIREMENTS / "shared.txt", *wish]
         if not subprocess.run([str(word) for word in command]).returncode:

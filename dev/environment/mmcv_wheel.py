@@ -108,7 +108,10 @@ def make(build: Build, installer: Installer) -> Path:
     if folder.exists():
         return next(folder.glob("*.whl"))
     long = "half an hour on one core, less on more" if build.cuda else "eight minutes on two cores"
-    print(f"mmext: mmcv from source: this takes about {long}, once (kept in {folder.parent})", flush=True)
+    print(
+        f"mmext: mmcv from source: this takes about {long}, once (kept in {folder.parent})",
+        flush=True,
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
     env = variables(build, os.environ)
@@ -159,16 +162,24 @@ def variables(build: Build, env: Mapping[str, str]) -> dict[str, str]:
     steer["CXX"] = env.get("CXX") or find_compiler(env) or "c++"
     nvcc = find_nvcc(env)
     if build.cuda and nvcc:
-        steer.update(TORCH_CUDA_ARCH_LIST=build.archs, CUDA_HOME=str(Path(nvcc).resolve().parent.parent))
+        steer.update(
+            TORCH_CUDA_ARCH_LIST=build.archs, CUDA_HOME=str(Path(nvcc).resolve().parent.parent)
+        )
     if not build.cuda:
-        steer["CUDA_VISIBLE_DEVICES"] = ""  # mmcv builds CUDA operators wherever torch sees a device
+        steer["CUDA_VISIBLE_DEVICES"] = (
+            ""  # mmcv builds CUDA operators wherever torch sees a device
+        )
     return {**env, **steer}
 
 
 def num_jobs(cores: int = 0, memory_gb: float = 0) -> int:
     """Compilers to run at once, by this machine's cores and memory: each takes up to 2 GB."""
     if not cores:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
     memory_gb = memory_gb or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return max(1, min(cores, int(memory_gb // 2)))
 

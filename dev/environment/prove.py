@@ -83,7 +83,9 @@ def build(host: str) -> int:
 def main() -> None:
     """Run every proof and print what was seen; the first failure ends it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--without", action="append", default=[], choices=MODELS, help="leave out this host")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=MODELS, help="leave out this host"
+    )
     parser.add_argument("--cuda", action="store_true", help="run the operator on the GPU too")
     parser.add_argument("--extension", action="store_true", help="expect mmcv's own extension")
     args = parser.parse_args()

@@ -59,7 +59,9 @@ class Plan(NamedTuple):
     @property
     def mmcv(self) -> mmcv_wheel.Build:
         """The stack's mmcv as it is built."""
-        name, version = next(pin for pin in self.pins().items() if re.fullmatch(r".*mmcv(-lite)?", pin[0]))
+        name, version = next(
+            pin for pin in self.pins().items() if re.fullmatch(r".*mmcv(-lite)?", pin[0])
+        )
         return mmcv_wheel.Build(name.replace("-lite", ""), version, self.cuda, self.archs)
 
     def pins(self) -> dict[str, str]:
@@ -74,7 +76,13 @@ def make_plan(args: argparse.Namespace, env: Mapping[str, str]) -> Plan:
     archs = env.get("TORCH_CUDA_ARCH_LIST") or present
     cuda = wish == "1" or bool(present)
     return Plan(
-        args.torch, args.stack, Path(args.venv).absolute(), args.torchvision or "auto", args.ops, cuda, archs
+        args.torch,
+        args.stack,
+        Path(args.venv).absolute(),
+        args.torchvision or "auto",
+        args.ops,
+        cuda,
+        archs,
     )
 
 
@@ -87,7 +95,9 @@ def check(plan: Plan) -> None:
             print(f"mmext: {one.sentence()}", flush=True)
     if not (find_spec("venv") and find_spec("ensurepip")):
         name = f"python3.{sys.version_info[1]}-venv"
-        raise Stop(f"this Python cannot make virtual environments; install its package, on Debian {name}")
+        raise Stop(
+            f"this Python cannot make virtual environments; install its package, on Debian {name}"
+        )
     venv = plan.venv
     if venv.exists() and not (venv / STAMP).exists() and (not venv.is_dir() or any(venv.iterdir())):
         raise Stop(
@@ -147,14 +157,19 @@ def install(plan: Plan) -> None:
         installer.use_pip(tool, wishes[-2:], hosts)
     found = distributions(site_packages(plan))
     if "torchvision" in found and (plan.torchvision == "none" or not installer.fits(found)):
-        call(*tool.pip, "uninstall", "-q", "-y", "torchvision")  # what pip took all the same, or is left
+        call(
+            *tool.pip, "uninstall", "-q", "-y", "torchvision"
+        )  # what pip took all the same, or is left
         del found["torchvision"]
     for sentence in installer.remarks(found, plan.torchvision):
         print(f"mmext: {sentence}", flush=True)
     if plan.ops:
         tool.run("--no-deps", "--force-reinstall", mmcv_wheel.make(plan.mmcv, tool))
     tool.run("--no-deps", "--no-build-isolation", "-e", ROOT)
-    flags = [*(["--cuda"] if plan.cuda and device_archs() else []), *(["--extension"] if plan.ops else [])]
+    flags = [
+        *(["--cuda"] if plan.cuda and device_archs() else []),
+        *(["--extension"] if plan.ops else []),
+    ]
     call(plan.python, ROOT / "dev" / "environment" / "prove.py", *flags)
 
 
@@ -182,8 +197,12 @@ def main() -> None:
     """Read the command line and set up, or say in one sentence why not."""
     parser = argparse.ArgumentParser(description="Make the environment that mmext runs in.")
     parser.add_argument("--torch", default=supported.TORCH, help="version of torch")
-    parser.add_argument("--torchvision", default="auto", help="auto, none, or a version: the pair, literally")
-    parser.add_argument("--stack", default="openmmlab", choices=STACKS, help="official packages or the forks")
+    parser.add_argument(
+        "--torchvision", default="auto", help="auto, none, or a version: the pair, literally"
+    )
+    parser.add_argument(
+        "--stack", default="openmmlab", choices=STACKS, help="official packages or the forks"
+    )
     parser.add_argument(
         "--ops", default="", choices=("", "mmcv"), help="mmcv: build its own compiled operators"
     )

@@ -10,7 +10,11 @@ from dev.evidence.study import ROOT, Change
 
 BASE = str(ROOT / "configs/_base_/{}.py")
 DATA_KEYS = (
-    *(f"{split}_{part}" for split in ("train", "val", "test") for part in ("dataloader", "evaluator")),
+    *(
+        f"{split}_{part}"
+        for split in ("train", "val", "test")
+        for part in ("dataloader", "evaluator")
+    ),
     "data_command",
     "data_root",
     "metainfo",
@@ -32,7 +36,9 @@ def parts(node: Any) -> Iterator[ConfigDict]:
     """Every dict inside a config."""
     if isinstance(node, dict):
         yield node
-    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ():
+    for value in (
+        node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
+    ):
         yield from parts(value)
 
 
@@ -58,7 +64,13 @@ def iterations(number: int, *, warm_up: int = 20, lr: float | None = None) -> Ch
         cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = number
         cfg.param_scheduler = [
             dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
-            dict(type="CosineAnnealingLR", by_epoch=False, begin=warm_up, end=number, T_max=number - warm_up),
+            dict(
+                type="CosineAnnealingLR",
+                by_epoch=False,
+                begin=warm_up,
+                end=number,
+                T_max=number - warm_up,
+            ),
         ]
         if lr is not None:
             cfg.optim_wrapper.optimizer.lr = lr
@@ -175,7 +187,9 @@ def on_held_out_photographs(cfg: Config) -> None:
     # Developed as it is tested: several samplings in time.
     pipeline = cfg.test_dataloader.dataset.pipeline
     cfg.val_dataloader.dataset.pipeline = copy.deepcopy(pipeline)
-    cfg.test_dataloader.dataset.update(ann_file="annotations/test.txt", data_prefix=dict(img="train"))
+    cfg.test_dataloader.dataset.update(
+        ann_file="annotations/test.txt", data_prefix=dict(img="train")
+    )
 
 
 def frames_alone(cfg: Config) -> None:

@@ -15,7 +15,9 @@ from dev.evidence.results import RESULTS
 from dev.evidence.study import ROOT
 from mmext.prepare import context, stamps
 
-COLOURS = np.array([(0, 0, 0), (55, 126, 184), (231, 41, 138), (255, 255, 0), (0, 200, 0)], np.uint8)
+COLOURS = np.array(
+    [(0, 0, 0), (55, 126, 184), (231, 41, 138), (255, 255, 0), (0, 200, 0)], np.uint8
+)
 """Of the context scenes' classes; as in the palette of their config."""
 GAP = 4
 
@@ -74,7 +76,10 @@ def main() -> None:
     picture.save(ROOT / RESULTS / "context.jpg", quality=85)
     print(
         json.dumps(
-            {name: (ROOT / RESULTS / name).stat().st_size for name in ("one_class.jpg", "context.jpg")}
+            {
+                name: (ROOT / RESULTS / name).stat().st_size
+                for name in ("one_class.jpg", "context.jpg")
+            }
         )
     )
 

@@ -80,7 +80,8 @@ def untrained(row: str) -> bool:
     if not row.rstrip(" |").endswith("| trained"):
         return False
     texts = [
-        (ROOT / folder / "README.md").read_text() for folder in re.findall(r"\]\((configs/[^)]+)\)", row)
+        (ROOT / folder / "README.md").read_text()
+        for folder in re.findall(r"\]\((configs/[^)]+)\)", row)
     ]
     marks = [match for text in texts for match in BLOCK.finditer(text) if match[2] == "known"]
     found = [results_of(name) for match in marks for name in match[3].split()]

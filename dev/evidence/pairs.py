@@ -54,7 +54,9 @@ def differences(treated: Mapping[str, float], control: Mapping[str, float]) -> l
         )
     found = [treated[seed] - control[seed] for seed in sorted(treated, key=int)]
     if not all(map(math.isfinite, found)):
-        raise ValueError(f"expected finite numbers, got differences {found}; look at the logs of those runs")
+        raise ValueError(
+            f"expected finite numbers, got differences {found}; look at the logs of those runs"
+        )
     return found
 
 
@@ -92,7 +94,10 @@ def sign_flip_p(found: Sequence[float]) -> float:
     sizes = np.abs(np.asarray(found, dtype=float))
     # Sums that are equal in exact numbers differ in their last digits, and count as equal.
     least = abs(math.fsum(found)) - 1e-9 * float(sizes.sum())
-    first, second = _signed_sums(sizes[: len(sizes) // 2]), np.sort(_signed_sums(sizes[len(sizes) // 2 :]))
+    first, second = (
+        _signed_sums(sizes[: len(sizes) // 2]),
+        np.sort(_signed_sums(sizes[len(sizes) // 2 :])),
+    )
     if least <= 0:
         return 1.0
     above = len(second) - np.searchsorted(second, least - first, side="left")

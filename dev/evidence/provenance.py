@@ -57,7 +57,11 @@ def environment() -> dict[str, str]:
 def read_machine() -> dict[str, Any]:
     """Processor, device, threads and versions, as a run finds them."""
     done = subprocess.run(
-        [sys.executable, "-c", MACHINE], env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", MACHINE],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return json.loads(done.stdout)
 
@@ -71,7 +75,9 @@ def code_hash(modules: Iterable[str] = ()) -> str:
     for name in sorted(set(modules)):
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
-            raise StudyError(f"expected a module {name}, which a config imports, got none; correct its name")
+            raise StudyError(
+                f"expected a module {name}, which a config imports, got none; correct its name"
+            )
         files.append(Path(spec.origin))
     total = hashlib.sha256()
     for file in files:

@@ -53,9 +53,12 @@ def summarise(
         commit=commit,
         machine=dict(machine),
         keys={arm: next(iter(seeds.values()))["key"] for arm, seeds in runs.items()},
-        shared_start={arm: min(run["shared_start"] for run in seeds.values()) for arm, seeds in runs.items()},
+        shared_start={
+            arm: min(run["shared_start"] for run in seeds.values()) for arm, seeds in runs.items()
+        },
         seconds={
-            arm: statistics.median(run["seconds"] for run in seeds.values()) for arm, seeds in runs.items()
+            arm: statistics.median(run["seconds"] for run in seeds.values())
+            for arm, seeds in runs.items()
         },
         runs=values,
         pairs=compare(values, study.compared, study.measures),
@@ -71,7 +74,10 @@ def compare(
     rows = []
     for treated, control in compared:
         for heading in measures:
-            both = [{seed: one[heading] for seed, one in values[arm].items()} for arm in (treated, control)]
+            both = [
+                {seed: one[heading] for seed, one in values[arm].items()}
+                for arm in (treated, control)
+            ]
             found = pairs.summarise(pairs.differences(*both))
             rows.append(dict(treated=treated, control=control, measure=heading, **vars(found)))
     return rows
@@ -81,12 +87,18 @@ def deciding(found: Mapping[str, Any]) -> dict[str, Any]:
     """The comparison that decides: the claimed arm against the baseline in the primary measure."""
     stated = found["statement"]
     wanted = (stated["claim"], stated["baseline"], stated["primary"])
-    return next(row for row in found["pairs"] if (row["treated"], row["control"], row["measure"]) == wanted)
+    return next(
+        row for row in found["pairs"] if (row["treated"], row["control"], row["measure"]) == wanted
+    )
 
 
 def design(stated: Mapping[str, Any]) -> dict[str, Any]:
     """A statement without the words that describe it to readers: those may be mended later."""
-    return {key: value for key, value in stated.items() if key not in ("question", "data_name", "limits")}
+    return {
+        key: value
+        for key, value in stated.items()
+        if key not in ("question", "data_name", "limits")
+    }
 
 
 def difference(before: Any, now: Any, where: str = "") -> str:
@@ -98,7 +110,9 @@ def difference(before: Any, now: Any, where: str = "") -> str:
     """
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for key in sorted({*before, *now}):
-            if words := difference(before.get(key), now.get(key), f"{where}.{key}" if where else key):
+            if words := difference(
+                before.get(key), now.get(key), f"{where}.{key}" if where else key
+            ):
                 return words
         return ""
     return "" if before == now else f"{where} was {before} and is {now}"

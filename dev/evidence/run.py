@@ -71,7 +71,9 @@ def confirm(name: str, study: Study, work_dir: Path, seeds: list[int] | None) ->
     published = ROOT / RESULTS / f"{name}.json"
     refuse_other_statement(name, study.statement(), [published, work_dir / name / "statement.json"])
     if published.exists():
-        print(f"{published} has the results; a study runs once, and another question is another study")
+        print(
+            f"{published} has the results; a study runs once, and another question is another study"
+        )
         return
     if odd := set(seeds or ()) - set(study.seeds):
         raise StudyError(f"expected some of the stated seeds {study.seeds}, got {sorted(odd)}")
@@ -91,7 +93,9 @@ def develop(name: str, study: Study, work_dir: Path, seeds: list[int] | None) ->
     """Run a design on the development split, as often as one likes."""
     chosen = tuple(seeds or range(FIRST_DEVELOPMENT_SEED, FIRST_DEVELOPMENT_SEED + 3))
     if min(chosen) < FIRST_DEVELOPMENT_SEED:
-        raise StudyError(f"expected development seeds from {FIRST_DEVELOPMENT_SEED} on, got {min(chosen)}")
+        raise StudyError(
+            f"expected development seeds from {FIRST_DEVELOPMENT_SEED} on, got {min(chosen)}"
+        )
     make_data(study)
     runner = Runner(study, provenance.read_machine(), work_dir, split="dev")
     runs = collect(runner, name, chosen)
@@ -156,12 +160,16 @@ def act(args: argparse.Namespace) -> None:
         )
     if args.table:
         if not published.exists():
-            raise StudyError(f"{published}: not found, expected the results of {args.study}; run it first")
+            raise StudyError(
+                f"{published}: not found, expected the results of {args.study}; run it first"
+            )
         print(tables.both(read(published)))
     elif args.state:
         print(state(args.study, STUDIES[args.study], args.work_dir))
     else:
-        (develop if args.develop else confirm)(args.study, STUDIES[args.study], args.work_dir, args.seeds)
+        (develop if args.develop else confirm)(
+            args.study, STUDIES[args.study], args.work_dir, args.seeds
+        )
 
 
 if __name__ == "__main__":

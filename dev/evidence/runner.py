@@ -64,7 +64,9 @@ class Runner:
     def start_key(self) -> str:
         """Names what the shared start depends on beside the seed."""
         model = self.config(self.study.start_arm).model.to_dict()
-        return digest([model, dict(self.study.aliases), self.code(self.study.start_arm), self.machine])[:16]
+        return digest(
+            [model, dict(self.study.aliases), self.code(self.study.start_arm), self.machine]
+        )[:16]
 
     def code(self, arm: str) -> str:
         """Hash of the code that the arm runs."""
@@ -138,7 +140,12 @@ class Runner:
                 config, new = file.with_suffix(".py"), file.with_suffix(".new")
                 self.config(self.study.start_arm).dump(config)
                 words = ["-m", "dev.evidence.start", config, seed, new]
-                call(file.with_suffix(".log"), *words, "--aliases", json.dumps(dict(self.study.aliases)))
+                call(
+                    file.with_suffix(".log"),
+                    *words,
+                    "--aliases",
+                    json.dumps(dict(self.study.aliases)),
+                )
                 os.replace(new, file)  # complete, or not there
         return file
 
@@ -167,7 +174,9 @@ def call(log: Path, *command: object) -> None:
     """Run a tool with its output in a file; end the study where it fails."""
     words = [sys.executable, *map(str, command)]
     with log.open("w") as out:
-        code = subprocess.run(words, stdout=out, stderr=subprocess.STDOUT, env=environment()).returncode
+        code = subprocess.run(
+            words, stdout=out, stderr=subprocess.STDOUT, env=environment()
+        ).returncode
     if code:
         raise StudyError(
             f"{' '.join(words[1:])} ended with {code}; see {log}, mend it and run this again, which goes on"

@@ -41,18 +41,24 @@ def with_aliases(weights: Mapping[str, Tensor], aliases: Mapping[str, str]) -> d
     """
     renamed: dict[str, Tensor] = {}
     for pattern, replacement in aliases.items():
-        found = {re.sub(pattern, replacement, name): name for name in weights if re.search(pattern, name)}
+        found = {
+            re.sub(pattern, replacement, name): name for name in weights if re.search(pattern, name)
+        }
         if not found:
             raise ValueError(
                 f"expected an alias that fits a name such as {next(iter(weights))}, got {pattern!r}"
             )
         if taken := sorted(found.keys() & (weights.keys() | renamed.keys())):
-            raise ValueError(f"expected new names from the alias {pattern!r}, got {taken[0]}, which is taken")
+            raise ValueError(
+                f"expected new names from the alias {pattern!r}, got {taken[0]}, which is taken"
+            )
         renamed |= {new: weights[name] for new, name in found.items()}
     return {**weights, **renamed}
 
 
-def shared_share(start: Mapping[str, Tensor], arm: Mapping[str, Tensor], *, leave_out: str = "") -> float:
+def shared_share(
+    start: Mapping[str, Tensor], arm: Mapping[str, Tensor], *, leave_out: str = ""
+) -> float:
     """Share of an arm's numbers that began as the start's: equal in name and shape.
 
     Args:
@@ -67,7 +73,9 @@ def shared_share(start: Mapping[str, Tensor], arm: Mapping[str, Tensor], *, leav
         0.75
     """
     own = {name: one for name, one in arm.items() if not (leave_out and leave_out in name)}
-    same = sum(one.numel() for name, one in own.items() if name in start and start[name].shape == one.shape)
+    same = sum(
+        one.numel() for name, one in own.items() if name in start and start[name].shape == one.shape
+    )
     return same / max(1, sum(one.numel() for one in own.values()))
 
 
@@ -77,7 +85,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("config")
     parser.add_argument("seed", type=int)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--aliases", type=json.loads, default={}, help="names by regular expression, as JSON")
+    parser.add_argument(
+        "--aliases", type=json.loads, default={}, help="names by regular expression, as JSON"
+    )
     args = parser.parse_args(argv)
     weights = initial_weights(Config.fromfile(args.config), args.seed)
     torch.save({"state_dict": with_aliases(weights, args.aliases)}, args.out)

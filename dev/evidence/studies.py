@@ -28,9 +28,7 @@ from dev.evidence.changes import (
 )
 from dev.evidence.study import Arm, Measure, Study
 
-RETINA = (
-    "configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb8-400i_stamps-one-class.py"
-)
+RETINA = "configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb8-400i_stamps-one-class.py"
 GFL = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb8-800i_stamps-one-class.py"
 TREES = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
@@ -157,7 +155,9 @@ STUDIES = {
         limits=NOTHING_NATURAL,
         arms={
             "Faster R-CNN": Arm(SWN, all_of(plateau, unweighted)),
-            "+ constant weights": Arm(SWN, all_of(plateau, weighted(mode="constant", weights=SWN_MEANS))),
+            "+ constant weights": Arm(
+                SWN, all_of(plateau, weighted(mode="constant", weights=SWN_MEANS))
+            ),
             "+ closed form": Arm(SWN, all_of(plateau, weighted(mode="closed_form"))),
             "+ learned": Arm(SWN, plateau),
         },

@@ -108,7 +108,9 @@ class Study:
                 f"expected one of {list(self.measures)} as primary measure, got {self.primary!r}"
             )
         if odd := {one.test for one in self.measures.values()} - set(self.tests):
-            raise StudyError(f"expected measures of the tests {list(self.tests)}, got {sorted(odd)}")
+            raise StudyError(
+                f"expected measures of the tests {list(self.tests)}, got {sorted(odd)}"
+            )
         check_seeds(self.seeds)
 
     @property
@@ -192,5 +194,7 @@ def config_hash(cfg: Config) -> str:
 
 def digest(what: Any) -> str:
     """SHA-256 of something that JSON can hold; functions in configs count by their name."""
-    text = json.dumps(what, sort_keys=True, default=lambda one: getattr(one, "__qualname__", repr(one)))
+    text = json.dumps(
+        what, sort_keys=True, default=lambda one: getattr(one, "__qualname__", repr(one))
+    )
     return hashlib.sha256(text.encode()).hexdigest()

@@ -56,7 +56,9 @@ def paired(found: Mapping[str, Any]) -> str:
                 f"{row['wins']} of {row['n']}",
             ]
         )
-    return markdown(["pair", "measure", "difference (95 % interval)", "deviation", "p", "wins"], rows)
+    return markdown(
+        ["pair", "measure", "difference (95 % interval)", "deviation", "p", "wins"], rows
+    )
 
 
 def interval(row: Mapping[str, Any]) -> str:

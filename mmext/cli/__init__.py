@@ -33,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--version", action="version", version=f"mmext {__version__}")
     one.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the list below")
-    one.add_argument("words", nargs=argparse.REMAINDER, metavar="...", help="what the command takes")
+    one.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="...", help="what the command takes"
+    )
     return one
 
 
@@ -51,5 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"error: mmext {args.command} expected the package {package}, got none; install it, for instance "
             "with pip install 'mmext[openmmlab]', or ask mmext doctor"
         )
-    sys.argv = [f"mmext {args.command}", *args.words]  # the command's parser calls itself by its first word
+    sys.argv = [
+        f"mmext {args.command}",
+        *args.words,
+    ]  # the command's parser calls itself by its first word
     sys.exit(command.main(args.words))

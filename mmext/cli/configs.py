@@ -24,7 +24,9 @@ def copy(name: str, target: Path) -> Path:
     if target.is_dir():
         target /= source.name
     if target.exists():
-        raise BadInputError(f"{target}: expected no such file, got one; remove it, or choose another name")
+        raise BadInputError(
+            f"{target}: expected no such file, got one; remove it, or choose another name"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(shipped.standing_alone(source))
     return target
@@ -38,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     one.add_argument("words", nargs="*", metavar="word", help="such as gfl or coco")
     one = actions.add_parser("copy", help="copy one, to be changed; its bases stay in mmext")
     one.add_argument("name", help="as in mmext configs list")
-    one.add_argument("target", nargs="?", type=Path, default=Path(), help="file or folder (default: here)")
+    one.add_argument(
+        "target", nargs="?", type=Path, default=Path(), help="file or folder (default: here)"
+    )
     one = actions.add_parser("path", help="print where one lies; without a name, where all lie")
     one.add_argument("name", nargs="?", help="as in mmext configs list")
     args = parser.parse_args(argv)

@@ -27,8 +27,12 @@ def convert_emanet(source: Path, out: Path) -> int:
     from mmext.segmentation.emanet import from_official
 
     found = read_content(source)
-    weights = found.get("net", found) if isinstance(found, dict) else found  # theirs: net, optim, step
-    tensors = isinstance(weights, dict) and all(isinstance(x, torch.Tensor) for x in weights.values())
+    weights = (
+        found.get("net", found) if isinstance(found, dict) else found
+    )  # theirs: net, optim, step
+    tensors = isinstance(weights, dict) and all(
+        isinstance(x, torch.Tensor) for x in weights.values()
+    )
     if not isinstance(weights, dict) or not weights or not tensors:
         raise BadInputError(
             f"{source}: expected a state dict of tensors, or one under 'net', got {describe(found)}; give "

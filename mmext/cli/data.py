@@ -19,7 +19,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     lines = [f"  {name:14} {what}" for name, what in NAMES.items()]
     parser = argparse.ArgumentParser(
         description="Fetch and make a small real data set, or weights, under ./data.",
-        epilog="\n".join(["names:", *lines, "", "mmext data NAME --help tells where it comes from."]),
+        epilog="\n".join(
+            ["names:", *lines, "", "mmext data NAME --help tells where it comes from."]
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=NAMES, metavar="NAME", help="one of the list below")

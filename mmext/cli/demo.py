@@ -35,16 +35,22 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("config", help="config file of a detector, segmentor or recognizer")
     parser.add_argument("checkpoint", help="its checkpoint file")
     parser.add_argument("input", type=Path, help="picture, folder or video")
-    parser.add_argument("--out", type=Path, default=Path("work_dirs/demo"), help="default: %(default)s")
+    parser.add_argument(
+        "--out", type=Path, default=Path("work_dirs/demo"), help="default: %(default)s"
+    )
     parser.add_argument(
         "--score-thr", type=float, default=0.3, help="draw boxes above it (default: %(default)s)"
     )
-    parser.add_argument("--top", type=int, default=5, help="classes of a clip to name (default: %(default)s)")
+    parser.add_argument(
+        "--top", type=int, default=5, help="classes of a clip to name (default: %(default)s)"
+    )
     parser.add_argument(
         "--every", type=int, default=1, help="of a video, annotate every so many frames alone"
     )
     gpu = "cuda:0" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=gpu, help="such as cuda:0 or cpu (default here: %(default)s)")
+    parser.add_argument(
+        "--device", default=gpu, help="such as cuda:0 or cpu (default here: %(default)s)"
+    )
     parser.add_argument(
         "--no-strict", action="store_true", help="load what fits of another model's checkpoint"
     )
@@ -63,7 +69,11 @@ def check_args(cfg: Config, args: argparse.Namespace, source: Source) -> None:
             f"{args.config}: expected a default_scope of {', '.join(SCOPES)}, got "
             f"{cfg.get('default_scope')!r}; give a config of one of the three tasks"
         )
-    if cfg.default_scope == "mmaction" and args.input.is_file() and not isinstance(source, VideoClip):
+    if (
+        cfg.default_scope == "mmaction"
+        and args.input.is_file()
+        and not isinstance(source, VideoClip)
+    ):
         raise BadInputError(
             f"{args.input}: expected a video or a folder of frames, got a picture, in which nothing moves; "
             "give one of these"
@@ -75,12 +85,18 @@ def check_args(cfg: Config, args: argparse.Namespace, source: Source) -> None:
             "change --out"
         )
     if args.every < 1 or args.top < 1:
-        raise BadInputError(f"--every {args.every}, --top {args.top}: expected 1 or more; change them")
+        raise BadInputError(
+            f"--every {args.every}, --top {args.top}: expected 1 or more; change them"
+        )
     if args.device.startswith("cuda") and not torch.cuda.is_available():
-        raise BadInputError(f"--device {args.device}: expected a CUDA device, torch finds none; leave it out")
+        raise BadInputError(
+            f"--device {args.device}: expected a CUDA device, torch finds none; leave it out"
+        )
 
 
-def annotate(annotator: Detector | Segmentor, args: argparse.Namespace, source: Source) -> Iterator[Path]:
+def annotate(
+    annotator: Detector | Segmentor, args: argparse.Namespace, source: Source
+) -> Iterator[Path]:
     """Draw on each picture, or on the frames of a video; yields what was written."""
     if isinstance(source, VideoClip):
         yield from annotate_video(annotator, args, source)

@@ -12,7 +12,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the union of the three hosts' flags."""
     parser = launch.parser("Test a model")
     parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("--out", "--dump", help="save predictions: a .pkl file, a folder for segmentation")
+    parser.add_argument(
+        "--out", "--dump", help="save predictions: a .pkl file, a folder for segmentation"
+    )
     parser.add_argument("--show", action="store_true", help="show predictions in a window")
     parser.add_argument("--show-dir", help="save pictures of predictions in this folder")
     parser.add_argument("--interval", type=int, help="draw every so many samples")

@@ -151,7 +151,10 @@ def repair() -> None:
         if one.name in off:
             _state[one.name] = "switched off"
             logger.debug("repair %s is switched off by %s", one.name, SWITCH)
-        elif any(module in sys.modules for module in (*one.before, *one.after)) and not one.for_the_moment:
+        elif (
+            any(module in sys.modules for module in (*one.before, *one.after))
+            and not one.for_the_moment
+        ):
             _settle(one)  # what is for the moment of an import has nothing to do after it
         else:
             _state[one.name] = "waiting"
@@ -176,12 +179,16 @@ def state() -> dict[str, str]:
 
 
 def _settle(one: Repair) -> None:
-    _state[one.name] = "not needed"  # set first: looking for a host's files imports, and so comes here again
+    _state[one.name] = (
+        "not needed"  # set first: looking for a host's files imports, and so comes here again
+    )
     try:
         if one.needed():
             one.apply()
             _state[one.name] = "applied"
-    except Exception as error:  # a repair that fails must not make an import fail that could have worked
+    except (
+        Exception
+    ) as error:  # a repair that fails must not make an import fail that could have worked
         _state[one.name] = f"failed: {error!r}"
         logger.warning(
             "repair %s failed with %r; switch it off with %s=%s", one.name, error, SWITCH, one.name
@@ -196,5 +203,7 @@ def _switched_off() -> set[str]:
         return known
     if names - known:
         wrong, right = (", ".join(sorted(some)) for some in (names - known, known))
-        logger.warning("%s names %s, which is no repair; expected 'off' or some of %s", SWITCH, wrong, right)
+        logger.warning(
+            "%s names %s, which is no repair; expected 'off' or some of %s", SWITCH, wrong, right
+        )
     return names & known

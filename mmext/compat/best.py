@@ -57,7 +57,9 @@ def choose_first(plain: Callable) -> Callable:
                 return None
             name, rule = found
             hook._init_rule([hook.rules[0] or rule], [name])
-            runner.logger.info(f'save_best="auto": the best checkpoint is the one of the best {name}')
+            runner.logger.info(
+                f'save_best="auto": the best checkpoint is the one of the best {name}'
+            )
         return plain(hook, runner, metrics)
 
     return save_best
@@ -82,7 +84,9 @@ def headline(
     names = [name for name, value in metrics.items() if isinstance(value, Real)]
     for pattern, rule in HEADLINES:
         for name in names:
-            if any(re.fullmatch(pattern, one, re.IGNORECASE) for one in (name, name.partition("/")[2])):
+            if any(
+                re.fullmatch(pattern, one, re.IGNORECASE) for one in (name, name.partition("/")[2])
+            ):
                 return name, rule
     for name in names:
         for parts, rule in ((greater, "greater"), (less, "less")):

@@ -109,7 +109,8 @@ def in_float32(plain: Callable) -> Callable:
     def run(*args: Any, **kwargs: Any) -> Any:
         copies = _Copies()
         result = plain(
-            *(copies.of(one) for one in args), **{name: copies.of(one) for name, one in kwargs.items()}
+            *(copies.of(one) for one in args),
+            **{name: copies.of(one) for name, one in kwargs.items()},
         )
         return copies.give_back(result)
 
@@ -149,7 +150,11 @@ class _Copies:
 
         if isinstance(value, list | tuple):
             return type(value)(self._narrow(one) for one in value)
-        return value.bfloat16() if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
+        return (
+            value.bfloat16()
+            if isinstance(value, torch.Tensor) and value.dtype == torch.float32
+            else value
+        )
 
 
 def places_in_float32(plain: Callable) -> Callable:

@@ -65,7 +65,9 @@ class UntrustedCheckpoints(Repair):
 
     name = "untrusted_checkpoints"
     why = "the hosts load checkpoints, features and downloads in a way that lets a file run code"
-    before = ("mmengine.config",)  # the first that mmengine imports, also where mmext starts with mmengine
+    before = (
+        "mmengine.config",
+    )  # the first that mmengine imports, also where mmext starts with mmengine
 
     def needed(self) -> bool:
         """True wherever torch is."""
@@ -179,7 +181,11 @@ def wanted_code(error: Exception) -> str | None:
         return next(group for group in asked.groups() if group)
     if re.search(r"TorchScript archive|legacy \.tar format", text):
         return "an archive that runs code (TorchScript or .tar)"
-    return "something else than numbers" if re.search("do not trust|allowlisted|Can only", text) else None
+    return (
+        "something else than numbers"
+        if re.search("do not trust|allowlisted|Can only", text)
+        else None
+    )
 
 
 def _refuse_archives_that_run_code(file: Any) -> None:
@@ -187,7 +193,8 @@ def _refuse_archives_that_run_code(file: Any) -> None:
     start = file.tell() if hasattr(file, "seek") else None
     try:
         script = zipfile.is_zipfile(file) and any(
-            PurePosixPath(entry).name == "constants.pkl" for entry in zipfile.ZipFile(file).namelist()
+            PurePosixPath(entry).name == "constants.pkl"
+            for entry in zipfile.ZipFile(file).namelist()
         )
         if start is not None:
             file.seek(start)

@@ -186,7 +186,9 @@ class UntrustedYaml(Repair):
                     file.seek(0)
                     return original(handler, file, **kwargs)
                 wanted = str(error.problem).rpartition("tag:yaml.org,2002:")[2].strip("'\"")
-                raise trust.refusal(name, f"the tag {wanted}", "write plain values instead") from None
+                raise trust.refusal(
+                    name, f"the tag {wanted}", "write plain values instead"
+                ) from None
 
         self.ours = YamlHandler.load_from_fileobj = load_from_fileobj
 
@@ -287,7 +289,9 @@ def _check_matrix(file: str, backend_args: Any) -> None:
             if "pickle" not in str(error):
                 raise
             if not trust.is_trusted(file):
-                raise trust.refusal(file, "a pickle", "get it as a matrix of numbers (numpy.save)") from None
+                raise trust.refusal(
+                    file, "a pickle", "get it as a matrix of numbers (numpy.save)"
+                ) from None
 
 
 class UntrustedConfigs(Repair):
@@ -313,9 +317,7 @@ class UntrustedConfigs(Repair):
         @functools.wraps(original)
         def fromstring(cfg_str: str, file_format: str) -> Any:
             if trust.asked_by_host() and not trust.is_trusted(name := trust.name_of()):
-                advice = (
-                    "give the config itself (model=CONFIG); instead of resuming, start with load_from=FILE"
-                )
+                advice = "give the config itself (model=CONFIG); instead of resuming, start with load_from=FILE"
                 raise trust.refusal(name, "a config in it that would be run as Python", advice)
             return original(cfg_str, file_format)
 

@@ -21,9 +21,7 @@ class ForkPackages(Repair):
     """
 
     name = "fork_packages"
-    why = (
-        "mmengine looks for the forks under the official names, and installs the official packages over them"
-    )
+    why = "mmengine looks for the forks under the official names, and installs the official packages over them"
     after = ("mmengine.config.utils",)
 
     def needed(self) -> bool:
@@ -51,9 +49,13 @@ class ForkPackages(Repair):
         from mmengine.config.utils import MODULE2PACKAGE
 
         forks = {
-            scope: fork for scope, fork in FORKS.items() if scope in MODULE2PACKAGE and _is_installed(fork)
+            scope: fork
+            for scope, fork in FORKS.items()
+            if scope in MODULE2PACKAGE and _is_installed(fork)
         }
-        return {scope: fork for scope, fork in forks.items() if not _is_installed(MODULE2PACKAGE[scope])}
+        return {
+            scope: fork for scope, fork in forks.items() if not _is_installed(MODULE2PACKAGE[scope])
+        }
 
 
 def _is_installed(distribution: str) -> bool:

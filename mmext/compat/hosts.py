@@ -48,7 +48,9 @@ class MmactionDrn(Repair):
                     "install mmaction2 from its source tree to use it"
                 )
 
-        self.modules = {name: types.ModuleType(name) for name in (self._package, f"{self._package}.drn")}
+        self.modules = {
+            name: types.ModuleType(name) for name in (self._package, f"{self._package}.drn")
+        }
         self.modules[self._package].__path__ = []
         self.modules[f"{self._package}.drn"].DRN = DRN  # type: ignore[attr-defined]
         sys.modules.update(self.modules)
@@ -192,7 +194,9 @@ class SyncBatchNormOnCpu(Repair):
                 return original(module, x)
             if module.training and not told:
                 told.append(True)
-                logger.warning("SyncBN on a CPU: each process takes the statistics of its own batch")
+                logger.warning(
+                    "SyncBN on a CPU: each process takes the statistics of its own batch"
+                )
             return _BatchNorm.forward(module, x)
 
         self.added = forward

@@ -17,7 +17,9 @@ class MmactionMetadata(Repair):
     """``importlib_metadata`` is what Python has as ``importlib.metadata``; mmaction2 imports the old name."""
 
     name = "mmaction_metadata"
-    why = "mmaction2 imports importlib_metadata, which it does not declare and few environments have"
+    why = (
+        "mmaction2 imports importlib_metadata, which it does not declare and few environments have"
+    )
     before = ("mmaction",)
 
     def needed(self) -> bool:

@@ -34,7 +34,9 @@ class MmdetNmsPre(Repair):
         plain = self.host = getattr(sys.modules[self.after[0]], NAME)
 
         @functools.wraps(plain)
-        def filter_scores_and_topk(scores: Any, score_thr: Any, topk: int, results: Any = None) -> Any:
+        def filter_scores_and_topk(
+            scores: Any, score_thr: Any, topk: int, results: Any = None
+        ) -> Any:
             return plain(scores, score_thr, scores.numel() if topk < 0 else topk, results)
 
         self.ours = filter_scores_and_topk

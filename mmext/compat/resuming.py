@@ -94,7 +94,9 @@ def newest(folder: str | Path) -> str | None:
     recorded, place = _recorded(Path(folder))
     damaged: dict[str, str] = {}
     if recorded is not None:
-        if not Path(recorded).is_file():  # on another machine, or in the folder of a sharded checkpoint
+        if not Path(
+            recorded
+        ).is_file():  # on another machine, or in the folder of a sharded checkpoint
             return recorded
         trouble = _trouble_with(Path(recorded))
         if not trouble:

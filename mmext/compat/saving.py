@@ -166,7 +166,11 @@ def plain_meta(checkpoint: Any) -> Any:
     if not isinstance(checkpoint, dict):
         return checkpoint
     lost: list[str] = []
-    kept = {key: plain(checkpoint[key], key, lost) for key in ("meta", "message_hub") if key in checkpoint}
+    kept = {
+        key: plain(checkpoint[key], key, lost)
+        for key in ("meta", "message_hub")
+        if key in checkpoint
+    }
     for one in lost:
         _warn_once(one)
     return {**checkpoint, **kept}
@@ -174,7 +178,9 @@ def plain_meta(checkpoint: Any) -> Any:
 
 @functools.cache
 def _warn_once(one: str) -> None:
-    logger.warning("%s: a checkpoint keeps its text alone; take plain values (lists, dicts, numbers)", one)
+    logger.warning(
+        "%s: a checkpoint keeps its text alone; take plain values (lists, dicts, numbers)", one
+    )
 
 
 def plain(value: Any, path: str, lost: list[str]) -> Any:
@@ -191,7 +197,9 @@ def plain(value: Any, path: str, lost: list[str]) -> Any:
 
     kind = type(value)
     single = plain_types() - {list, tuple, dict, frozenset} | {type(None), complex, bytearray}
-    if kind in single or isinstance(value, torch.Tensor | HistoryBuffer | torch.dtype | torch.device):
+    if kind in single or isinstance(
+        value, torch.Tensor | HistoryBuffer | torch.dtype | torch.device
+    ):
         return value
     if isinstance(value, Mapping):
         made = {plain(k, path, lost): plain(v, f"{path}.{k}", lost) for k, v in _items(value)}

@@ -13,7 +13,15 @@ Config: TypeAlias = Mapping[str, Any]
 Default: TypeAlias = Callable[[Config, str], Any]
 """The default of an argument by the class of a part; None if there is none."""
 
-OWN_CLASSES = ("rpn_head", "semantic_head", "backbone", "neck", "train_cfg", "test_cfg", "data_preprocessor")
+OWN_CLASSES = (
+    "rpn_head",
+    "semantic_head",
+    "backbone",
+    "neck",
+    "train_cfg",
+    "test_cfg",
+    "data_preprocessor",
+)
 """Keys of a model below which num_classes means something else than the data's classes."""
 
 BOUNDARIES = ("STDCHead", "FusedSemanticHead", "SCNetSemanticHead")
@@ -84,7 +92,10 @@ def segments(
         if taken % number or (split == "train" and name == "cls_head"):
             yield True, f"{where}, got {number}; set both to the same number"
         elif split == "train":
-            yield False, f"{where}, got {number}: it takes frames of a clip for those of {taken // number}"
+            yield (
+                False,
+                f"{where}, got {number}: it takes frames of a clip for those of {taken // number}",
+            )
 
 
 def clips_of(step: Config) -> int:
@@ -101,10 +112,14 @@ def clips_of(step: Config) -> int:
 def shapes(cfg: Config, steps: Sequence[Config]) -> Iterator[str]:
     """Say where mmaction2's preprocessor expects another order of axes than the pipeline packs."""
     preprocessor = _preprocessor(cfg)
-    packed = next((step.get("input_format") for step in steps if type_name(step) == "FormatShape"), None)
+    packed = next(
+        (step.get("input_format") for step in steps if type_name(step) == "FormatShape"), None
+    )
     expected = preprocessor.get("format_shape", "NCHW")
     # Heat maps and flow have shapes of their own; the preprocessor tells only these two apart.
-    is_recognizer = type_name(preprocessor) == "ActionDataPreprocessor" and "cls_head" in cfg["model"]
+    is_recognizer = (
+        type_name(preprocessor) == "ActionDataPreprocessor" and "cls_head" in cfg["model"]
+    )
     if is_recognizer and {packed, expected} == {"NCHW", "NCTHW"}:
         yield (
             f"model.data_preprocessor.format_shape: expected {packed!r}, the input_format of FormatShape in "
@@ -120,7 +135,10 @@ def sizes(cfg: Config, steps: Sequence[Config]) -> Iterator[tuple[bool, str]]:
     size = preprocessor.get("size")
     if (size is None) == (preprocessor.get("size_divisor") is None):
         got = "neither" if size is None else "both"
-        yield True, f"model.data_preprocessor: expected size or size_divisor, got {got}; set one of them"
+        yield (
+            True,
+            f"model.data_preprocessor: expected size or size_divisor, got {got}; set one of them",
+        )
     crops = [step.get("crop_size") for step in steps if type_name(step) == "RandomCrop"]
     crop = _pair(crops[-1]) if crops else None
     if crop and size is not None and _pair(size) != crop:

@@ -56,25 +56,35 @@ def check_clips(
     paths = [_path(Path(folder) / clip.name, decoder) for clip in clips]
     report.folders = tuple(sorted({str(path if raw else path.parent) for path in paths}))
     there = [path.is_dir() if raw else path.is_file() for path in paths]
-    found = [(path, clip) for path, clip, is_there in zip(paths, clips, there, strict=True) if is_there]
+    found = [
+        (path, clip) for path, clip, is_there in zip(paths, clips, there, strict=True) if is_there
+    ]
     look_at = partial(_look_at, dataset=dataset, raw=raw, decoder=decoder, strict=strict)
     seen = list(each(look_at, found, report.what)) if decode else []
-    report.decoded, troubles = len(seen), {id(clip): one for (_, clip), one in zip(found, seen, strict=False)}
+    report.decoded, troubles = (
+        len(seen),
+        {id(clip): one for (_, clip), one in zip(found, seen, strict=False)},
+    )
     for path, clip, is_there in zip(paths, clips, there, strict=True):
         if not is_there:
             kind = "a folder of frames" if raw else "a video"
             report.error(
-                "missing", f"{path}: not found, expected {kind} since {report.file} lists it; {cure}"
+                "missing",
+                f"{path}: not found, expected {kind} since {report.file} lists it; {cure}",
             )
         elif trouble := troubles.get(id(clip), ("", 0))[0]:
             report.error("clip", f"{path}: {trouble}; remove it from {report.file}, or {cure}")
     _warn_of_short([frames for trouble, frames in seen if not trouble], dataset, report)
 
 
-def _check_labels(clips: list[Clip], folder: str, report: Report, *, classes: int, needs: Needs) -> None:
+def _check_labels(
+    clips: list[Clip], folder: str, report: Report, *, classes: int, needs: Needs
+) -> None:
     """Report labels that are no class, clips without a label, and classes without a clip."""
     for clip, label in wrong_labels(clips, classes) if needs.truth else ():
-        expected = f"0 to {classes - 1}, since the head has {classes} classes" if classes else "0 on"
+        expected = (
+            f"0 to {classes - 1}, since the head has {classes} classes" if classes else "0 on"
+        )
         report.error(
             "label",
             f"{Path(folder) / clip.name}: expected labels from {expected}, got {label} in {report.file}; "
@@ -139,12 +149,17 @@ def segments(dataset: Mapping[str, Any]) -> int:
     steps = [step for _, step in parts(dataset.get("pipeline") or (), "")]
     kinds = ("num_clips", "num_segments")
     return max(
-        (int(step[key]) for step in steps for key in kinds if isinstance(step.get(key), int)), default=1
+        (int(step[key]) for step in steps for key in kinds if isinstance(step.get(key), int)),
+        default=1,
     )
 
 
 def _strict(dataset: Mapping[str, Any]) -> int:
     """How many frames a clip must have: mmext's sampler refuses shorter ones, mmaction2's repeat frames."""
     steps = [step for _, step in parts(dataset.get("pipeline") or (), "")]
-    strict = [one for one in steps if type_name(one) == "SegmentRepeatSample" and not one.get("allow_short")]
+    strict = [
+        one
+        for one in steps
+        if type_name(one) == "SegmentRepeatSample" and not one.get("allow_short")
+    ]
     return max((one.get("num_segments", 1) for one in strict), default=1)

@@ -104,7 +104,9 @@ def check_file(
     if kind != layouts.PANOPTIC:
         check_classes(coco, wanted, report, kind=kind, all_of_them=needs.by_coco)
         report.labels = layouts.numbered(coco["categories"], wanted, kind)
-    found = count_objects(coco, () if kind in UNSELECTED else wanted, needs, report, allow_odd=allow_odd)
+    found = count_objects(
+        coco, () if kind in UNSELECTED else wanted, needs, report, allow_odd=allow_odd
+    )
     if not needs.truth:
         return
     if error := conclusions.nothing_to_detect(found, split=report.split):
@@ -164,9 +166,7 @@ def check_classes(
     common = [name for name in found if name in set(map(str, wanted))]
     if wanted and not common:
         classes = f"({', '.join(map(repr, names[:20]))}{',' if len(names) == 1 else ''})"
-        cure = (
-            f"set metainfo=dict(classes={classes}) in the datasets of all splits and num_classes={len(names)}"
-        )
+        cure = f"set metainfo=dict(classes={classes}) in the datasets of all splits and num_classes={len(names)}"
         raise BadInputError(
             f"{report.file}: none of its classes ({some(names)}) is among those that the config wants "
             f"({some(map(str, wanted))}); {cure if names else 'add its categories'}"
@@ -221,7 +221,8 @@ def check_images(
     for path, is_there in zip(paths, there, strict=True):
         if not is_there:
             report.error(
-                "missing", f"{path}: not found, expected an image since {report.file} lists it; {cure}"
+                "missing",
+                f"{path}: not found, expected an image since {report.file} lists it; {cure}",
             )
     decode = report.images <= DECODE_UP_TO if decode is None else decode
     if not decode or reader is None:
@@ -231,7 +232,9 @@ def check_images(
     with pictures.of_any_size():
         seen = list(each(partial(pictures.look, reader=reader), found, "images"))
     report.decoded = len(seen)
-    turned = [path for path, one in zip(found, seen, strict=True) if pictures.turned_unseen(one, reader)]
+    turned = [
+        path for path, one in zip(found, seen, strict=True) if pictures.turned_unseen(one, reader)
+    ]
     for file, image, one in zip(found, entries, seen, strict=True):
         size = (image["width"], image["height"])
         trouble = pictures.disagreement(one, size) if None not in size else one.trouble

@@ -56,7 +56,9 @@ def nothing_to_detect(found: Objects, *, split: str) -> str:
     )
 
 
-def without_object(counts: Mapping[str, int], classes: Iterable[str], *, split: str, what: str) -> str:
+def without_object(
+    counts: Mapping[str, int], classes: Iterable[str], *, split: str, what: str
+) -> str:
     """Say which classes have no sample, or nothing; silent where there is no sample at all.
 
     Example:
@@ -74,7 +76,12 @@ def without_object(counts: Mapping[str, int], classes: Iterable[str], *, split: 
 
 
 def nothing_to_segment(
-    pixels: Mapping[int, int], *, classes: int, ignored: Iterable[int], zero_is_ignored: bool, split: str
+    pixels: Mapping[int, int],
+    *,
+    classes: int,
+    ignored: Iterable[int],
+    zero_is_ignored: bool,
+    split: str,
 ) -> str:
     """Say why label maps have nothing to tell apart, or nothing.
 
@@ -99,7 +106,9 @@ def nothing_to_segment(
         cure = OBJECT if 255 in present else "write class numbers"
         if present == [0]:
             cure = "write class numbers from 1 on, or set reduce_zero_label=False"
-        return f"expected labelled pixels in the {split} split, got only ignored ones ({what}); {cure}"
+        return (
+            f"expected labelled pixels in the {split} split, got only ignored ones ({what}); {cure}"
+        )
     others = [value for value in present if value in ignored]
     if len(labelled) > 1 or classes == 1 or (split != "train" and not others):
         return ""

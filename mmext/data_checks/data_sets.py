@@ -44,12 +44,17 @@ def check_dataset(
         report.warn(f"{report.file}: lies on a remote store, so nothing was checked")
         return report
     cure = cure_of(cfg, "data_command", "fetch the data or correct the path in the config")
-    folders = {key: join(root, prefix) or root for key, prefix in (dataset.get("data_prefix") or {}).items()}
+    folders = {
+        key: join(root, prefix) or root
+        for key, prefix in (dataset.get("data_prefix") or {}).items()
+    }
     wants = needs.find(cfg, split, dataset)
     unread = () if wants.truth else ("seg_map_path",)
     for what, path in {"annotations": report.file, **folders}.items():
         if path and what not in unread and not Path(path).exists():
-            report.errors.append(f"{path}: not found, expected the {split} split's {what} there; {cure}")
+            report.errors.append(
+                f"{path}: not found, expected the {split} split's {what} there; {cure}"
+            )
     if report.errors or not (report.file or "seg_map_path" in folders or "img_path" in folders):
         return report
     inside = Inside(dataset, folders, root, cfg=cfg, wants=wants, cure=cure, decode=decode)
@@ -166,10 +171,16 @@ class Inside:
             needs=self.wants,
             allow_odd=self.allow_odd,
         )
-        if not report.kinds["images"] and not report.kinds["values"] and not report.kinds["categories"]:
+        if (
+            not report.kinds["images"]
+            and not report.kinds["values"]
+            and not report.kinds["categories"]
+        ):
             reader = pictures.image_reader(self.dataset.get("pipeline") or ())
             folder = self.folders.get("img", self.root)
-            check_images(coco, folder, report, cure=self.cure, decode=self.decode, reader=reader, kind=kind)
+            check_images(
+                coco, folder, report, cure=self.cure, decode=self.decode, reader=reader, kind=kind
+            )
 
     def check_xml(self, report: Report) -> None:
         """Check XML files in the manner of Pascal VOC."""

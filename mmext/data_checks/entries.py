@@ -115,7 +115,9 @@ def _entry_troubles(kind: str, entry: Any, keys: tuple[str, ...]) -> Iterator[st
             yield f"expected a number or a text as {key} in {kind}, got {shown(entry[key])}; correct it"
 
 
-def _image_troubles(images: Iterable[Mapping[str, Any]], file_key: str, *, sizes: bool) -> Iterator[str]:
+def _image_troubles(
+    images: Iterable[Mapping[str, Any]], file_key: str, *, sizes: bool
+) -> Iterator[str]:
     """Say which images have a file name or a size that is none."""
     for image in images:
         name = image[file_key]
@@ -139,7 +141,9 @@ def _repeated(coco: Mapping[str, Any], file_key: str, *, unique: bool) -> Iterat
     names = {
         "annotation id": [one["id"] for one in coco["annotations"]] if unique else [],
         "category id": [one["id"] for one in coco["categories"]],
-        "category name": [one["name"] for one in coco["categories"] if isinstance(one["name"], str)],
+        "category name": [
+            one["name"] for one in coco["categories"] if isinstance(one["name"], str)
+        ],
     }
     files: dict[Any, set[str]] = {}
     for image in coco["images"]:
@@ -158,7 +162,9 @@ def require_lists(coco: Any, file: str, names: Iterable[str], cure: str) -> None
     Raises:
         BadInputError: a list is missing or is none.
     """
-    missing = [key for key in names if not isinstance(coco, dict) or not isinstance(coco.get(key), list)]
+    missing = [
+        key for key in names if not isinstance(coco, dict) or not isinstance(coco.get(key), list)
+    ]
     if missing:
         raise BadInputError(
             f"{file}: expected a COCO file, got one without a list of {', '.join(missing)}; {cure}"

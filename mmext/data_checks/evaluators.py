@@ -10,7 +10,9 @@ from mmext.data_checks.report import shown
 from mmext.errors import some
 
 
-def other_images(mine: Mapping[str, Any], theirs: Mapping[str, Any], *, file: str) -> tuple[str, str]:
+def other_images(
+    mine: Mapping[str, Any], theirs: Mapping[str, Any], *, file: str
+) -> tuple[str, str]:
     """Compare the images of a data set's file with those of the evaluator's.
 
     Args:
@@ -48,4 +50,6 @@ def other_images(mine: Mapping[str, Any], theirs: Mapping[str, Any], *, file: st
 
 def _name(image: Mapping[str, Any]) -> str:
     """The name of an image's file without its folders, which two files may count from different places."""
-    return str(image.get("file_name") or image.get("coco_url")).replace("\\", "/").rpartition("/")[2]
+    return (
+        str(image.get("file_name") or image.get("coco_url")).replace("\\", "/").rpartition("/")[2]
+    )

@@ -44,7 +44,9 @@ BY_NAME = {"CocoDataset": COCO, "VideoDataset": VIDEOS, "RawframeDataset": FRAME
 def layout(dataset: Mapping[str, Any]) -> str:
     """The layout of a data set by its config: one of the names above."""
     name = type_name(dataset)
-    scope = dataset["type"].rpartition(".")[0] if isinstance(dataset.get("type"), str) else "its own"
+    scope = (
+        dataset["type"].rpartition(".")[0] if isinstance(dataset.get("type"), str) else "its own"
+    )
     if name in BY_NAME and scope in ("", "mmdet", "mmaction"):
         return BY_NAME[name]
     kind = dataset_class(dataset)

@@ -59,13 +59,18 @@ def read_clips(dataset: Mapping[str, Any], file: str, *, raw: bool) -> list[Clip
     lines = read_lines(file)
     if not lines:
         raise BadInputError(f"{file}: expected a clip a line, got an empty list; write it again")
-    return [_read_clip(dataset, line, f"{file}:{number}", raw=raw) for number, line in enumerate(lines, 1)]
+    return [
+        _read_clip(dataset, line, f"{file}:{number}", raw=raw)
+        for number, line in enumerate(lines, 1)
+    ]
 
 
 def _read_clip(dataset: Mapping[str, Any], line: str, place: str, *, raw: bool) -> Clip:
     """Read a line as the host does, which splits at each delimiter and wants whole numbers."""
     offset = bool(raw and dataset.get("with_offset"))
-    columns = "folder first frames label" if offset else "folder frames label" if raw else "file label"
+    columns = (
+        "folder first frames label" if offset else "folder frames label" if raw else "file label"
+    )
     if not line.strip():
         raise BadInputError(f"{place}: expected '{columns}', got an empty line; remove it")
     name, *rest = line.split() if raw else line.strip().split(dataset.get("delimiter", " "))

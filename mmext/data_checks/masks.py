@@ -131,9 +131,13 @@ def _missing(pair: Pair, report: Report, cure: str, *, maps: bool) -> bool:
     """Report a file that is not there."""
     image, mask = pair
     if not image.is_file():
-        report.error("missing", f"{image}: not found, expected an image since {report.file} lists it; {cure}")
+        report.error(
+            "missing", f"{image}: not found, expected an image since {report.file} lists it; {cure}"
+        )
     elif maps and not mask.is_file():
-        report.error("missing", f"{mask}: not found, expected the label map of {image.name} there; {cure}")
+        report.error(
+            "missing", f"{mask}: not found, expected the label map of {image.name} there; {cure}"
+        )
     else:
         return False
     return True
@@ -160,7 +164,9 @@ def setting(dataset: Mapping[str, Any], kind: Any, name: str, default: Any) -> A
     if name in dataset:
         return dataset[name]
     parameter = inspect.signature(kind).parameters.get(name) if kind is not None else None
-    return default if parameter is None or parameter.default is parameter.empty else parameter.default
+    return (
+        default if parameter is None or parameter.default is parameter.empty else parameter.default
+    )
 
 
 def ignored_values(dataset: Mapping[str, Any], kind: Any) -> set[int]:
@@ -178,12 +184,16 @@ def allowed_values(dataset: Mapping[str, Any], kind: Any, classes: int) -> set[i
     return set(range(classes + bool(zero_is_ignored))) | ignored_values(dataset, kind)
 
 
-def look_at(pair: Pair, *, allowed: set[int], map_reader: Reader, image_reader: Reader | None) -> Seen:
+def look_at(
+    pair: Pair, *, allowed: set[int], map_reader: Reader, image_reader: Reader | None
+) -> Seen:
     """Decode a map and its image, as the pipeline does."""
     image, mask = pair
     try:
         values = read_map(mask, map_reader)
-    except Exception as error:  # Pillow's plug-ins raise whatever a damaged file makes them stumble over
+    except (
+        Exception
+    ) as error:  # Pillow's plug-ins raise whatever a damaged file makes them stumble over
         return Seen(
             f"{mask}: expected a whole label map, got one that cannot be decoded "
             f"({error or type(error).__name__}); write it again"
@@ -193,7 +203,11 @@ def look_at(pair: Pair, *, allowed: set[int], map_reader: Reader, image_reader: 
             f"{mask}: expected a label map of one channel, got {values.shape[-1]}; "
             "write class numbers, not colours"
         )
-    if (values.min(initial=0) < 0 or values.max(initial=0) > HIGHEST) if values.dtype != np.uint8 else False:
+    if (
+        (values.min(initial=0) < 0 or values.max(initial=0) > HIGHEST)
+        if values.dtype != np.uint8
+        else False
+    ):
         return Seen(
             f"{mask}: expected class numbers of eight bits, from 0 to {HIGHEST}, got {values.min()} to "
             f"{values.max()}; write eight bits, since mmseg cuts the others off"
@@ -268,7 +282,9 @@ def _conclude(
     if error and needs.truth:
         report.error("nothing", f"{report.file}: {error}")
     elif not report.errors and needs.truth:
-        objects = {str(name): pixels[index + zero_is_ignored] for index, name in enumerate(own or names)}
+        objects = {
+            str(name): pixels[index + zero_is_ignored] for index, name in enumerate(own or names)
+        }
         if missing := conclusions.without_object(
             objects, [one for one in names if one in objects], split=report.split, what="pixel"
         ):

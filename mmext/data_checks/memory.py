@@ -34,7 +34,9 @@ def place() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmext" / "checks"
 
 
-def remembered(key: Any, files: Iterable[str], check: Callable[[], Report], *, anew: bool = False) -> Report:
+def remembered(
+    key: Any, files: Iterable[str], check: Callable[[], Report], *, anew: bool = False
+) -> Report:
     """The report of a check, made now or remembered.
 
     Args:
@@ -52,8 +54,15 @@ def remembered(key: Any, files: Iterable[str], check: Callable[[], Report], *, a
     start = time.monotonic()
     report = check()
     taken = time.monotonic() - start
-    if record is not None and taken > WORTH_S and not report.errors and len(report.folders) <= MOST_FOLDERS:
-        _write(record, {"key": text, "stamp": stamp(files, report.folders), "report": report.to_json()})
+    if (
+        record is not None
+        and taken > WORTH_S
+        and not report.errors
+        and len(report.folders) <= MOST_FOLDERS
+    ):
+        _write(
+            record, {"key": text, "stamp": stamp(files, report.folders), "report": report.to_json()}
+        )
     return report
 
 
@@ -67,7 +76,9 @@ def stamp(files: Iterable[str], folders: Iterable[str]) -> str:
     for file in files:
         found = os.stat(file)
         digest.update(
-            f"{os.path.realpath(file)}\0{found.st_size}\0{found.st_mtime_ns}\n".encode(errors="replace")
+            f"{os.path.realpath(file)}\0{found.st_size}\0{found.st_mtime_ns}\n".encode(
+                errors="replace"
+            )
         )
     for folder in folders:
         lines = []

@@ -42,7 +42,11 @@ def metrics(cfg: Mapping[str, Any], split: str) -> list[Mapping[str, Any]]:
     if isinstance(evaluator, Mapping) and "metrics" in evaluator:  # an Evaluator written in full
         evaluator = evaluator["metrics"] or ()
     found = [evaluator] if isinstance(evaluator, Mapping) else evaluator
-    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list | tuple) else []
+    return (
+        [one for one in found if isinstance(one, Mapping)]
+        if isinstance(found, list | tuple)
+        else []
+    )
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,12 @@ def find(cfg: Mapping[str, Any], split: str, dataset: Mapping[str, Any]) -> Need
         dataset: the config of one data set of that split.
     """
     named = metrics(cfg, split)
-    judged = [one for one in named if not one.get("format_only") and type_name(one) not in WITHOUT_TRUTH]
-    loaders = [step for _, step in parts(dataset.get("pipeline") or (), "") if loads_annotations(step)]
+    judged = [
+        one for one in named if not one.get("format_only") and type_name(one) not in WITHOUT_TRUTH
+    ]
+    loaders = [
+        step for _, step in parts(dataset.get("pipeline") or (), "") if loads_annotations(step)
+    ]
     with_mask = [step for step in loaders if step.get("with_mask")]
     train = split == "train"
     coco = [] if train else [one for one in judged if reads_coco(one)]

@@ -91,7 +91,9 @@ class Counting:
         report: takes errors of annotations that mmdet or the evaluation fails on.
     """
 
-    def __init__(self, coco: Mapping[str, Any], wanted: Iterable[str], needs: Needs, report: Report) -> None:
+    def __init__(
+        self, coco: Mapping[str, Any], wanted: Iterable[str], needs: Needs, report: Report
+    ) -> None:
         self.images = {image["id"]: image for image in coco["images"]}
         self.names = {one["id"]: one["name"] for one in coco["categories"]}
         wanted = set(wanted) if wanted else set(map(str, self.names.values()))
@@ -129,7 +131,14 @@ class Counting:
                 f"has the box {shown(ann.get('bbox'))}, expected four numbers (left, top, width, height)",
             )
         x, y, w, h = ann["bbox"]
-        inside = w > 0 and h > 0 and x < image["width"] and y < image["height"] and x + w > 0 and y + h > 0
+        inside = (
+            w > 0
+            and h > 0
+            and x < image["width"]
+            and y < image["height"]
+            and x + w > 0
+            and y + h > 0
+        )
         if inside and not is_number(ann.get("area")):
             return self.fails(ann, f"has the area {shown(ann.get('area'))}, expected a number")
         if ann["category_id"] not in self.wanted:
@@ -145,10 +154,20 @@ class Counting:
     def by_size(self, ann: Mapping[str, Any], image: Mapping[str, Any]) -> str:
         """The same of an annotation whose box is four numbers and whose class is wanted."""
         x, y, w, h = ann["bbox"]
-        if (0 < w < 1 or 0 < h < 1) and x + w <= 1 and y + h <= 1 and x >= 0 and y >= 0 and w > 0 and h > 0:
+        if (
+            (0 < w < 1 or 0 < h < 1)
+            and x + w <= 1
+            and y + h <= 1
+            and x >= 0
+            and y >= 0
+            and w > 0
+            and h > 0
+        ):
             return PARTS
         if trouble := _odd(x, y, w, h, image["width"], image["height"]):
-            self.corners &= x < w <= image["width"] + ROUNDING_PX and y < h <= image["height"] + ROUNDING_PX
+            self.corners &= (
+                x < w <= image["width"] + ROUNDING_PX and y < h <= image["height"] + ROUNDING_PX
+            )
             self.odd.append(
                 f"{self.report.file}: annotation {shown(ann['id'])} has the box {shown(ann['bbox'])}, which "
                 f"{trouble} of {image['width']} x {image['height']} pixels ({image.get('file_name')})"
@@ -169,7 +188,9 @@ class Counting:
             if trouble := bad_outline(ann.get("segmentation"), image, bitmaps=self.needs.bitmaps):
                 return self.fails(ann, trouble)
             parts = ann["segmentation"]
-            if isinstance(parts, list) and not any(len(one) % 2 == 0 and len(one) >= 6 for one in parts):
+            if isinstance(parts, list) and not any(
+                len(one) % 2 == 0 and len(one) >= 6 for one in parts
+            ):
                 return NO_OUTLINE
         if min(image["width"], image["height"]) < self.needs.least_side:
             return FILTERED
@@ -178,13 +199,19 @@ class Counting:
     def fails(self, ann: Mapping[str, Any], trouble: str) -> str:
         """Report an annotation that mmdet cannot read."""
         self.report.error(
-            "annotation", f"{self.report.file}: annotation {shown(ann['id'])} {trouble}; correct or remove it"
+            "annotation",
+            f"{self.report.file}: annotation {shown(ann['id'])} {trouble}; correct or remove it",
         )
         return ""
 
 
 def count_objects(
-    coco: Mapping[str, Any], wanted: Iterable[str], needs: Needs, report: Report, *, allow_odd: bool = False
+    coco: Mapping[str, Any],
+    wanted: Iterable[str],
+    needs: Needs,
+    report: Report,
+    *,
+    allow_odd: bool = False,
 ) -> Objects:
     """Count the objects that mmdet uses and those that it leaves out; find those that nobody can have meant.
 

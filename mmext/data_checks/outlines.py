@@ -46,7 +46,9 @@ def bad_polygons(polygons: list[Any]) -> str:
             )
         if not are_numbers(polygon):
             odd = next(one for one in polygon if not is_number(one))
-            return f"has a polygon with {shown(odd)} in it, expected numbers x1, y1, x2, y2 and so on"
+            return (
+                f"has a polygon with {shown(odd)} in it, expected numbers x1, y1, x2, y2 and so on"
+            )
     return ""
 
 
@@ -55,17 +57,13 @@ def bad_runs(runs: Mapping[str, Any], image: Mapping[str, Any]) -> str:
     size, counts = runs.get("size"), runs.get("counts")
     expected = [image["height"], image["width"]]
     if size != expected:
-        return (
-            f"has run lengths of the size {shown(size)}, expected {expected}, height and width of its image"
-        )
+        return f"has run lengths of the size {shown(size)}, expected {expected}, height and width of its image"
     if not isinstance(counts, list | str):
         return f"has the run lengths {shown(counts)}, expected a list of numbers or a text"
     if isinstance(counts, list):
         whole = all(isinstance(one, int) and one >= 0 for one in counts)
         if not whole or sum(counts) != expected[0] * expected[1]:
-            return (
-                f"has run lengths that do not add up to {expected[0]} x {expected[1]} pixels: {shown(counts)}"
-            )
+            return f"has run lengths that do not add up to {expected[0]} x {expected[1]} pixels: {shown(counts)}"
         return ""
     return bad_text(counts, size)
 

@@ -23,7 +23,9 @@ WORTH_A_BAR = 200
 
 def threads() -> int:
     """As many as this process may use cores, up to :data:`MOST_THREADS`."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return min(cores, MOST_THREADS)
 
 
@@ -45,5 +47,7 @@ def each(function: Callable[[Item], Found], items: Sequence[Item], what: str) ->
             from rich.progress import track
 
             console = Console(stderr=True)
-            found = iter(track(found, f"checking {what}", total=len(items), console=console, transient=True))
+            found = iter(
+                track(found, f"checking {what}", total=len(items), console=console, transient=True)
+            )
         yield from found

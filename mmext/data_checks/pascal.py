@@ -58,12 +58,16 @@ def check_xml(
         try:
             size, trouble = _count(file, found, wanted)
         except FileNotFoundError:
-            report.error("xml", f"{file}: not found, expected the annotations of {shown(one)} there; {cure}")
+            report.error(
+                "xml", f"{file}: not found, expected the annotations of {shown(one)} there; {cure}"
+            )
         except (ElementTree.ParseError, OSError, ValueError, OverflowError, LookupError) as error:
             report.error("xml", f"{file}: expected objects in XML, got {error}; write it again")
         else:
             odd += [f"{file}: a box of {one}" for one in trouble]
-            images.append(dict(id=one, file_name=f"{pictures}/{one}.jpg", width=size[0], height=size[1]))
+            images.append(
+                dict(id=one, file_name=f"{pictures}/{one}.jpg", width=size[0], height=size[1])
+            )
     found.images, report.boxes = len(images), found.used.total()
     for reason, number in found.left_out.items():
         report.dropped[objects.LABELS.get(reason, reason)] += number
@@ -75,7 +79,9 @@ def check_xml(
         return
     if error := conclusions.nothing_to_detect(found, split=report.split):
         report.error("nothing", f"{report.file}: {error}")
-    elif missing := conclusions.without_object(found.used, wanted, split=report.split, what="object"):
+    elif missing := conclusions.without_object(
+        found.used, wanted, split=report.split, what="object"
+    ):
         report.warn(f"{report.file}: {missing}")
 
 
@@ -91,7 +97,9 @@ def _count(file: Path, found: Objects, wanted: Sequence[str]) -> tuple[tuple[Any
     tree = ElementTree.parse(file).getroot()
     size = tree.find("size")
     width, height = (
-        (int(_text(size, side)) for side in ("width", "height")) if size is not None else (None, None)
+        (int(_text(size, side)) for side in ("width", "height"))
+        if size is not None
+        else (None, None)
     )
     odd = []
     for name, difficult, box in _objects(tree, wanted):
@@ -108,7 +116,9 @@ def _count(file: Path, found: Objects, wanted: Sequence[str]) -> tuple[tuple[Any
     return (width, height), odd
 
 
-def _objects(tree: ElementTree.Element, wanted: Sequence[str]) -> Iterator[tuple[str, bool, list[int]]]:
+def _objects(
+    tree: ElementTree.Element, wanted: Sequence[str]
+) -> Iterator[tuple[str, bool, list[int]]]:
     """Class, whether it is difficult, and box as left, top, width, height, which only wanted ones have."""
     for one in tree.findall("object"):
         name = _text(one, "name")

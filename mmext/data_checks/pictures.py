@@ -89,7 +89,9 @@ def look(path: Path, reader: Reader) -> Picture:
     try:
         content = path.read_bytes()
     except OSError as error:
-        return Picture(f"expected a picture, got a file that cannot be read ({error.strerror or error})")
+        return Picture(
+            f"expected a picture, got a file that cannot be read ({error.strerror or error})"
+        )
     if not content:
         return Picture("expected a picture, got an empty file")
     trouble, stored, tag, alike = "", (0, 0), 1, False
@@ -97,11 +99,21 @@ def look(path: Path, reader: Reader) -> Picture:
         with Image.open(io.BytesIO(content)) as image:
             stored, tag = stored_size(image), image.getexif().get(EXIF_TURN, 1)
             image.load()  # this turns a TIFF file, and takes the tag away
-            alike = image.format in READ_ALIKE and image.mode in ("L", "RGB", "RGBA", "P", "1", "LA", "CMYK")
+            alike = image.format in READ_ALIKE and image.mode in (
+                "L",
+                "RGB",
+                "RGBA",
+                "P",
+                "1",
+                "LA",
+                "CMYK",
+            )
             if reader.backend == "pillow" and reader.flag != "unchanged" and clipped(image):
                 trouble = "expected 8 bits a pixel, since pillow turns more of them white; load it with cv2"
             alike |= reader.backend == "pillow"
-    except Exception as error:  # Pillow's plug-ins raise whatever a damaged file makes them stumble over
+    except (
+        Exception
+    ) as error:  # Pillow's plug-ins raise whatever a damaged file makes them stumble over
         trouble = f"expected a whole image, got one that cannot be decoded ({error or type(error).__name__})"
         # What Pillow does not know, the host's decoder may: a picture with floating-point pixels, say.
         if reader.backend == "pillow" or cut_off(error):
@@ -111,7 +123,10 @@ def look(path: Path, reader: Reader) -> Picture:
         return Picture("", stored, stored)
     size = host_size(content, reader)
     if size is None:
-        word = trouble or f"expected a picture that {reader.backend} can decode, got one that it cannot"
+        word = (
+            trouble
+            or f"expected a picture that {reader.backend} can decode, got one that it cannot"
+        )
         return Picture(word)
     clipping = trouble if stored != (0, 0) else ""
     return Picture(clipping, size, stored if stored != (0, 0) else size, tag)
@@ -166,7 +181,9 @@ def disagreement(picture: Picture, size: tuple[Any, Any], what: str = "annotatio
 
 def turned_unseen(picture: Picture, reader: Reader) -> bool:
     """Whether a host turns or mirrors a picture and its size does not tell whether its boxes were, too."""
-    same = picture.size == picture.stored and (picture.tag not in SIDEWAYS or len(set(picture.size)) == 1)
+    same = picture.size == picture.stored and (
+        picture.tag not in SIDEWAYS or len(set(picture.size)) == 1
+    )
     return reader.turns and picture.tag != 1 and same
 
 

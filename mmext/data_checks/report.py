@@ -20,7 +20,9 @@ def printable(text: str) -> str:
     """
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def shown(value: object, most: int = 80) -> str:
@@ -79,7 +81,9 @@ class Report:
         if self.what != "images":
             counts = f"{self.images} {self.what}, {self.decoded} of them opened"
             return printable(f"{self.split}: {self.file}: {counts}; {errors}")
-        dropped = ", ".join(f"{count} {why}" for why, count in sorted(self.dropped.items())) or "none"
+        dropped = (
+            ", ".join(f"{count} {why}" for why, count in sorted(self.dropped.items())) or "none"
+        )
         return printable(
             f"{self.split}: {self.file}: {self.images} images, {self.decoded} of them decoded; "
             f"{self.boxes} boxes used, left out: {dropped}; {errors}"
@@ -87,7 +91,10 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in vars(self).items()
+        }
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> "Report":

@@ -45,7 +45,9 @@ def check(
         decode: whether to decode images; None decodes where there are not too many.
         anew: look again at what was found right before and has not changed since.
     """
-    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):  # types are names of this host's
+    with DefaultScope.overwrite_default_scope(
+        cfg.get("default_scope")
+    ):  # types are names of this host's
         return _check(cfg, tuple(splits), decode=decode, anew=anew)
 
 
@@ -76,7 +78,9 @@ def check_shape(cfg: Mapping[str, Any], splits: Iterable[str]) -> Report:
     for key in ("model", *(f"{split}_dataloader" for split in splits)):
         if cfg.get(key) is not None and not isinstance(cfg[key], Mapping):
             got = type(cfg[key]).__name__
-            report.error("shape", f"{key}: expected a dict, got a {got}; look for a comma behind it")
+            report.error(
+                "shape", f"{key}: expected a dict, got a {got}; look for a comma behind it"
+            )
     return report
 
 
@@ -146,7 +150,11 @@ def number_of_classes(dataset: Mapping[str, Any]) -> int:
     A panoptic set has things and stuff, which different heads see.
     """
     classes = wanted_classes(dataset)
-    return 0 if isinstance(classes, str) or layouts.layout(dataset) == layouts.PANOPTIC else len(classes)
+    return (
+        0
+        if isinstance(classes, str) or layouts.layout(dataset) == layouts.PANOPTIC
+        else len(classes)
+    )
 
 
 def _default(part: Mapping[str, Any], name: str) -> Any:
@@ -169,7 +177,9 @@ def _default(part: Mapping[str, Any], name: str) -> Any:
 def check_labels(reports: Sequence[Report]) -> Report:
     """Find labels that mean another class in training than in the evaluation."""
     report = Report("all", "labels")
-    train = {one.file: one.labels for one in reports if one.split == "train" and one.labels is not None}
+    train = {
+        one.file: one.labels for one in reports if one.split == "train" and one.labels is not None
+    }
     # An evaluator's own file decides; without one, the data set's.
     judged = [one for one in reports if one.split != "train" and one.labels is not None]
     for one in judged:
@@ -209,13 +219,19 @@ def _compare(cfg: Mapping[str, Any], split: str, file: str, report: Report, cure
             continue
         theirs = read_coco(file, cure, annotations=wants.truth)
         inner = Report(split, file)
-        check_file(theirs, wanted_classes(dataset), inner, needs=dataclasses.replace(wants, masks=False))
+        check_file(
+            theirs, wanted_classes(dataset), inner, needs=dataclasses.replace(wants, masks=False)
+        )
         report.errors += inner.errors
         report.warnings += inner.warnings
-        report.kinds.update({f"{kind} of the evaluator": number for kind, number in inner.kinds.items()})
+        report.kinds.update(
+            {f"{kind} of the evaluator": number for kind, number in inner.kinds.items()}
+        )
         report.labels = inner.labels
         if not inner.errors:
-            error, warning = other_images(read_coco(mine, cure, annotations=wants.truth), theirs, file=mine)
+            error, warning = other_images(
+                read_coco(mine, cure, annotations=wants.truth), theirs, file=mine
+            )
             if error:
                 report.error("images", f"{file}: {error}")
             if warning:
@@ -226,10 +242,14 @@ def check_weights(cfg: Mapping[str, Any]) -> Report:
     """Find local files of weights that the model starts from and that are not there."""
     report = Report("weights", "model")
     cure = cure_of(
-        cfg, "weights_command", "fetch it, or set that init_cfg to None to start from random weights"
+        cfg,
+        "weights_command",
+        "fetch it, or set that init_cfg to None to start from random weights",
     )
     for path, part in parts(cfg.get("model") or {}, "model"):
-        file = part.get("checkpoint") if type_name(part) in ("Pretrained", "PretrainedInit") else None
+        file = (
+            part.get("checkpoint") if type_name(part) in ("Pretrained", "PretrainedInit") else None
+        )
         if isinstance(file, str) and "://" not in file and not Path(file).is_file():
             report.errors.append(f"{file}: not found, expected the weights of {path} there; {cure}")
     return report

@@ -129,7 +129,12 @@ def unreadable(path: Path, decoder: str) -> str:
     except ImportError:
         return ""
     except Exception as error:  # decord raises its own
-        frames, decoder = 0, f"{decoder} ({str(error).splitlines()[0][:80] if str(error) else 'an error'})"
+        frames, decoder = (
+            0,
+            f"{decoder} ({str(error).splitlines()[0][:80] if str(error) else 'an error'})",
+        )
     return (
-        "" if frames > 0 else f"expected a video that {decoder} can read, got one in which it finds no frame"
+        ""
+        if frames > 0
+        else f"expected a video that {decoder} can read, got one in which it finds no frame"
     )

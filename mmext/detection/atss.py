@@ -66,7 +66,9 @@ def nearest_priors(
 
 def iou_threshold(iou: Float[Tensor, "G C"]) -> Float[Tensor, "G 1"]:
     """Mean plus standard deviation of the candidates' IoU (Algorithm 1)."""
-    by_candidate = iou.T.contiguous()  # summed in the host's order, so that even its rounding is the same
+    by_candidate = (
+        iou.T.contiguous()
+    )  # summed in the host's order, so that even its rounding is the same
     mean = by_candidate.mean(0)
     # DEVIATION: the deviation of a single candidate is 0. In the host it is NaN, so nothing is positive.
     std = by_candidate.std(0) if iou.shape[1] > 1 else torch.zeros_like(mean)
@@ -80,7 +82,10 @@ def inside(centers: Float[Tensor, "G C 2"], boxes: Float[Tensor, "G 4"]) -> Bool
 
 
 def settle_conflicts(
-    candidates: Int[Tensor, "G C"], iou: Float[Tensor, "G C"], positive: Bool[Tensor, "G C"], num_priors: int
+    candidates: Int[Tensor, "G C"],
+    iou: Float[Tensor, "G C"],
+    positive: Bool[Tensor, "G C"],
+    num_priors: int,
 ) -> tuple[Int[Tensor, " N"], Float[Tensor, " N"]]:
     """Ground truth of each prior, the one of the highest IoU, the first of equals; G where there is none.
 

@@ -158,7 +158,9 @@ def chosen(layer: ResLayer, blocks: Sequence[int] | None, stage: int) -> list[Ta
     return [layer[i] for i in (range(len(layer)) if blocks is None else blocks)]
 
 
-def checked(plugins: Sequence[Mapping[str, Any]], depth: int, num_stages: int) -> list[dict[str, Any]]:
+def checked(
+    plugins: Sequence[Mapping[str, Any]], depth: int, num_stages: int
+) -> list[dict[str, Any]]:
     """The plug-ins with all keys.
 
     Raises:

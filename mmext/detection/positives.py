@@ -60,7 +60,9 @@ def _overlaps(boxes: Tensor, targets: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def decoded_iou(coder: Any, priors: Tensor, pred: Tensor, target: Tensor, *, decoded_target: bool) -> Tensor:
+def decoded_iou(
+    coder: Any, priors: Tensor, pred: Tensor, target: Tensor, *, decoded_target: bool
+) -> Tensor:
     """IoU (P,) of predictions (P, 4) in the coder's units with targets, deltas as well or boxes already."""
     with torch.autocast(pred.device.type, enabled=False):
         priors, pred, target = (at_least_float32(get_box_tensor(x)) for x in (priors, pred, target))

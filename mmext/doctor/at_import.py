@@ -23,13 +23,19 @@ CHECKS = (
 )
 
 
-def look(paths: Sequence[str], python: tuple[int, ...] = sys.version_info[:2], wanted: str = "") -> Machine:
+def look(
+    paths: Sequence[str], python: tuple[int, ...] = sys.version_info[:2], wanted: str = ""
+) -> Machine:
     """Collect the cheap facts about what is installed in these folders."""
     homes = {name: home for name in stack_checks.IMPORTS for home in [_home(name, paths)] if home}
     inside = os.listdir(homes["mmcv"]) if "mmcv" in homes else []
     parts = {f"mmcv/{name.partition('.')[0]}" for name in inside}
     return Machine(
-        python, distributions(paths), importable=frozenset(homes), parts=frozenset(parts), wanted=wanted
+        python,
+        distributions(paths),
+        importable=frozenset(homes),
+        parts=frozenset(parts),
+        wanted=wanted,
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from .facts import NEEDS, OK, TROUBLE, WARN, Finding, Machine, numbers, repaired
 
 OPENCV = tuple(
-    f"opencv-{kind}" for kind in ("python", "contrib-python", "python-headless", "contrib-python-headless")
+    f"opencv-{kind}"
+    for kind in ("python", "contrib-python", "python-headless", "contrib-python-headless")
 )
 
 
@@ -25,16 +26,16 @@ def check_weights_only(m: Machine) -> Finding:
     """From 2.6 on torch loads with ``weights_only``; mmengine 0.10.7 saves more than plain weights."""
     if not m.at_least("torch", 2, 6) or not m.below("mmengine", 0, 10, 8):
         return Finding("resuming", OK, "not concerned")
-    detail = (
-        f"torch {m.version('torch')} refuses the history in mmengine {m.version('mmengine')}'s checkpoints"
-    )
+    detail = f"torch {m.version('torch')} refuses the history in mmengine {m.version('mmengine')}'s checkpoints"
     return repaired(m, "resuming", detail, "pip install 'torch<2.6'")
 
 
 def check_setuptools(m: Machine) -> Finding:
     """Expect pkg_resources: mmengine 0.10.7 imports it at run time, mmcv when it is built."""
     if "mmengine" not in m.versions or "pkg_resources" in m.importable:
-        return Finding("pkg_resources", OK, f"setuptools {m.version('setuptools') or 'is not installed'}")
+        return Finding(
+            "pkg_resources", OK, f"setuptools {m.version('setuptools') or 'is not installed'}"
+        )
     detail = f"setuptools {m.version('setuptools')} has none; mmengine and mmcv's build import it"
     return Finding("pkg_resources", TROUBLE, detail, "pip install 'setuptools<81'")
 
@@ -75,16 +76,22 @@ def check_opencv(m: Machine) -> Finding:
     if max(series) >= (5,):
         return Finding("OpenCV", WARN, f"{told} is untested with the hosts", cure)
     if len(series) > 1:
-        return Finding("OpenCV", WARN, f"{told} write one folder: the last one to be installed serves", cure)
+        return Finding(
+            "OpenCV", WARN, f"{told} write one folder: the last one to be installed serves", cure
+        )
     # mmengine asks for one and mmaction2 for another, so an installation by the book has both.
-    return Finding("OpenCV", OK, told if len(found) == 1 else f"{told}, of one release, share a folder")
+    return Finding(
+        "OpenCV", OK, told if len(found) == 1 else f"{told}, of one release, share a folder"
+    )
 
 
 def check_clashes(m: Machine) -> Finding:
     """Some pairs of releases do not work together."""
     table = (
         (
-            m.at_least("torch", 2, 5) and m.below("mmengine", 0, 10, 6) and "transformers" in m.versions,
+            m.at_least("torch", 2, 5)
+            and m.below("mmengine", 0, 10, 6)
+            and "transformers" in m.versions,
             "this mmengine registers torch's and transformers' Adafactor under one name",
             "pip install mmengine==0.10.7",
         ),

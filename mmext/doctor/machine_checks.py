@@ -21,15 +21,22 @@ def check_operators(m: Machine) -> Finding:
     """Expect that somebody serves each of mmcv's operators, and say who and why."""
     name, error = "operators", m.errors.get("operators")
     if m.version("mmcv") is None or "mmext" not in m.importable:
-        missing = "mmcv" if m.version("mmcv") is None else "mmext, which serves them without a compiler,"
+        missing = (
+            "mmcv" if m.version("mmcv") is None else "mmext, which serves them without a compiler,"
+        )
         return Finding(name, TROUBLE, f"{missing} is not installed", complete())
     if error:
         return Finding(name, TROUBLE, f"nobody serves them: {error}", fresh())
     alone = [operator for operator, source in m.served.items() if not source]
     if alone:
         detail = f"nobody serves {', '.join(alone)}"
-        return Finding(name, WARN, detail, f"mmcv's own, for a model that needs them: {fresh(OPS='mmcv')}")
-    sources = [f"{source} serves {', '.join(operators)}" for source, operators in by_source(m.served).items()]
+        return Finding(
+            name, WARN, detail, f"mmcv's own, for a model that needs them: {fresh(OPS='mmcv')}"
+        )
+    sources = [
+        f"{source} serves {', '.join(operators)}"
+        for source, operators in by_source(m.served).items()
+    ]
     return Finding(name, OK, "; ".join([*sources, reason(m)]))
 
 
@@ -46,7 +53,11 @@ def reason(m: Machine) -> str:
     if m.wanted:
         return f"MMEXT_OPS={m.wanted} asks for it"
     extension, torchvision = m.errors.get("mmcv._ext"), m.errors.get("torchvision")
-    told = "mmcv has no extension of its own" if "mmcv/_ext" not in m.parts else "mmcv has its own extension"
+    told = (
+        "mmcv has no extension of its own"
+        if "mmcv/_ext" not in m.parts
+        else "mmcv has its own extension"
+    )
     if extension and "mmcv/_ext" in m.parts:
         told = f"mmcv's own extension does not load ({extension})"
     if "mmcv" in m.served.values():
@@ -64,7 +75,10 @@ def check_extension(m: Machine) -> Finding:
     if error:
         detail = f"expected one that was built for torch {m.version('torch')}, got: {error}"
         return Finding(
-            name, TROUBLE, detail, f"{fresh()} (wheels alone), or {fresh(OPS='mmcv')} (builds it anew)"
+            name,
+            TROUBLE,
+            detail,
+            f"{fresh()} (wheels alone), or {fresh(OPS='mmcv')} (builds it anew)",
         )
     return Finding(name, OK, "loads")
 
@@ -76,12 +90,17 @@ def check_cuda(m: Machine) -> Finding:
     seen = f"device of capability {', '.join(m.devices)}"
     if m.facts.get("torch_cuda", "None") == "None":
         return Finding(
-            "CUDA", WARN, f"{seen}, but torch is a CPU build", f"{fresh(TORCH='...')}, naming a CUDA build"
+            "CUDA",
+            WARN,
+            f"{seen}, but torch is a CPU build",
+            f"{fresh(TORCH='...')}, naming a CUDA build",
         )
     archs = m.facts.get("torch_archs", "").split()
     strange = [device for device in m.devices if not has_kernels(device, archs)]
     if strange:
-        detail = f"torch has no kernels for capability {', '.join(strange)}, only for {' '.join(archs)}"
+        detail = (
+            f"torch has no kernels for capability {', '.join(strange)}, only for {' '.join(archs)}"
+        )
         return Finding("CUDA", TROUBLE, detail, f"{fresh(TORCH=TORCH)}")
     error = m.errors.get("operators on CUDA")
     if error:
@@ -104,15 +123,21 @@ def has_kernels(device: str, archs: list[str]) -> bool:
 def check_pip_cache(m: Machine) -> Finding:
     """A wheel that pip built is kept by it, and taken again for any torch."""
     if m.cached:
-        detail = f"pip would reuse {', '.join(m.cached)} whatever the torch, and with or without ops"
-        return Finding("pip's cache", WARN, detail, "pip cache remove mmcv; pip cache remove onedl_mmcv")
+        detail = (
+            f"pip would reuse {', '.join(m.cached)} whatever the torch, and with or without ops"
+        )
+        return Finding(
+            "pip's cache", WARN, detail, "pip cache remove mmcv; pip cache remove onedl_mmcv"
+        )
     return Finding("pip's cache", OK, "holds no mmcv")
 
 
 def check_disk(m: Machine) -> Finding:
     """Expect some room."""
     if m.free_gb < 4:
-        return Finding("disk", WARN, f"{m.free_gb:.1f} GB free", "make room: an environment takes 2 to 8 GB")
+        return Finding(
+            "disk", WARN, f"{m.free_gb:.1f} GB free", "make room: an environment takes 2 to 8 GB"
+        )
     return Finding("disk", OK, f"{m.free_gb:.0f} GB free")
 
 

@@ -50,7 +50,11 @@ def ask_numpy() -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        say("fact", "numpy_gone", ", ".join(name for name in NUMPY_NAMES if not hasattr(numpy, name)))
+        say(
+            "fact",
+            "numpy_gone",
+            ", ".join(name for name in NUMPY_NAMES if not hasattr(numpy, name)),
+        )
 
 
 def import_opencv() -> None:
@@ -99,7 +103,9 @@ def run_on_cuda() -> None:
 def main() -> None:
     """Try everything, what the others stand on first."""
     here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [path for path in sys.path if os.path.abspath(path) != here]  # its files have common names
+    sys.path[:] = [
+        path for path in sys.path if os.path.abspath(path) != here
+    ]  # its files have common names
     sys.path.append(os.path.dirname(os.path.dirname(here)))  # last: an installed mmext comes first
     attempt("torch", ask_torch)
     attempt("numpy", ask_numpy)

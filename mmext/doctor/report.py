@@ -19,7 +19,12 @@ from pathlib import Path
 from . import at_import, host_checks, machine_checks, stack_checks
 from .facts import NEEDS, OK, TROUBLE, WARN, Finding, Machine
 
-CHECKS = (*stack_checks.CHECKS, *machine_checks.CHECKS[:2], *host_checks.CHECKS, *machine_checks.CHECKS[2:])
+CHECKS = (
+    *stack_checks.CHECKS,
+    *machine_checks.CHECKS[:2],
+    *host_checks.CHECKS,
+    *machine_checks.CHECKS[2:],
+)
 
 
 def look() -> Machine:
@@ -44,7 +49,8 @@ def drn_missing() -> bool:
     """Whether mmaction2 is installed without the folder that its own import needs."""
     spec = importlib.util.find_spec("mmaction")
     places = [
-        Path(place, "models", "localizers") for place in (spec and spec.submodule_search_locations) or ()
+        Path(place, "models", "localizers")
+        for place in (spec and spec.submodule_search_locations) or ()
     ]
     return any(place.exists() and not (place / "drn" / "drn.py").exists() for place in places)
 
@@ -61,7 +67,9 @@ def probe_apart() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
     probe = Path(__file__).with_name("probe.py")
     run = subprocess.run([sys.executable, str(probe)], capture_output=True, text=True)
     told: dict[str, dict[str, str]] = {"error": {}, "fact": {}, "served": {}}
-    for kind, name, text in re.findall(r"^(error|fact|served)\t(.*?)\t(.*)$", run.stdout, flags=re.M):
+    for kind, name, text in re.findall(
+        r"^(error|fact|served)\t(.*?)\t(.*)$", run.stdout, flags=re.M
+    ):
         told[kind][name] = text
     begun = re.findall(r"^begin\t(.*)$", run.stdout, flags=re.M)
     if begun and begun[-1] not in told["error"]:
@@ -91,12 +99,14 @@ def show(findings: list[Finding]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Examine, print, and return the exit code."""
-    argparse.ArgumentParser(prog="mmext doctor", description=__doc__ and __doc__.splitlines()[0]).parse_args(
-        argv
-    )
+    argparse.ArgumentParser(
+        prog="mmext doctor", description=__doc__ and __doc__.splitlines()[0]
+    ).parse_args(argv)
     machine = look()
     findings = [check(machine) for check in CHECKS]
     show(findings)
-    troubles, warnings = (sum(one.status == status for one in findings) for status in (TROUBLE, WARN))
+    troubles, warnings = (
+        sum(one.status == status for one in findings) for status in (TROUBLE, WARN)
+    )
     print(f"{troubles} troubles, {warnings} warnings, {len(findings)} checks")
     return int(troubles > 0)

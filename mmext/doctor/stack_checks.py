@@ -9,7 +9,13 @@ from __future__ import annotations
 from . import supported
 from .facts import FORKS, HOSTS, OK, TROUBLE, WARN, Finding, Machine, complete, fresh, repaired
 
-IMPORTS = {"torch": "torch", "torchvision": "torchvision", "mmengine": "mmengine", "mmcv": "mmcv", **HOSTS}
+IMPORTS = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "mmengine": "mmengine",
+    "mmcv": "mmcv",
+    **HOSTS,
+}
 """Import name and distribution of what the stack is made of."""
 
 
@@ -62,7 +68,10 @@ def check_families(m: Machine) -> Finding:
     if "mmcv" in official and "mmcv-lite" in official:
         detail = "expected one mmcv, got mmcv and mmcv-lite, which write the same folder"
         return Finding(
-            "host family", TROUBLE, detail, f"{fresh()}, or {fresh(OPS='mmcv')} for compiled operators"
+            "host family",
+            TROUBLE,
+            detail,
+            f"{fresh()}, or {fresh(OPS='mmcv')} for compiled operators",
         )
     return Finding(
         "host family", OK, "onedl forks" if forks else "official" if official else "none installed"
@@ -83,14 +92,19 @@ def check_halves(m: Machine) -> Finding:
     halves += [f"{name} needs {need}, which is missing" for name, need in _partners(m)]
     if halves:
         return Finding(
-            "installation", TROUBLE, f"expected whole packages, got halves: {'; '.join(halves)}", fresh()
+            "installation",
+            TROUBLE,
+            f"expected whole packages, got halves: {'; '.join(halves)}",
+            fresh(),
         )
     return Finding("installation", OK, "whole")
 
 
 def _partners(m: Machine) -> list[tuple[str, str]]:
     """Who is installed without what its import needs."""
-    wanted: dict[str, tuple[str, ...]] = dict.fromkeys(HOSTS.values(), ("torch", "mmengine", "mmcv"))
+    wanted: dict[str, tuple[str, ...]] = dict.fromkeys(
+        HOSTS.values(), ("torch", "mmengine", "mmcv")
+    )
     wanted.update(mmcv=("torch", "mmengine"), mmengine=("torch",))
     return [
         (name, need)
@@ -127,14 +141,18 @@ def check_distributed(m: Machine) -> Finding:
         detail = "this torch was built without it, and mmengine imports it"
         cure = f"pip install --force-reinstall torch=={supported.TORCH}"
         return Finding("torch.distributed", TROUBLE, detail, cure)
-    return Finding("torch.distributed", OK, "present" if "distributed" in m.facts else "not asked: no torch")
+    return Finding(
+        "torch.distributed", OK, "present" if "distributed" in m.facts else "not asked: no torch"
+    )
 
 
 def check_mmengine(m: Machine) -> Finding:
     """Expect mmengine: mmext is built on its registries."""
     version, error = m.version("mmengine"), m.errors.get("mmengine")
     if version is None:
-        return Finding("mmengine", TROUBLE, "not installed; mmext cannot be used without it", complete())
+        return Finding(
+            "mmengine", TROUBLE, "not installed; mmext cannot be used without it", complete()
+        )
     if error:
         return Finding("mmengine", TROUBLE, f"{version} cannot be imported: {error}", fresh())
     # It tells the standard library by a path prefix that many Pythons do not have.
@@ -147,12 +165,12 @@ def check_upper_bound(m: Machine) -> Finding:
     refusing = [name for name in HOSTS.values() if name in m.versions]
     if not m.at_least("mmcv", 2, 2) or not refusing:
         return Finding("mmcv's version", OK, "accepted by the installed hosts")
-    detail = (
-        f"{', '.join(refusing)} refuse mmcv {m.version('mmcv')} when they are imported (they want < 2.2.0)"
-    )
+    detail = f"{', '.join(refusing)} refuse mmcv {m.version('mmcv')} when they are imported (they want < 2.2.0)"
     if "onedl-mmcv" in m.versions:
         return repaired(m, "mmcv's version", detail, fresh())
-    return Finding("mmcv's version", TROUBLE, detail, f"{fresh()}, or by hand: pip install mmcv-lite==2.1.0")
+    return Finding(
+        "mmcv's version", TROUBLE, detail, f"{fresh()}, or by hand: pip install mmcv-lite==2.1.0"
+    )
 
 
 def check_hosts(m: Machine) -> Finding:
@@ -160,7 +178,9 @@ def check_hosts(m: Machine) -> Finding:
     found = {host: m.version(name) for host, name in HOSTS.items()}
     missing = [HOSTS[host] for host, version in found.items() if version is None]
     broken = [
-        f"{host}: {m.errors[host]}" for host, version in found.items() if version and m.errors.get(host)
+        f"{host}: {m.errors[host]}"
+        for host, version in found.items()
+        if version and m.errors.get(host)
     ]
     present = ", ".join(f"{host} {version}" for host, version in found.items() if version)
     if broken:

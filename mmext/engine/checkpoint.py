@@ -35,9 +35,13 @@ def read(file: str | Path) -> dict[str, Any]:
     """
     checkpoint = read_content(file)
     weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
-    if not isinstance(weights, Mapping) or not any(torch.is_tensor(value) for value in weights.values()):
+    if not isinstance(weights, Mapping) or not any(
+        torch.is_tensor(value) for value in weights.values()
+    ):
         got = describe(checkpoint)
-        raise BadInputError(f"{file}: expected a checkpoint with a state_dict of tensors, got {got}")
+        raise BadInputError(
+            f"{file}: expected a checkpoint with a state_dict of tensors, got {got}"
+        )
     return cast(dict[str, Any], checkpoint)
 
 
@@ -100,7 +104,11 @@ def check_fits(file: str | Path, model: nn.Module, *, strict: bool = True) -> No
     """
     checkpoint = read(file)
     weights = checkpoint.get("state_dict", checkpoint)
-    weights = {MODULE_PREFIX.sub("", key): value for key, value in weights.items() if torch.is_tensor(value)}
+    weights = {
+        MODULE_PREFIX.sub("", key): value
+        for key, value in weights.items()
+        if torch.is_tensor(value)
+    }
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = cast(nn.Module, model.module)
     own = model.state_dict()
@@ -108,10 +116,14 @@ def check_fits(file: str | Path, model: nn.Module, *, strict: bool = True) -> No
     try:
         result, reshaped = model.load_state_dict(weights, strict=False), []
     except RuntimeError:  # entries of another shape
-        reshaped = [key for key, value in weights.items() if key in own and own[key].shape != value.shape]
+        reshaped = [
+            key for key, value in weights.items() if key in own and own[key].shape != value.shape
+        ]
         fitting = {key: value for key, value in weights.items() if key not in reshaped}
         result = model.load_state_dict(fitting, strict=False)
-    missing = [k for k in result.missing_keys if k not in reshaped and "num_batches_tracked" not in k]
+    missing = [
+        k for k in result.missing_keys if k not in reshaped and "num_batches_tracked" not in k
+    ]
     troubles = [
         f"{len(keys)} {what} ({some(keys, 3)})"
         for what, keys in (
@@ -123,7 +135,9 @@ def check_fits(file: str | Path, model: nn.Module, *, strict: bool = True) -> No
     ]
     if not troubles:
         return
-    message = f"{file}: expected the {len(own)} weights of this config's model, got {', '.join(troubles)}"
+    message = (
+        f"{file}: expected the {len(own)} weights of this config's model, got {', '.join(troubles)}"
+    )
     if strict:
         raise BadInputError(
             f"{message}; use the config that it was trained with, or --no-strict to load what fits"

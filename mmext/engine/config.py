@@ -31,9 +31,19 @@ logger = logging.getLogger("mmext")
 ROOTS = tuple(
     one
     for name, one in vars(root).items()
-    if isinstance(one, Registry) and name not in ("INFERENCERS", "FUNCTIONS")  # no run builds from these
+    if isinstance(one, Registry)
+    and name not in ("INFERENCERS", "FUNCTIONS")  # no run builds from these
 )
-BUILT = ("model", "dataloader", "evaluator", "cfg", "optim_wrapper", "param_scheduler", "hooks", "visualizer")
+BUILT = (
+    "model",
+    "dataloader",
+    "evaluator",
+    "cfg",
+    "optim_wrapper",
+    "param_scheduler",
+    "hooks",
+    "visualizer",
+)
 """Ends of the top-level keys that a Runner builds; the others are variables of the config."""
 
 BY_NAME = frozenset({"AvgConsensus"})
@@ -53,12 +63,16 @@ def load_config(file: str, options: Mapping[str, Any] | None = None) -> Config:
     try:
         cfg = Config.fromfile(file)
         doubts = (
-            [*keys.doubtful(cfg), *keys.doubtful_options(options, dict(cfg.items()))] if rank() == 0 else []
+            [*keys.doubtful(cfg), *keys.doubtful_options(options, dict(cfg.items()))]
+            if rank() == 0
+            else []
         )
         cfg.merge_from_dict(options)
     except (ImportError, SyntaxError, OSError, KeyError, TypeError, ValueError, NameError) as error:
         got = " ".join(f"{type(error).__name__}: {error}".split())
-        raise BadInputError(f"{file}: expected a config, got {got}; correct it or its _base_") from error
+        raise BadInputError(
+            f"{file}: expected a config, got {got}; correct it or its _base_"
+        ) from error
     for doubt in doubts:
         logger.warning("%s: %s", file, doubt)
     if cfg.get("default_scope"):
@@ -90,9 +104,15 @@ def check_types(cfg: Config) -> None:
         BadInputError: nobody knows one of them, or the package that should is missing.
     """
     found = list(_types(cfg.to_dict()))
-    scopes = {scope for _, kind, scope in found if scope and kind} | {cfg.get("default_scope") or "mmengine"}
+    scopes = {scope for _, kind, scope in found if scope and kind} | {
+        cfg.get("default_scope") or "mmengine"
+    }
     where = " or ".join(sorted(scopes))
-    known = {name for scope in scopes for name in _names(scope, cfg.filename)} | _names("mmengine") | BY_NAME
+    known = (
+        {name for scope in scopes for name in _names(scope, cfg.filename)}
+        | _names("mmengine")
+        | BY_NAME
+    )
     for path, kind, _ in found:
         if kind not in known and not _is_known_elsewhere(kind, cfg.filename, path):
             raise BadInputError(
@@ -171,7 +191,9 @@ def _is_operator(kind: str) -> bool:
 
 def _advice(kind: str, known: set[str]) -> str:
     scope, dot, _ = kind.rpartition(".")
-    candidates = {f"{scope}.{one}" for one in _names(scope)} if dot and "." not in scope else set(known)
+    candidates = (
+        {f"{scope}.{one}" for one in _names(scope)} if dot and "." not in scope else set(known)
+    )
     candidates |= {f"mmext.{one}" for one in _names("mmext")}
     near = difflib.get_close_matches(kind, sorted(candidates), n=3, cutoff=0.7)
     guess = f"did you mean {' or '.join(near)}? Correct it" if near else "correct it"

@@ -13,8 +13,21 @@ from typing import Any
 from mmengine.runner import Runner
 
 READ = frozenset(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"} | {
-    *("activation_checkpointing", "compile", "cudnn_benchmark", "custom_imports", "efficient_conv_bn_eval"),
-    *("find_unused_parameters", "model_wrapper_cfg", "runner_type", "sync_bn", "tta_model", "tta_pipeline"),
+    *(
+        "activation_checkpointing",
+        "compile",
+        "cudnn_benchmark",
+        "custom_imports",
+        "efficient_conv_bn_eval",
+    ),
+    *(
+        "find_unused_parameters",
+        "model_wrapper_cfg",
+        "runner_type",
+        "sync_bn",
+        "tta_model",
+        "tta_pipeline",
+    ),
     *("vis_backends", "strategy", "data_command", "weights_command", "verify"),
 }
 """Top-level keys that mmengine's Runner, the hosts' tools or mmext read."""
@@ -37,7 +50,9 @@ def doubtful(keys: Iterable[str]) -> Iterator[str]:
     for key in keys:
         near = difflib.get_close_matches(key, READ - set(keys), n=1, cutoff=NEAR)
         if key not in READ and not key.startswith("_") and not key.endswith(VARIABLES):
-            near = near or [one for one in READ if one.replace("_", "") == key.replace("_", "").lower()]
+            near = near or [
+                one for one in READ if one.replace("_", "") == key.replace("_", "").lower()
+            ]
             if near:
                 yield f"{key}: nothing reads this key of the config; did you mean {near[0]}?"
 

@@ -34,7 +34,9 @@ def parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the flags that training and testing share."""
     one = argparse.ArgumentParser(description=description)
     one.add_argument("config", help="config file")
-    one.add_argument("--work-dir", help="where logs and checkpoints go (default: work_dirs/<config's name>)")
+    one.add_argument(
+        "--work-dir", help="where logs and checkpoints go (default: work_dirs/<config's name>)"
+    )
     one.add_argument(
         "--cfg-options",
         nargs="+",
@@ -42,7 +44,9 @@ def parser(description: str) -> argparse.ArgumentParser:
         help='settings that override the config, as key=value; lists as key="[a,b]", without spaces',
     )
     one.add_argument("--launcher", choices=LAUNCHERS, default="none", help="who starts the ranks")
-    one.add_argument("--local_rank", "--local-rank", type=int, default=0, help="set by old launchers")
+    one.add_argument(
+        "--local_rank", "--local-rank", type=int, default=0, help="set by old launchers"
+    )
     one.add_argument(
         "--no-verify", action="store_true", help="do not look at data and weights before the run"
     )
@@ -62,7 +66,9 @@ def configure(cfg: Config, args: argparse.Namespace) -> None:
     """Apply the shared flags."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    cfg.work_dir = (
+        args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    )
 
 
 def configure_training(cfg: Config, args: argparse.Namespace) -> None:
@@ -81,8 +87,14 @@ def configure_training(cfg: Config, args: argparse.Namespace) -> None:
         start.resume(cfg, args.resume, first_rank=ranks.rank() == 0)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    chosen = {"seed": args.seed, "diff_rank_seed": args.diff_rank_seed, "deterministic": args.deterministic}
-    chosen = {key: value for key, value in chosen.items() if value is not None and value is not False}
+    chosen = {
+        "seed": args.seed,
+        "diff_rank_seed": args.diff_rank_seed,
+        "deterministic": args.deterministic,
+    }
+    chosen = {
+        key: value for key, value in chosen.items() if value is not None and value is not False
+    }
     if chosen:
         cfg.randomness = {**(cfg.get("randomness") or {}), **chosen}
 
@@ -129,7 +141,9 @@ def save_predictions(cfg: Config, out: str) -> None:
             metric.update(output_dir=out, keep_results=True)
         return
     if not out.endswith((".pkl", ".pickle")):
-        raise BadInputError(f"--out {out}: expected a file that ends in .pkl or .pickle; choose such a name")
+        raise BadInputError(
+            f"--out {out}: expected a file that ends in .pkl or .pickle; choose such a name"
+        )
     dump = {"mmdet": "mmdet.DumpDetResults"}.get(cfg.get("default_scope"), "DumpResults")
     cfg.test_evaluator = [*metrics, ConfigDict(type=dump, out_file_path=out)]
 
@@ -154,7 +168,9 @@ def use_tta(cfg: Config) -> None:
     dataset.pipeline = cfg.tta_pipeline
 
 
-DET_TTA = dict(type="DetTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100))
+DET_TTA = dict(
+    type="DetTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100)
+)
 DET_FLIPS = dict(
     type="TestTimeAug",
     transforms=[

@@ -25,7 +25,9 @@ def only_for_training(module: nn.Module, *names: str) -> None:
     module._register_load_state_dict_pre_hook(partial(_fit, names), with_module=True)
 
 
-def _fit(names: tuple[str, ...], module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+def _fit(
+    names: tuple[str, ...], module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
+) -> None:
     """Hook before loading: ``state_dict`` is a copy of the file's, and may be changed."""
     own = module.state_dict(prefix=prefix)
     for start in (prefix + name for name in names):

@@ -44,7 +44,11 @@ def name(launcher: str) -> None:
     """Translate what slurm and mpi say about ranks into the variables that torch reads."""
     env = os.environ
     if launcher == "slurm":
-        env.update(RANK=env["SLURM_PROCID"], WORLD_SIZE=env["SLURM_NTASKS"], LOCAL_RANK=env["SLURM_LOCALID"])
+        env.update(
+            RANK=env["SLURM_PROCID"],
+            WORLD_SIZE=env["SLURM_NTASKS"],
+            LOCAL_RANK=env["SLURM_LOCALID"],
+        )
         if "MASTER_ADDR" not in env:
             command = ["scontrol", "show", "hostnames", env["SLURM_JOB_NODELIST"]]
             hosts: Any = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -60,7 +64,9 @@ def meet(launcher: str) -> None:
 
     torchrun sets it; mmengine and we read it. mpi says no address either, which one machine can do without.
     """
-    one_machine = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == os.environ.get("OMPI_COMM_WORLD_SIZE")
+    one_machine = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == os.environ.get(
+        "OMPI_COMM_WORLD_SIZE"
+    )
     if launcher == "mpi" and one_machine:
         os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     said = [os.environ[key] for key in JOB.get(launcher, ()) if key in os.environ]
@@ -83,7 +89,9 @@ def on_first_rank(check: Callable[[], None]) -> None:
         return
     store, mine, _ = next(torch.distributed.rendezvous("env://", timeout=LIMIT))
     _kept.append(store)
-    verdict = f"{VERDICT}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"  # torchrun keeps its store
+    verdict = (
+        f"{VERDICT}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"  # torchrun keeps its store
+    )
     if mine:
         try:
             passed = store.get(verdict) == b"passed"  # this waits

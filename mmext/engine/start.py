@@ -31,7 +31,9 @@ def resume(cfg: Config, wanted: str, *, first_rank: bool) -> None:
     found = newest(cfg.work_dir) if first_rank else None
     cfg.resume = found is not None
     if found is not None:
-        cfg.load_from = None  # the Runner then looks for the newest itself, and the saved config says so
+        cfg.load_from = (
+            None  # the Runner then looks for the newest itself, and the saved config says so
+        )
     elif first_rank:
         start = cfg.get("load_from") or "the weights that the model begins with"
         print(f"--resume: no checkpoint in {cfg.work_dir} to go on from yet, starting from {start}")

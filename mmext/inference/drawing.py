@@ -58,7 +58,8 @@ def draw_objects(picture: Picture, objects: Sequence[Found], palette: Sequence[C
         cv2.rectangle(drawn, (left, top), (right, bottom), colour, thickness)
     size = max(10, round(min(drawn.shape[:2]) / 40))
     labels = [
-        ((one.box[0], one.box[1]), f"{one.name} {one.score:.2f}", _of(palette, one.label)) for one in objects
+        ((one.box[0], one.box[1]), f"{one.name} {one.score:.2f}", _of(palette, one.label))
+        for one in objects
     ]
     return write(drawn, labels, size)
 
@@ -68,7 +69,9 @@ def blend(drawn: Picture, mask: Bool[np.ndarray, "H W"], colour: Colour) -> None
     drawn[mask] = ((1 - OPACITY) * drawn[mask] + OPACITY * np.array(colour)).astype(np.uint8)
 
 
-def lay_over(picture: Picture, classes: Int[np.ndarray, "H W"], palette: Sequence[Colour]) -> Picture:
+def lay_over(
+    picture: Picture, classes: Int[np.ndarray, "H W"], palette: Sequence[Colour]
+) -> Picture:
     """A copy with each pixel's class as a colour; a number that is no class (255) leaves the picture."""
     table = np.zeros((len(palette) + 1, 3), np.uint8)
     table[:-1] = palette
@@ -78,7 +81,9 @@ def lay_over(picture: Picture, classes: Int[np.ndarray, "H W"], palette: Sequenc
     return np.where(known[..., None], mixed, picture)
 
 
-def write(drawn: Picture, labels: Sequence[tuple[tuple[float, float], str, Colour]], size: int) -> Picture:
+def write(
+    drawn: Picture, labels: Sequence[tuple[tuple[float, float], str, Colour]], size: int
+) -> Picture:
     """A copy with texts on coloured ground, each with its foot at a place, kept inside the picture."""
     if not labels:
         return drawn
@@ -91,7 +96,9 @@ def write(drawn: Picture, labels: Sequence[tuple[tuple[float, float], str, Colou
         y = min(max(0, y - height), max(0, image.height - height))
         canvas.rectangle((x, y, x + width, y + height), fill=tuple(colour))
         bright = 0.3 * colour[0] + 0.6 * colour[1] + 0.1 * colour[2] > 128
-        canvas.text((x + 2 - left, y + 2 - top), text, font=letters, fill="black" if bright else "white")
+        canvas.text(
+            (x + 2 - left, y + 2 - top), text, font=letters, fill="black" if bright else "white"
+        )
     return np.asarray(image)
 
 
@@ -118,7 +125,10 @@ def write_scores(frame: Picture, scores: list[tuple[str, float]]) -> np.ndarray:
     canvas, letters = ImageDraw.Draw(image), font(round(0.7 * height))
     for row, (name, score) in enumerate(fitting):
         canvas.text(
-            (4, row * height + round(0.1 * height)), f"{name} {score:.2f}", font=letters, fill="white"
+            (4, row * height + round(0.1 * height)),
+            f"{name} {score:.2f}",
+            font=letters,
+            fill="white",
         )
     return np.asarray(image)
 

@@ -60,7 +60,9 @@ class VideoClip:
 
     def __init__(self, path: Path) -> None:
         if trouble := broken_video(path):
-            raise BadInputError(f"{path}: {trouble}; copy it again, or convert it, for instance with ffmpeg")
+            raise BadInputError(
+                f"{path}: {trouble}; copy it again, or convert it, for instance with ffmpeg"
+            )
         self.path = path
         with av.open(str(path)) as video:
             self.fps = float(video.streams.video[0].average_rate or FRAMES_A_SECOND)

@@ -40,7 +40,9 @@ def save_picture(picture: Picture, path: Path) -> Path:
 
 
 def _written_by_pillow() -> set[str]:
-    return {ending for ending, kind in Image.registered_extensions().items() if kind in Image.SAVE} - {".pdf"}
+    return {
+        ending for ending, kind in Image.registered_extensions().items() if kind in Image.SAVE
+    } - {".pdf"}
 
 
 def save_facts(facts: Mapping[str, Any], drawing: Path) -> Path:
@@ -68,7 +70,9 @@ def encoder() -> str:
         except ValueError:
             continue
         return name
-    logger.warning("this PyAV has no encoder of H.264 (%s): the video is MPEG-4", ", ".join(ENCODERS))
+    logger.warning(
+        "this PyAV has no encoder of H.264 (%s): the video is MPEG-4", ", ".join(ENCODERS)
+    )
     return "mpeg4"
 
 
@@ -80,7 +84,9 @@ def write_video(path: Path, frames: Iterable[Picture], fps: float) -> None:
     """
     stream = iter(frames)
     first = next(stream)
-    height, width = (side + side % 2 for side in first.shape[:2])  # colours have half as many places
+    height, width = (
+        side + side % 2 for side in first.shape[:2]
+    )  # colours have half as many places
     try:
         with av.open(str(path), "w", options={"movflags": "+faststart"}) as video:
             name = encoder()

@@ -60,7 +60,13 @@ class Preparation:
         picture = np.ascontiguousarray(frame[..., ::-1])
         size = picture.shape[:2]
         picture = picture.astype(np.float32) if self.to_float32 else picture
-        results = {"img": picture, "img_path": None, "img_id": 0, "img_shape": size, "ori_shape": size}
+        results = {
+            "img": picture,
+            "img_path": None,
+            "img_id": 0,
+            "img_shape": size,
+            "ori_shape": size,
+        }
         return frame, self.rest(results)
 
 
@@ -108,7 +114,9 @@ def looks(pixels: np.ndarray) -> Picture:
         [[[255, 255, 255]]]
     """
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    pixels = pixels[..., :3][..., ::-1] if pixels.shape[2] >= 3 else pixels[..., :1].repeat(3, axis=2)
+    pixels = (
+        pixels[..., :3][..., ::-1] if pixels.shape[2] >= 3 else pixels[..., :1].repeat(3, axis=2)
+    )
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels)
     if pixels.dtype.kind in "ui":

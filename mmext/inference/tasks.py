@@ -60,7 +60,9 @@ def dataset_meta(cfg: Config, saved: Mapping[str, Any], model: Model) -> dict[st
     own = dataset.get("metainfo") or {}
     number = next((part.num_classes for part in model.modules() if hasattr(part, "num_classes")), 1)
     classes = (
-        meta.get("classes") or verify.wanted_classes(dataset) or [f"class {one}" for one in range(number)]
+        meta.get("classes")
+        or verify.wanted_classes(dataset)
+        or [f"class {one}" for one in range(number)]
     )
     palette = own.get("palette") or meta.get("palette")
     if not isinstance(palette, list | tuple) or len(palette) < len(classes):
@@ -81,9 +83,13 @@ class Detector:
         picture, data = prepare(self.preparation, source)
         found = predict(self.model, data)
         objects = (
-            self.segments(found.pred_panoptic_seg) if "pred_panoptic_seg" in found else self.objects(found)
+            self.segments(found.pred_panoptic_seg)
+            if "pred_panoptic_seg" in found
+            else self.objects(found)
         )
-        return draw_objects(picture, objects, self.palette), {"objects": [facts_of(one) for one in objects]}
+        return draw_objects(picture, objects, self.palette), {
+            "objects": [facts_of(one) for one in objects]
+        }
 
     def objects(self, sample: Any) -> list[Found]:
         """Those above the threshold, the best last, so that it is drawn above the others."""
@@ -110,7 +116,12 @@ class Detector:
             if label < len(self.names):
                 mask = numbers == number
                 rows, columns = np.nonzero(mask)
-                left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+                left, top, right, bottom = (
+                    columns.min(),
+                    rows.min(),
+                    columns.max() + 1,
+                    rows.max() + 1,
+                )
                 box = (float(left), float(top), float(right), float(bottom))
                 found.append(Found(box, label, self.name(label), 1.0, mask))
         return found
@@ -139,7 +150,9 @@ class Segmentor:
                 "pixels": c,
                 "share": c / classes.size,
             }
-            for n, c in sorted(zip(numbers.tolist(), counts.tolist(), strict=True), key=lambda one: -one[1])
+            for n, c in sorted(
+                zip(numbers.tolist(), counts.tolist(), strict=True), key=lambda one: -one[1]
+            )
         ]
         return lay_over(picture, classes, self.palette), {"classes": shares}
 
@@ -152,7 +165,9 @@ def prepare(preparation: Preparation, source: Path | Picture) -> tuple[Picture, 
 def predict(model: Model, data: Mapping[str, Any]) -> Any:
     """The sample that a detector or segmentor makes of one prepared picture."""
     with torch.no_grad():
-        return model.test_step({"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]})[0]
+        return model.test_step(
+            {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
+        )[0]
 
 
 def facts_of(one: Found) -> dict[str, Any]:
@@ -163,7 +178,10 @@ def facts_of(one: Found) -> dict[str, Any]:
         import pycocotools.mask as coco_masks  # here: it comes with mmdet alone
 
         code = coco_masks.encode(np.asfortranarray(one.mask, np.uint8))
-        facts["mask"] = {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode()}
+        facts["mask"] = {
+            "size": [int(side) for side in code["size"]],
+            "counts": code["counts"].decode(),
+        }
     return facts
 
 

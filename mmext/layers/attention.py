@@ -29,7 +29,11 @@ last of an image of 800 x 1333 pixels, has 1.1 million."""
 
 
 def softmax_attention(
-    q: Float[Tensor, "B N C"], k: Float[Tensor, "B M C"], v: Float[Tensor, "B M D"], *, impl: str = "auto"
+    q: Float[Tensor, "B N C"],
+    k: Float[Tensor, "B M C"],
+    v: Float[Tensor, "B M D"],
+    *,
+    impl: str = "auto",
 ) -> Float[Tensor, "B N D"]:
     """``sum_j softmax_j(q_i . k_j) v_j``. A scale belongs into ``q``: there it also keeps float16 finite.
 
@@ -56,12 +60,18 @@ def product_attention(
     q: Float[Tensor, "B N C"], k: Float[Tensor, "B M C"], v: Float[Tensor, "B M D"]
 ) -> Float[Tensor, "B N D"]:
     """``sum_j (q_i . k_j) v_j / M``, no softmax: keys meet values first, in a C x D matrix."""
-    share = v.shape[1] ** -0.5  # half of the divisor each: in float16 v / M would fall below its numbers
+    share = (
+        v.shape[1] ** -0.5
+    )  # half of the divisor each: in float16 v / M would fall below its numbers
     return q @ ((k * share).transpose(1, 2) @ (v * share))
 
 
 def additive_attention(
-    a: Float[Tensor, "B N"], b: Float[Tensor, "B M"], v: Float[Tensor, "B M D"], *, impl: str = "auto"
+    a: Float[Tensor, "B N"],
+    b: Float[Tensor, "B M"],
+    v: Float[Tensor, "B M D"],
+    *,
+    impl: str = "auto",
 ) -> Float[Tensor, "B N D"]:
     """``sum_j relu(a_i + b_j) v_j / M``: the concatenation of non-local networks, split into its halves.
 
@@ -69,7 +79,9 @@ def additive_attention(
         ValueError: an unknown ``impl``, or the fused kernel, which has a softmax.
     """
     if impl == "sdpa":
-        raise ValueError("attn_impl='sdpa' has a softmax and concatenation has none; use 'chunk' or 'auto'")
+        raise ValueError(
+            "attn_impl='sdpa' has a softmax and concatenation has none; use 'chunk' or 'auto'"
+        )
     impl = chosen(impl, a[..., None], v)
     share = v.shape[1] ** -0.5  # as in product_attention; it passes through the ReLU
     a, b, v = a * share, b * share, v * share

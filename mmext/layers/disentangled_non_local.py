@@ -158,7 +158,9 @@ class DisentangledNonLocal(nn.Module):
                 self.theta = conv(E)
                 self.phi = nn.Sequential(conv(E)) if self.sub_sample else conv(E)
             if self.mode == "concatenation":
-                self.concat_project = ConvModule(2 * E, 1, 1, conv_cfg=conv_cfg, bias=False, act_cfg=None)
+                self.concat_project = ConvModule(
+                    2 * E, 1, 1, conv_cfg=conv_cfg, bias=False, act_cfg=None
+                )
             if self.variant.gated:
                 self.gate = Gate()
         if not self.variant.gated:
@@ -169,7 +171,9 @@ class DisentangledNonLocal(nn.Module):
 
     def keep_mask(self) -> None:
         """Remember the mask that there is as the one to start from."""
-        self.start_of_mask = {name: tensor.clone() for name, tensor in self.conv_mask.state_dict().items()}
+        self.start_of_mask = {
+            name: tensor.clone() for name, tensor in self.conv_mask.state_dict().items()
+        }
 
     def init_weights(self) -> None:
         """Draw small weights. The paper's block starts as an identity; a gated one adds its unary term.
@@ -179,7 +183,9 @@ class DisentangledNonLocal(nn.Module):
         for name in ("g", "theta", "phi"):
             if hasattr(self, name):
                 layer = getattr(self, name)
-                normal_init((layer[0] if isinstance(layer, nn.Sequential) else layer).conv, std=0.01)
+                normal_init(
+                    (layer[0] if isinstance(layer, nn.Sequential) else layer).conv, std=0.01
+                )
         if self.variant.gated:
             if "unary" in self.terms:
                 normal_init(self.conv_mask, std=0.01)
@@ -234,7 +240,10 @@ class DisentangledNonLocal(nn.Module):
         if self.mode == "embedded_gaussian":
             scale *= self.inter_channels**-0.5 if self.variant.use_scale else 1
             return pairwise_term(q, k, v, whiten=whiten, scale=scale, impl=self.attn_impl)
-        q, k = centred(q, whiten) * scale, centred(k, whiten)  # no softmax: the mean of the keys counts
+        q, k = (
+            centred(q, whiten) * scale,
+            centred(k, whiten),
+        )  # no softmax: the mean of the keys counts
         if self.mode == "dot_product":
             return product_attention(q, k, v)
         of_query, of_key = self.concat_project.conv.weight.flatten().split(self.inter_channels)

@@ -43,13 +43,19 @@ class Variant:
     whiten: str
     use_scale: bool
     temperature: float
-    gated: bool  # values keep C channels, a gate scales the pairwise term, and no convolution follows
+    gated: (
+        bool  # values keep C channels, a gate scales the pairwise term, and no convolution follows
+    )
 
 
 VARIANTS = {
     "paper": Variant(reduction=2, whiten="channel", use_scale=True, temperature=0.05, gated=False),
-    "segmentation": Variant(reduction=2, whiten="scalar", use_scale=False, temperature=1.0, gated=True),
-    "detection": Variant(reduction=4, whiten="channel", use_scale=True, temperature=0.05, gated=True),
+    "segmentation": Variant(
+        reduction=2, whiten="scalar", use_scale=False, temperature=1.0, gated=True
+    ),
+    "detection": Variant(
+        reduction=4, whiten="channel", use_scale=True, temperature=0.05, gated=True
+    ),
 }
 
 
@@ -102,7 +108,9 @@ def _warn_of_stock_settings(variant: str, norm_cfg: Any, use_scale: bool) -> Non
     if use_scale != VARIANTS[variant].use_scale:
         said.append(f"use_scale={use_scale} is not the published block's; use_scale=None is")
     if said:
-        print_log(f"variant={variant!r}: {'; '.join(said)}", logger="current", level=logging.WARNING)
+        print_log(
+            f"variant={variant!r}: {'; '.join(said)}", logger="current", level=logging.WARNING
+        )
 
 
 def checked_terms(terms: Sequence[str]) -> tuple[str, ...]:
@@ -112,7 +120,9 @@ def checked_terms(terms: Sequence[str]) -> tuple[str, ...]:
         ValueError: none, or an unknown word.
     """
     if not terms or isinstance(terms, str):
-        raise ValueError(f"terms must be some of {TERMS}, got {terms!r}; write ('unary',) for one alone")
+        raise ValueError(
+            f"terms must be some of {TERMS}, got {terms!r}; write ('unary',) for one alone"
+        )
     for term in terms:
         known("terms", term, TERMS)
     return tuple(terms)

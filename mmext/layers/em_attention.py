@@ -30,7 +30,9 @@ def expectation(
     x: Float[Tensor, "B N C"], bases: Float[Tensor, "B C K"], temperature: float = 1.0
 ) -> Float[Tensor, "B N K"]:
     """How much each place belongs to each base: ``softmax_k(x_n . mu_k / temperature)`` (Eq. 8 and 9)."""
-    return (x @ (bases / temperature)).softmax(-1)  # the bases are far fewer numbers than the logits
+    return (x @ (bases / temperature)).softmax(
+        -1
+    )  # the bases are far fewer numbers than the logits
 
 
 def maximization(x: Float[Tensor, "B N C"], z: Float[Tensor, "B N K"]) -> Float[Tensor, "B C K"]:
@@ -145,7 +147,9 @@ class EMBases(nn.Module):
         super().__init__()
         if bases_update not in UPDATES:
             raise ValueError(f"bases_update must be one of {UPDATES}, got {bases_update!r}")
-        for name, value in dict(num_bases=num_bases, num_stages=num_stages, temperature=temperature).items():
+        for name, value in dict(
+            num_bases=num_bases, num_stages=num_stages, temperature=temperature
+        ).items():
             if value <= 0:
                 raise ValueError(f"{name} must be above 0, got {value}")
         self.num_stages, self.momentum, self.temperature = num_stages, momentum, temperature
@@ -155,7 +159,9 @@ class EMBases(nn.Module):
         self._noted: Noted | None = None
         self.register_state_dict_pre_hook(_settle_before_saving)
 
-    def forward(self, x: Float[Tensor, "B C H W"], *, in_graph: bool = False) -> Float[Tensor, "B C H W"]:
+    def forward(
+        self, x: Float[Tensor, "B C H W"], *, in_graph: bool = False
+    ) -> Float[Tensor, "B C H W"]:
         """Rebuild the map from its bases.
 
         Args:
@@ -178,11 +184,15 @@ class EMBases(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             places = at_least_float32(x).flatten(2).transpose(1, 2)
             start = self.bases.to(places.dtype)
-            bases, z = find_bases(places, start, num_stages=self.num_stages, temperature=self.temperature)
+            bases, z = find_bases(
+                places, start, num_stages=self.num_stages, temperature=self.temperature
+            )
             return reconstruct(bases, z).reshape(x.shape).to(x.dtype), bases
 
     @torch.compiler.disable
-    def _rebuild_and_note(self, x: Float[Tensor, "B C H W"], in_graph: bool) -> Float[Tensor, "B C H W"]:
+    def _rebuild_and_note(
+        self, x: Float[Tensor, "B C H W"], in_graph: bool
+    ) -> Float[Tensor, "B C H W"]:
         """The training forward. It asks autograd what no graph can hold, so a compiler calls it as it is."""
         passes = None if in_backward() else Passes.begun()
         if passes is not None and self._noted is not None and self._noted.is_past(passes):
@@ -321,7 +331,9 @@ class EMAUnit2d(nn.Module):
             temperature=temperature,
         )
         self.ema_out_conv = nn.Conv2d(in_channels, in_channels, 1, bias=False)
-        self.norm = build_norm_layer(norm_cfg or dict(type="BN", requires_grad=True), in_channels)[1]
+        self.norm = build_norm_layer(norm_cfg or dict(type="BN", requires_grad=True), in_channels)[
+            1
+        ]
         self.init_weights()
 
     def init_weights(self) -> None:

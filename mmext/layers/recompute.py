@@ -12,10 +12,14 @@ from torch.utils.checkpoint import checkpoint
 @contextmanager
 def untouched_statistics(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Within, norms in training mode normalise as ever, but move copies of their running statistics."""
-    norms = [m for module in modules for m in module.modules() if isinstance(m, _NormBase) and m.training]
+    norms = [
+        m for module in modules for m in module.modules() if isinstance(m, _NormBase) and m.training
+    ]
     saved = [dict(norm._buffers) for norm in norms]
     for norm, buffers in zip(norms, saved, strict=True):
-        norm._buffers.update({name: b.clone() if b is not None else None for name, b in buffers.items()})
+        norm._buffers.update(
+            {name: b.clone() if b is not None else None for name, b in buffers.items()}
+        )
     try:
         yield
     finally:

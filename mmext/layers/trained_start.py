@@ -25,7 +25,9 @@ def note_loads(part: Part) -> Part:
     noting: Any = part
     noting.held_names = frozenset()
     noting.is_new = None  # not decided: no weights were initialised yet
-    noting.learning_names = frozenset(name for name, p in part.named_parameters() if p.requires_grad)
+    noting.learning_names = frozenset(
+        name for name, p in part.named_parameters() if p.requires_grad
+    )
     part._register_load_state_dict_pre_hook(_note, with_module=True)
     return part
 
@@ -105,7 +107,9 @@ def thaw_random(backbone: Any) -> None:
                     parameter.requires_grad_(name in part.learning_names)
 
 
-def in_order(init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+def in_order(
+    init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+) -> list[dict[str, Any]]:
     """The settings of an ``init_cfg`` in the order in which mmengine applies them: files of weights last."""
     settings = [init_cfg] if isinstance(init_cfg, Mapping) else (init_cfg or [])
     return sorted((dict(cfg) for cfg in settings), key=is_file)

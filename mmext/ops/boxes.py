@@ -20,7 +20,9 @@ def intersections(
 ) -> Float[Tensor, "..."]:
     """Area that two boxes share; the leading dimensions broadcast."""
     width, height = (
-        (a[..., i + 2].minimum(b[..., i + 2]) - a[..., i].maximum(b[..., i])).add_(offset).clamp_(min=0)
+        (a[..., i + 2].minimum(b[..., i + 2]) - a[..., i].maximum(b[..., i]))
+        .add_(offset)
+        .clamp_(min=0)
         for i in (0, 1)
     )
     return width.mul_(height)
@@ -41,7 +43,11 @@ def bbox_overlaps(
     if not aligned:
         a, b = a[:, None], b[None]
     shared = intersections(a, b, offset)
-    base = areas(a, offset).expand_as(shared) if of_first else areas(a, offset) + areas(b, offset) - shared
+    base = (
+        areas(a, offset).expand_as(shared)
+        if of_first
+        else areas(a, offset) + areas(b, offset) - shared
+    )
     return shared / base.clamp(min=offset)
 
 

@@ -16,7 +16,9 @@ from mmext.functional import at_least_float32
 from mmext.ops.table import serves
 
 
-def _blocks(x: Float[Tensor, "N C sH sW"], groups: int, scale: int) -> Float[Tensor, "N G c H s W s"]:
+def _blocks(
+    x: Float[Tensor, "N C sH sW"], groups: int, scale: int
+) -> Float[Tensor, "N G c H s W s"]:
     N, C, height, width = x.shape
     return x.reshape(N, groups, C // groups, height // scale, scale, width // scale, scale)
 
@@ -29,7 +31,11 @@ def _around(x: Float[Tensor, "N C H W"], kernel: int) -> list[Float[Tensor, "N C
 
 
 def carafe(
-    x: Float[Tensor, "N C H W"], masks: Float[Tensor, "N GT sH sW"], kernel: int, groups: int, scale: int
+    x: Float[Tensor, "N C H W"],
+    masks: Float[Tensor, "N GT sH sW"],
+    kernel: int,
+    groups: int,
+    scale: int,
 ) -> Float[Tensor, "N C sH sW"]:
     """Reassemble a map.
 
@@ -41,7 +47,9 @@ def carafe(
         scale: of the output.
     """
     (N, C, H, W), T = x.shape, kernel**2
-    weights = _blocks(masks, groups * T, scale).unflatten(1, (groups, T))  # (N, G, T, 1, H, s, W, s)
+    weights = _blocks(masks, groups * T, scale).unflatten(
+        1, (groups, T)
+    )  # (N, G, T, 1, H, s, W, s)
     # Each place of the map with its scale x scale places of the output: (N, G, c, H, s, W, s).
     out = x.new_zeros(N, groups, C // groups, H, scale, W, scale)
     for tap, seen in enumerate(_around(x, kernel)):
@@ -74,7 +82,12 @@ def carafe_backward(
 
 @serves("carafe_naive", "carafe_naive_forward")
 def _naive_forward(
-    features: Tensor, masks: Tensor, output: Tensor, kernel_size: int, group_size: int, scale_factor: int
+    features: Tensor,
+    masks: Tensor,
+    output: Tensor,
+    kernel_size: int,
+    group_size: int,
+    scale_factor: int,
 ) -> None:
     x, masks = at_least_float32(features), at_least_float32(masks)
     output.copy_(carafe(x, masks, kernel_size, group_size, scale_factor))
@@ -109,7 +122,9 @@ def _forward(
     group_size: int,
     scale_factor: int,
 ) -> None:
-    rfeatures.copy_(features)  # mmcv keeps this one for backward, in its kernel's own order; ours needs none
+    rfeatures.copy_(
+        features
+    )  # mmcv keeps this one for backward, in its kernel's own order; ours needs none
     _naive_forward(features, masks, output, kernel_size, group_size, scale_factor)
 
 
@@ -128,4 +143,6 @@ def _backward(
     group_size: int,
     scale_factor: int,
 ) -> None:
-    _naive_backward(top_grad, rfeatures, masks, bottom_grad, mask_grad, kernel_size, group_size, scale_factor)
+    _naive_backward(
+        top_grad, rfeatures, masks, bottom_grad, mask_grad, kernel_size, group_size, scale_factor
+    )

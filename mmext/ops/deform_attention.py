@@ -39,7 +39,9 @@ def deformable_attention(
     (N, S, M, D), Q = value.shape, location.shape[1]
     H, W = sizes[:, 0, None], sizes[:, 1, None]  # (L, 1)
     x, y = location[..., 0] * W - 0.5, location[..., 1] * H - 0.5  # (N, Q, M, L, P)
-    index, weight = corners(between(y, H.expand_as(y)), between(x, W.expand_as(x)), W[:, :, None, None])
+    index, weight = corners(
+        between(y, H.expand_as(y)), between(x, W.expand_as(x)), W[:, :, None, None]
+    )
     image = torch.arange(N, device=value.device).reshape(N, 1, 1, 1, 1, 1)
     head = torch.arange(M, device=value.device).reshape(1, 1, M, 1, 1, 1)
     index = ((image * S + starts[:, None, None] + index) * M + head).reshape(N * Q * M, -1)
@@ -49,7 +51,12 @@ def deformable_attention(
 
 @serves("ms_deform_attn", "ms_deform_attn_forward")
 def _forward(
-    value: Tensor, sizes: Tensor, starts: Tensor, location: Tensor, attention: Tensor, im2col_step: int
+    value: Tensor,
+    sizes: Tensor,
+    starts: Tensor,
+    location: Tensor,
+    attention: Tensor,
+    im2col_step: int,
 ) -> Tensor:
     plain = [at_least_float32(one) for one in (value, location, attention)]
     return deformable_attention(plain[0], plain[1], plain[2], sizes, starts).to(value.dtype)

@@ -43,8 +43,13 @@ def positions(offset: Float[Tensor, "N offsets h w"], shape: Shape) -> tuple[Ten
     """Row and column, in pixels, that each tap reads at each place: both (N, D, kh, kw, h, w)."""
     (kh, kw), (h, w) = shape.kernel, offset.shape[2:]
     by_tap = offset.reshape(len(offset), shape.offset_groups, kh, kw, 2, h, w)
-    y = by_tap[:, :, :, :, 0] + tap_positions(shape.geometry, 0, kh, h, like=offset)[:, None, :, None]
-    return y, by_tap[:, :, :, :, 1] + tap_positions(shape.geometry, 1, kw, w, like=offset)[None, :, None, :]
+    y = (
+        by_tap[:, :, :, :, 0]
+        + tap_positions(shape.geometry, 0, kh, h, like=offset)[:, None, :, None]
+    )
+    return y, by_tap[:, :, :, :, 1] + tap_positions(shape.geometry, 1, kw, w, like=offset)[
+        None, :, None, :
+    ]
 
 
 def sample_columns(
@@ -75,13 +80,17 @@ def sample_columns(
     return add_up(rows_of(x, D), index, weight).reshape(N * h * w, kh * kw, C)
 
 
-def _by_group(columns: Float[Tensor, "places taps C"], groups: int) -> Float[Tensor, "G places taps_and_C"]:
+def _by_group(
+    columns: Float[Tensor, "places taps C"], groups: int
+) -> Float[Tensor, "G places taps_and_C"]:
     if groups == 1:
         return columns.flatten(1)[None]
     return columns.unflatten(2, (groups, -1)).permute(2, 0, 1, 3).flatten(2)
 
 
-def _kernels(weight: Float[Tensor, "O I kh kw"], groups: int) -> Float[Tensor, "G taps_and_C O_of_G"]:
+def _kernels(
+    weight: Float[Tensor, "O I kh kw"], groups: int
+) -> Float[Tensor, "G taps_and_C O_of_G"]:
     """The weights in the order of the columns: tap, then channel."""
     return weight.flatten(2).unflatten(0, (groups, -1)).permute(0, 3, 2, 1).flatten(1, 2)
 
@@ -138,12 +147,18 @@ def backward_by_torchvision(
     # A tap at exactly -1, as all along a padded edge before the offsets have learnt, has no slope in mmcv's
     # kernel (nor in ours), but one in torchvision's.
     (y, x_at), (H, W) = positions(offset, shape), x.shape[2:]
-    seen = ((y > -1) & (y < H) & (x_at > -1) & (x_at < W)).unsqueeze(4).expand(-1, -1, -1, -1, 2, -1, -1)
+    seen = (
+        ((y > -1) & (y < H) & (x_at > -1) & (x_at < W))
+        .unsqueeze(4)
+        .expand(-1, -1, -1, -1, 2, -1, -1)
+    )
     to_offset = torch.where(seen.reshape(offset.shape), found[2], 0)
     return found[0], to_offset, found[1], None if mask is None else found[3]
 
 
-def by_torchvision(x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, shape: Shape) -> Tensor:
+def by_torchvision(
+    x: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, shape: Shape
+) -> Tensor:
     """:func:`deform_conv2d` by torchvision's kernel."""
     bias = weight.new_zeros(len(weight))
     factor = x.new_zeros(len(x), 1) if mask is None else mask
@@ -161,7 +176,18 @@ FORMULAS: dict[str, tuple[Any, Any]] = {
     "torchvision": (by_torchvision, backward_by_torchvision),
 }
 
-PLAIN = ("kH", "kW", "dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
+PLAIN = (
+    "kH",
+    "kW",
+    "dH",
+    "dW",
+    "padH",
+    "padW",
+    "dilationH",
+    "dilationW",
+    "group",
+    "deformable_group",
+)
 MODULATED = (
     *("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w"),
     *("group", "deformable_group"),
@@ -184,13 +210,19 @@ class _Adapters:
             serves("deform_conv", f"deform_conv_{name}", source=source)(getattr(self, name))
         for name in ("forward", "backward"):
             function = getattr(self, f"modulated_{name}")
-            serves("modulated_deform_conv", f"modulated_deform_conv_{name}", source=source)(function)
+            serves("modulated_deform_conv", f"modulated_deform_conv_{name}", source=source)(
+                function
+            )
 
     def _run(self, output: Tensor, *inputs: Tensor | None, shape: Shape) -> None:
-        output.copy_(self.formula(*(None if one is None else at_least_float32(one) for one in inputs), shape))
+        output.copy_(
+            self.formula(*(None if one is None else at_least_float32(one) for one in inputs), shape)
+        )
 
     def _back(self, *tensors: Tensor | None, shape: Shape) -> tuple[Any, ...]:
-        return self.gradient(*(None if one is None else at_least_float32(one) for one in tensors), shape)
+        return self.gradient(
+            *(None if one is None else at_least_float32(one) for one in tensors), shape
+        )
 
     def forward(
         self,
@@ -216,7 +248,9 @@ class _Adapters:
         **how: int,
     ) -> None:
         shape = _shape(how, PLAIN)
-        to_x, to_offset, to_weight, _ = self._back(grad_output, input, offset, weight, None, shape=shape)
+        to_x, to_offset, to_weight, _ = self._back(
+            grad_output, input, offset, weight, None, shape=shape
+        )
         grad_input.copy_(to_x)
         grad_offset.copy_(to_offset)
         # mmcv asks for the weight's gradient in a second call, with the same scratch tensor: it waits there.
@@ -273,7 +307,9 @@ class _Adapters:
         **how: int,
     ) -> None:
         found = self._back(grad_output, input, offset, weight, mask, shape=_shape(how, MODULATED))
-        for target, one in zip((grad_input, grad_offset, grad_weight, grad_mask), found, strict=True):
+        for target, one in zip(
+            (grad_input, grad_offset, grad_weight, grad_mask), found, strict=True
+        ):
             target.copy_(one)
         if how["with_bias"]:
             grad_bias.copy_(at_least_float32(grad_output).sum(dim=(0, 2, 3)))

@@ -69,5 +69,7 @@ def _deform_backward(
         return deform_roi_pool(x, shift, rois, (pooled_height, pooled_width), **how)  # type: ignore[arg-type]
 
     inputs = (x, at_least_float32(offset)) if offset.numel() else (x,)
-    for target, found in zip((grad_input, grad_offset), gradients(pooled, inputs, grad), strict=False):
+    for target, found in zip(
+        (grad_input, grad_offset), gradients(pooled, inputs, grad), strict=False
+    ):
         target.copy_(found)

@@ -86,5 +86,7 @@ class _Finder:
     MMEXT = True
 
     @staticmethod
-    def find_spec(name: str, path: Iterable[str] | None = None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(
+        name: str, path: Iterable[str] | None = None, target: Any = None
+    ) -> ModuleSpec | None:
         return find(name, path) if name == NAME else None

@@ -43,6 +43,12 @@ def _im2col(
 
 @serves("masked_conv2d", "masked_col2im_forward")
 def _col2im(
-    col: Tensor, mask_h_idx: Tensor, mask_w_idx: Tensor, im: Tensor, height: int, width: int, channels: int
+    col: Tensor,
+    mask_h_idx: Tensor,
+    mask_w_idx: Tensor,
+    im: Tensor,
+    height: int,
+    width: int,
+    channels: int,
 ) -> None:
     im[0][:, mask_h_idx, mask_w_idx] = col.to(im.dtype)

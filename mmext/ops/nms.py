@@ -26,7 +26,9 @@ def overlap(a: Float[Tensor, "N 4"], b: Float[Tensor, "M 4"], offset: int) -> Fl
     return shared / (areas(a, offset)[:, None] + areas(b, offset)[None] - shared)
 
 
-def kept(boxes: Float[Tensor, "N 4"], iou_threshold: float, *, offset: int = 0) -> Bool[Tensor, " N"]:
+def kept(
+    boxes: Float[Tensor, "N 4"], iou_threshold: float, *, offset: int = 0
+) -> Bool[Tensor, " N"]:
     """Which boxes greedy suppression keeps.
 
     Args:
@@ -102,7 +104,9 @@ def _softened(
 ) -> np.ndarray:
     """Factor for the score of each box in ``rest``."""
     width, height = (
-        np.maximum(np.minimum(best[i + 2], rest[:, i + 2]) - np.maximum(best[i], rest[:, i]) + offset, 0)
+        np.maximum(
+            np.minimum(best[i + 2], rest[:, i + 2]) - np.maximum(best[i], rest[:, i]) + offset, 0
+        )
         for i in (0, 1)
     )
     size = (rest[:, 2] - rest[:, 0] + offset) * (rest[:, 3] - rest[:, 1] + offset)
@@ -160,7 +164,9 @@ def _softnms(
     method: int,
     offset: int,
 ) -> Tensor:
-    plain = (at_least_float32(one).cpu().numpy() for one in (boxes, scores))  # mmcv has moved them already
+    plain = (
+        at_least_float32(one).cpu().numpy() for one in (boxes, scores)
+    )  # mmcv has moved them already
     found, index = soft_nms(
         *plain,
         iou_threshold=iou_threshold,

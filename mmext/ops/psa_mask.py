@@ -23,13 +23,17 @@ def entries(
     rows, cols = (torch.arange(number, device=like.device) for number in size)
     y = rows[:, None] - rows + half[0]  # (H of p, H of q)
     x = cols[:, None] - cols + half[1]
-    has = ((y >= 0) & (y < mask[0]))[:, None, :, None] & ((x >= 0) & (x < mask[1]))[None, :, None, :]
+    has = ((y >= 0) & (y < mask[0]))[:, None, :, None] & ((x >= 0) & (x < mask[1]))[
+        None, :, None, :
+    ]
     index = y[:, None, :, None] * mask[1] + x[None, :, None, :]
     places = size[0] * size[1]
     return torch.where(has, index, 0).reshape(places, places), has.reshape(places, places)
 
 
-def psa_mask(x: Shaped[Tensor, "N M H W"], mask: Size, half: Size, kind: int) -> Shaped[Tensor, "N P H W"]:
+def psa_mask(
+    x: Shaped[Tensor, "N M H W"], mask: Size, half: Size, kind: int
+) -> Shaped[Tensor, "N P H W"]:
     """Masks over the map: what place q collects from p at (p, q), or what it distributes to p at (q, p)."""
     size = (x.shape[2], x.shape[3])
     index, has = entries(size, mask, half, x)
@@ -77,4 +81,6 @@ def _backward(
     half_h_mask: int,
     half_w_mask: int,
 ) -> None:
-    grad_input.copy_(psa_mask_backward(grad_output, (h_mask, w_mask), (half_h_mask, half_w_mask), psa_type))
+    grad_input.copy_(
+        psa_mask_backward(grad_output, (h_mask, w_mask), (half_h_mask, half_w_mask), psa_type)
+    )

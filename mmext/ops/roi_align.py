@@ -53,7 +53,9 @@ class Bins:
         self.size, self.shift = size, shift
         self.bin = self.extent / self.extent.new_tensor(size)
         self.samples = (
-            torch.full_like(self.bin, sampling_ratio) if sampling_ratio > 0 else self.bin.ceil().clamp(min=0)
+            torch.full_like(self.bin, sampling_ratio)
+            if sampling_ratio > 0
+            else self.bin.ceil().clamp(min=0)
         )
 
     def chunks(self, sampling_ratio: int) -> list[tuple[Tensor | slice, tuple[int, int]]]:
@@ -90,7 +92,8 @@ class Bins:
             sample: its number within its bin; broadcasts against the result.
         """
         start, size, number, extent = (
-            one[which][:, axis, None, None, None] for one in (self.start, self.bin, self.samples, self.extent)
+            one[which][:, axis, None, None, None]
+            for one in (self.start, self.bin, self.samples, self.extent)
         )
         bins = torch.arange(self.size[axis], device=start.device, dtype=start.dtype)
         bins = bins[:, None, None] if axis == 0 else bins[:, None]
@@ -105,7 +108,9 @@ class Bins:
         return self.positions(which, axis, sample), there
 
 
-def pool_mean(x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int) -> Float[Tensor, "K C P Q"]:
+def pool_mean(
+    x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int
+) -> Float[Tensor, "K C P Q"]:
     """Mean of each bin's samples; 0 for a bin without."""
     (C, H, W), (P, Q) = x.shape[1:], bins.size
     rows = rows_of(x)
@@ -152,13 +157,17 @@ def pool_maximum(
             W,
         )  # (k, P, Q, S, S, 4)
         index = index + (bins.image[which] * (H * W)).reshape(-1, 1, 1, 1, 1, 1)
-        values = add_up(rows, index.flatten(0, -2), weight.flatten(0, -2)).unflatten(0, (k, P, Q, -1))
+        values = add_up(rows, index.flatten(0, -2), weight.flatten(0, -2)).unflatten(
+            0, (k, P, Q, -1)
+        )
         there = (has_y[..., None] & has_x[..., None, :]).expand(k, P, Q, *most).flatten(3)
         top = values.masked_fill(~there[..., None], -torch.inf).argmax(
             dim=3, keepdim=True
         )  # the first of equals
         some = there.any(dim=3)[:, None]
-        top_value, top = (one.squeeze(3).permute(0, 3, 1, 2) for one in (values.gather(3, top), top))
+        top_value, top = (
+            one.squeeze(3).permute(0, 3, 1, 2) for one in (values.gather(3, top), top)
+        )
         best[which] = torch.where(some, top_value, 0)
         for axis, number in enumerate((top // most[1], top % most[1])):
             which_one[axis, which] = torch.where(some, number, -1).to(x.dtype)
@@ -182,7 +191,9 @@ def spread_maximum(
     index = index + (bins.image[:, None, None, None, None] * C + channel) * (H * W)
     weight = weight * (which_one[0] >= 0)[..., None]
     to_map = grad.new_zeros(N * C * H * W)
-    return to_map.index_add_(0, index.flatten(), (weight * grad[..., None]).flatten()).reshape(shape)
+    return to_map.index_add_(0, index.flatten(), (weight * grad[..., None]).flatten()).reshape(
+        shape
+    )
 
 
 @serves("roi_align", "roi_align_forward")
@@ -227,7 +238,9 @@ def _backward(
     aligned: bool,
 ) -> None:
     grad, rois = at_least_float32(grad_output), at_least_float32(rois)
-    bins = Bins(rois, (aligned_height, aligned_width), spatial_scale, sampling_ratio, aligned=aligned)
+    bins = Bins(
+        rois, (aligned_height, aligned_width), spatial_scale, sampling_ratio, aligned=aligned
+    )
     if pool_mode == 0:
         which_one = torch.stack([at_least_float32(argmax_y), at_least_float32(argmax_x)])
         grad_input.copy_(spread_maximum(grad, which_one, bins, tuple(grad_input.shape)))  # type: ignore[arg-type]
@@ -253,7 +266,18 @@ def _forward_by_torchvision(
 ) -> None:
     size = (aligned_height, aligned_width)
     if pool_mode == 0:  # torchvision has the mean alone
-        _forward(input, rois, output, argmax_y, argmax_x, *size, spatial_scale, sampling_ratio, 0, aligned)
+        _forward(
+            input,
+            rois,
+            output,
+            argmax_y,
+            argmax_x,
+            *size,
+            spatial_scale,
+            sampling_ratio,
+            0,
+            aligned,
+        )
         return
     image, regions = at_least_float32(input), at_least_float32(rois)
     align = torch.ops.torchvision.roi_align
@@ -291,4 +315,6 @@ def _backward_by_torchvision(
         return
     grad, regions = at_least_float32(grad_output), at_least_float32(rois)
     spread = torch.ops.torchvision._roi_align_backward
-    grad_input.copy_(spread(grad, regions, spatial_scale, *size, *grad_input.shape, sampling_ratio, aligned))
+    grad_input.copy_(
+        spread(grad, regions, spatial_scale, *size, *grad_input.shape, sampling_ratio, aligned)
+    )

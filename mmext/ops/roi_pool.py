@@ -29,7 +29,10 @@ def bin_edges(
 
 
 def roi_pool(
-    x: Float[Tensor, "N C H W"], rois: Float[Tensor, "K 5"], size: tuple[int, int], spatial_scale: float
+    x: Float[Tensor, "N C H W"],
+    rois: Float[Tensor, "K 5"],
+    size: tuple[int, int],
+    spatial_scale: float,
 ) -> tuple[Float[Tensor, "K C P Q"], Int[Tensor, "K C P Q"]]:
     """Maximum of each bin and the pixel that has it, counted within its map; 0 and -1 for an empty bin.
 
@@ -51,7 +54,10 @@ def roi_pool(
         (rois[:, 4] + 1) * spatial_scale,
     )
     some = ((right > left) & (bottom > top))[:, None]
-    (y1, y2), (x1, x2) = bin_edges(top, bottom, P, H), bin_edges(left, right, Q, W)  # (K, P), (K, Q)
+    (y1, y2), (x1, x2) = (
+        bin_edges(top, bottom, P, H),
+        bin_edges(left, right, Q, W),
+    )  # (K, P), (K, Q)
     # Every bin is read as if it were as large as the largest one; what lies outside of it counts as -inf.
     high, wide = int((y2 - y1).max()), int((x2 - x1).max())  # waits for the device, once a call
     step = max(1, VALUES // max(1, P * Q * high * wide * C))
@@ -59,10 +65,16 @@ def roi_pool(
         part = slice(k, k + step)
         y, in_y = _pixels(y1[part], y2[part], high)  # (k, P, high)
         column, in_x = _pixels(x1[part], x2[part], wide)  # (k, Q, wide)
-        inside = in_y[:, :, None, :, None] & in_x[:, None, :, None, :] & some[part, :, None, None, None]
-        pixel = (y[:, :, None, :, None] * W + column[:, None, :, None, :]).flatten(3)  # (k, P, Q, pixels)
+        inside = (
+            in_y[:, :, None, :, None] & in_x[:, None, :, None, :] & some[part, :, None, None, None]
+        )
+        pixel = (y[:, :, None, :, None] * W + column[:, None, :, None, :]).flatten(
+            3
+        )  # (k, P, Q, pixels)
         inside = inside.flatten(3)
-        values = rows[torch.where(inside, pixel + image[part, None, None, None] * (H * W), 0)]  # (…, C)
+        values = rows[
+            torch.where(inside, pixel + image[part, None, None, None] * (H * W), 0)
+        ]  # (…, C)
         values = values.masked_fill(~inside[..., None], -torch.inf)
         top_at = values.argmax(dim=3, keepdim=True)  # (k, P, Q, 1, C)
         filled = inside.any(dim=3)[:, None]  # (k, 1, P, Q)

@@ -23,8 +23,12 @@ def between(position: Float[Tensor, "*P"], size: int | Tensor) -> Axis:
         position: in pixels.
         size: places along this axis.
     """
-    position = position.clamp(-2, None)  # beyond, a position may not fit an integer; it weighs nothing anyway
-    position = torch.minimum(position, torch.as_tensor(size + 1, device=position.device).to(position.dtype))
+    position = position.clamp(
+        -2, None
+    )  # beyond, a position may not fit an integer; it weighs nothing anyway
+    position = torch.minimum(
+        position, torch.as_tensor(size + 1, device=position.device).to(position.dtype)
+    )
     low = position.detach().floor()
     part = position - low
     place = torch.stack([low, low + 1], dim=-1)
@@ -65,4 +69,6 @@ def add_up(
     """Weighted sum of the rows of each bag."""
     if index.numel() == 0 or rows.numel() == 0:
         return rows.new_zeros(len(index), rows.shape[1])
-    return F.embedding_bag(index, rows, per_sample_weights=weight.to(rows.dtype).contiguous(), mode="sum")
+    return F.embedding_bag(
+        index, rows, per_sample_weights=weight.to(rows.dtype).contiguous(), mode="sum"
+    )

@@ -120,7 +120,10 @@ def sources(device: str = "cpu") -> dict[str, str]:
     extension = importlib.import_module("mmcv._ext")
     if not is_ours(extension):  # mmcv's own serves all that it has
         return dict.fromkeys(sorted(set(_operator_of.values())), "mmcv")
-    return {one: choose(name, device) for name, one in sorted(_operator_of.items(), key=lambda item: item[1])}
+    return {
+        one: choose(name, device)
+        for name, one in sorted(_operator_of.items(), key=lambda item: item[1])
+    }
 
 
 def is_ours(extension: Any = None) -> bool:

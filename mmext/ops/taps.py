@@ -38,5 +38,11 @@ def tap_positions(
                 [ 0.,  1.],
                 [ 1.,  2.]])
     """
-    at = torch.arange(places, device=like.device, dtype=like.dtype) * where.stride[axis] - where.padding[axis]
-    return at + torch.arange(taps, device=like.device, dtype=like.dtype)[:, None] * where.dilation[axis]
+    at = (
+        torch.arange(places, device=like.device, dtype=like.dtype) * where.stride[axis]
+        - where.padding[axis]
+    )
+    return (
+        at
+        + torch.arange(taps, device=like.device, dtype=like.dtype)[:, None] * where.dilation[axis]
+    )

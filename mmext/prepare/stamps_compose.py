@@ -88,7 +88,9 @@ def compose(pictures: Pictures, rng: np.random.Generator, layout: Layout = LARGE
     scene = empty(pictures, rng, layout)
     wanted = rng.integers(1, MAX_OBJECTS + 1)
     for _ in range(DRAWS):
-        stamps = pictures.stamps[rng.integers(len(pictures.stamps))]  # each class as often as any other
+        stamps = pictures.stamps[
+            rng.integers(len(pictures.stamps))
+        ]  # each class as often as any other
         stamp = stamps[rng.integers(len(stamps))]
         cut_out = resize(stamp.pixels, rng, layout)
         for _ in range(POSITIONS):
@@ -107,10 +109,14 @@ def compose(pictures: Pictures, rng: np.random.Generator, layout: Layout = LARGE
 def empty(pictures: Pictures, rng: np.random.Generator, layout: Layout) -> Scene:
     """A photograph on which nothing is pasted yet."""
     photo = list(pictures.photos)[rng.integers(len(pictures.photos))]
-    return Scene(crop_background(pictures.photos[photo], rng, layout.side), [], photo, layout.min_pixels)
+    return Scene(
+        crop_background(pictures.photos[photo], rng, layout.side), [], photo, layout.min_pixels
+    )
 
 
-def crop_background(photo: Image.Image, rng: np.random.Generator, side: int) -> UInt8[np.ndarray, "H W 3"]:
+def crop_background(
+    photo: Image.Image, rng: np.random.Generator, side: int
+) -> UInt8[np.ndarray, "H W 3"]:
     """A square of random place and size, never enlarged, turned left to right half of the time."""
     shorter = min(photo.size)
     seen = math.exp(rng.uniform(math.log(min(side, shorter)), math.log(shorter)))
@@ -129,16 +135,22 @@ def resize(
     longest = min(rng.uniform(*layout.longest), MAX_ENLARGED * own)
     size = [max(1, round(length * longest / own)) for length in (pixels.shape[1], pixels.shape[0])]
     # Pillow weights the colours of RGBA by their opacity, so what lies under transparent pixels stays there.
-    resized = np.asarray(Image.fromarray(pixels).resize((size[0], size[1]), Image.Resampling.BICUBIC))
+    resized = np.asarray(
+        Image.fromarray(pixels).resize((size[0], size[1]), Image.Resampling.BICUBIC)
+    )
     return resized[:, ::-1] if rng.random() < 0.5 else resized
 
 
 def position(length: int, rng: np.random.Generator, side: int) -> int:
     """Where something of ``length`` pixels begins along a side of the image."""
-    return int(rng.integers(-int(BEYOND_BORDER * length), side - int((1 - BEYOND_BORDER) * length) + 1))
+    return int(
+        rng.integers(-int(BEYOND_BORDER * length), side - int((1 - BEYOND_BORDER) * length) + 1)
+    )
 
 
-def paste(scene: Scene, stamp: Stamp, cut_out: UInt8[np.ndarray, "h w 4"], *, left: int, top: int) -> bool:
+def paste(
+    scene: Scene, stamp: Stamp, cut_out: UInt8[np.ndarray, "h w 4"], *, left: int, top: int
+) -> bool:
     """Lay a cut-out over the scene unless it, or what lies below it, would show too little.
 
     Args:

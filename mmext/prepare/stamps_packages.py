@@ -37,7 +37,9 @@ def unpack(paths: Mapping[Deb, Path]) -> Package:
     notes = {deb.name: copyright_file(deb) for deb in paths}
     chosen = {TUXPAINT: class_of, MATE: is_background}
     files = {
-        deb: read_files(path, lambda name, deb=deb: name == notes[deb.name] or bool(chosen[deb](name)))
+        deb: read_files(
+            path, lambda name, deb=deb: name == notes[deb.name] or bool(chosen[deb](name))
+        )
         for deb, path in paths.items()
     }
     copyrights = {deb.name: found.pop(notes[deb.name], b"(none)\n") for deb, found in files.items()}
@@ -65,7 +67,9 @@ def copyright_file(deb: Deb) -> str:
 
 def report_versions(versions: dict[str, str], got: str) -> None:
     """Say so if the archive has other versions, and whether their pictures differ."""
-    what = "the same pictures" if got == PICTURES else "other pictures, so results are not comparable"
+    what = (
+        "the same pictures" if got == PICTURES else "other pictures, so results are not comparable"
+    )
     for deb in (TUXPAINT, MATE):
         if versions[deb.name] != deb.version:
             said = f"expected version {deb.version}, got {versions[deb.name]} with {what}"

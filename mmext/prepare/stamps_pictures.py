@@ -31,7 +31,11 @@ TUXPAINT = Deb(
     "2022.06.04-1",
     "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
 )
-MATE = Deb("mate-backgrounds", "1.26.0-1", "7bf4c2209f34b4f61ba6d24c8b58c28b361e82e4b943aae6d42c030169af9e04")
+MATE = Deb(
+    "mate-backgrounds",
+    "1.26.0-1",
+    "7bf4c2209f34b4f61ba6d24c8b58c28b361e82e4b943aae6d42c030169af9e04",
+)
 PICTURES = "78c52c7cbd8cdeeef34bd28ae4baf816ec9b621e1bd72d80286ed7078698346d"
 """SHA-256 over the chosen pictures of these versions, names and bytes; see :func:`digest`."""
 
@@ -118,9 +122,15 @@ class Pictures:
 def class_of(path: str) -> str | None:
     """The class of a file of the stamps package, by its path in the package; None if it is not used."""
     name = path.removeprefix(STAMPS)
-    if name == path or not name.endswith(".png") or any(fnmatch(name, pattern) for pattern in NOT_USED):
+    if (
+        name == path
+        or not name.endswith(".png")
+        or any(fnmatch(name, pattern) for pattern in NOT_USED)
+    ):
         return None
-    return next((one for one, folders in CLASSES.items() if any(fnmatch(name, f) for f in folders)), None)
+    return next(
+        (one for one, folders in CLASSES.items() if any(fnmatch(name, f) for f in folders)), None
+    )
 
 
 def is_background(path: str) -> bool:
@@ -145,7 +155,10 @@ def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
     kinds = defaultdict(list)
     for name in names:
         kinds[kind(name)].append(name)
-    return {one: kinds[one] for one in sorted(kinds, key=lambda one: hashlib.sha256(one.encode()).digest())}
+    return {
+        one: kinds[one]
+        for one in sorted(kinds, key=lambda one: hashlib.sha256(one.encode()).digest())
+    }
 
 
 def val_names(names: Iterable[str], share: float = VAL_SHARE) -> set[str]:

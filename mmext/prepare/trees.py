@@ -33,7 +33,9 @@ from PIL import Image
 
 from mmext.prepare.packages import CACHE, DataError, Wheel, fetch, one_at_a_time, replace_folder
 
-DEEPFOREST = Wheel("deepforest", "2.1.0", "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54")
+DEEPFOREST = Wheel(
+    "deepforest", "2.1.0", "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54"
+)
 LICENCE = "deepforest-2.1.0.dist-info/licenses/LICENSE"
 ROOT = Path("data/trees")
 RECIPE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
@@ -51,11 +53,15 @@ class Photo:
     num_boxes: int
     columns: int = 1
     rows: int = 1
-    overlap_tile: int | None = None  # side of overlapping tiles in pixels; None: the grid divides the photo
+    overlap_tile: int | None = (
+        None  # side of overlapping tiles in pixels; None: the grid divides the photo
+    )
 
 
 SPLITS = {
-    "train": [Photo("2019_YELL_2_528000_4978000_image_crop2", 574, columns=8, rows=8, overlap_tile=400)],
+    "train": [
+        Photo("2019_YELL_2_528000_4978000_image_crop2", 574, columns=8, rows=8, overlap_tile=400)
+    ],
     "val": [Photo("2019_YELL_2_541000_4977000_image_crop", 279, columns=3, rows=3)],
     "test": [Photo("OSBS_029", 61), Photo("SOAP_061", 37)],
 }
@@ -71,7 +77,9 @@ def read_boxes(xml: bytes, photo: Photo) -> list[Box]:
     width, height = (int(root.findtext(f"size/{key}", "0")) for key in ("width", "height"))
     boxes = []
     for drawn in root.iter("bndbox"):
-        left, top, right, bottom = (int(drawn.findtext(key, "0")) for key in ("xmin", "ymin", "xmax", "ymax"))
+        left, top, right, bottom = (
+            int(drawn.findtext(key, "0")) for key in ("xmin", "ymin", "xmax", "ymax")
+        )
         # The files count pixels from 1 and include the last one: boxes run from 1 to the width itself.
         boxes.append((left - 1, top - 1, right, bottom))
     if len(boxes) != photo.num_boxes:
@@ -139,7 +147,11 @@ def add_photo(coco: dict[str, Any], photo: Photo, wheel: zipfile.ZipFile, folder
         pixels = Image.open(file).convert("RGB")
     tiles = tiles_of(photo, pixels.size)
     for tile in tiles:
-        name = f"{photo.stem}.png" if len(tiles) == 1 else f"{photo.stem}_x{tile[0]:04d}_y{tile[1]:04d}.png"
+        name = (
+            f"{photo.stem}.png"
+            if len(tiles) == 1
+            else f"{photo.stem}_x{tile[0]:04d}_y{tile[1]:04d}.png"
+        )
         pixels.crop(tile).save(folder / name, compress_level=1)
         image_id = len(coco["images"]) + 1
         width, height = tile[2] - tile[0], tile[3] - tile[1]
@@ -148,7 +160,9 @@ def add_photo(coco: dict[str, Any], photo: Photo, wheel: zipfile.ZipFile, folder
             if (part := clip(box, tile)) is None:
                 continue
             crowd = not is_truth(box, tile, tiles, overlapping=photo.overlap_tile is not None)
-            coco["annotations"].append(annotation(len(coco["annotations"]) + 1, image_id, part, crowd))
+            coco["annotations"].append(
+                annotation(len(coco["annotations"]) + 1, image_id, part, crowd)
+            )
 
 
 def annotation(number: int, image_id: int, box: Box, crowd: bool) -> dict[str, Any]:
@@ -170,7 +184,10 @@ def write(wheel: zipfile.ZipFile, folder: Path) -> None:
     for split, photos in SPLITS.items():
         (folder / split).mkdir()
         coco: dict[str, Any] = {
-            "info": {"description": f"tree crowns of {DEEPFOREST.file_name}, {split}", "recipe": RECIPE},
+            "info": {
+                "description": f"tree crowns of {DEEPFOREST.file_name}, {split}",
+                "recipe": RECIPE,
+            },
             "licenses": [{"id": 1, "name": "MIT, see LICENSE"}],
             "categories": [{"id": 1, "name": "tree"}],
             "images": [],
@@ -232,15 +249,21 @@ def summary(root: Path) -> str:
         crowd = sum(box["iscrowd"] for box in coco["annotations"])
         truths = len(coco["annotations"]) - crowd
         images = len(coco["images"])
-        lines.append(f"{split:5}  {images:3} images  {truths:4} boxes  {crowd:3} cut pieces, ignored")
+        lines.append(
+            f"{split:5}  {images:3} images  {truths:4} boxes  {crowd:3} cut pieces, ignored"
+        )
     return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)")
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)"
+    )
     args = parser.parse_args(argv)
     try:
         prepare(args.root, args.cache)

@@ -55,7 +55,11 @@ def test_no_non_local_block_of_the_host_is_left():
 
 @pytest.mark.parametrize("variant", ["paper", "detection"])
 def test_random_initialisation_keeps_the_blocks_start(variant):
-    net = slow_only(norm_cfg=None, use_scale=None, variant=variant) if variant != "paper" else slow_only()
+    net = (
+        slow_only(norm_cfg=None, use_scale=None, variant=variant)
+        if variant != "paper"
+        else slow_only()
+    )
     net.init_weights()
     x = torch.randn(2, 64, 4, 6, 6)
     for block in blocks(net).values():
@@ -86,7 +90,9 @@ def test_places_may_be_a_number_for_a_whole_stage(cls):
 
 def test_a_file_of_non_local_blocks_keeps_what_it_holds_and_the_mask_starts(tmp_path):
     net = tsm()
-    state = {n: torch.rand_like(t) for n, t in net.state_dict().items() if t.dim() and "mask" not in n}
+    state = {
+        n: torch.rand_like(t) for n, t in net.state_dict().items() if t.dim() and "mask" not in n
+    }
     torch.save(state, tmp_path / "nl.pth")
     for given in (
         dict(init_cfg=dict(type="Pretrained", checkpoint=str(tmp_path / "nl.pth"))),
@@ -125,7 +131,8 @@ def test_the_gate_is_trained_by_mmactions_constructor():
     net = tsm(variant="detection")
     model = torch.nn.ModuleDict(dict(backbone=net, cls_head=torch.nn.Linear(8, 2)))
     wrapper = TSMOptimWrapperConstructor(
-        dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.1)), paramwise_cfg=dict(fc_lr5=True)
+        dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.1)),
+        paramwise_cfg=dict(fc_lr5=True),
     )(model)
     trained = {id(p) for group in wrapper.param_groups for p in group["params"]}
     assert all(id(p) in trained for p in model.parameters())

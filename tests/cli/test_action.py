@@ -47,7 +47,9 @@ def check_log(work_dir: Path) -> None:
 
 
 @pytest.mark.skipif(not STOCK.is_dir(), reason="this distribution of mmaction2 ships no tools")
-def test_mmactions_tools_and_inferencer_run_our_config(tmp_path: Path, clips: Path, bikes: Path) -> None:
+def test_mmactions_tools_and_inferencer_run_our_config(
+    tmp_path: Path, clips: Path, bikes: Path
+) -> None:
     work_dir = tmp_path / "work"
     train = [STOCK / "train.py", STM, "--work-dir", work_dir, "--cfg-options", *SMALL]
     done = run(*train, "train_cfg.max_iters=2")
@@ -83,7 +85,13 @@ def test_our_tools_train_resume_and_test(tmp_path: Path, clips: Path) -> None:
         done = run_script(*train, f"train_cfg.max_iters={end}", **ENV)
         assert done.returncode == 0, done.stderr[-3000:]
     check_log(work_dir)
-    command = ["test.py", work_dir / Path(STM).name, work_dir / "iter_3.pth", "--work-dir", work_dir]
+    command = [
+        "test.py",
+        work_dir / Path(STM).name,
+        work_dir / "iter_3.pth",
+        "--work-dir",
+        work_dir,
+    ]
     done = run_script(*command, "--cfg-options", *SMALL, **ENV)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "acc/top1:" in done.stdout + done.stderr

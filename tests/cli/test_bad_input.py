@@ -69,13 +69,17 @@ class Data:
             categories=[dict(id=7, name="tree")],
         )
         for image in self.coco["images"]:
-            Image.effect_noise((64, 48), 40).convert("RGB").save(folder / "images" / image["file_name"])
+            Image.effect_noise((64, 48), 40).convert("RGB").save(
+                folder / "images" / image["file_name"]
+            )
         self.config = folder / "config.py"
         self.write(**config)
 
     @staticmethod
     def box(id: int, image: int, bbox: list) -> dict:
-        return dict(id=id, image_id=image, category_id=7, bbox=bbox, area=bbox[2] * bbox[3], iscrowd=0)
+        return dict(
+            id=id, image_id=image, category_id=7, bbox=bbox, area=bbox[2] * bbox[3], iscrowd=0
+        )
 
     def write(self, classes: str = "('tree',)", more: str = "") -> None:
         (self.folder / "all.json").write_text(json.dumps(self.coco))
@@ -93,7 +97,8 @@ class Data:
 
 def test_data_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     none, comma, outside, empty, missing, cut, gone = (
-        Data(tmp_path / name) for name in ("none", "comma", "outside", "empty", "missing", "cut", "gone")
+        Data(tmp_path / name)
+        for name in ("none", "comma", "outside", "empty", "missing", "cut", "gone")
     )
     none.write(classes="('car', 'bus')")
     comma.write(classes="('tree')")
@@ -106,11 +111,17 @@ def test_data_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     (cut.folder / "images" / "1.png").write_bytes(whole[: len(whole) // 2])
     (gone.folder / "all.json").unlink()
     cases = (none, comma, outside, empty, missing, cut, gone)
-    ends = [code for code, _ in run_tools(*(["train.py", one.config] for one in cases), cwd=tmp_path)]
-    sentence(ends[0], f"{none.folder}/all.json", "(tree)", "car, bus", "metainfo=dict(classes=('tree',))")
+    ends = [
+        code for code, _ in run_tools(*(["train.py", one.config] for one in cases), cwd=tmp_path)
+    ]
+    sentence(
+        ends[0], f"{none.folder}/all.json", "(tree)", "car, bus", "metainfo=dict(classes=('tree',))"
+    )
     sentence(ends[1], f"{comma.folder}/all.json", "got the string 'tree'", "('tree',)", "comma")
     sentence(ends[2], f"{outside.folder}/all.json", "annotation 31", "2.png", "outside", "64 x 48")
-    sentence(ends[3], f"{empty.folder}/all.json", "annotation 32", "1.png", "empty", "correct or remove")
+    sentence(
+        ends[3], f"{empty.folder}/all.json", "annotation 32", "1.png", "empty", "correct or remove"
+    )
     sentence(ends[4], f"{missing.folder}/images/2.png", "not found", "mmext data trees")
     sentence(ends[5], f"{cut.folder}/images/1.png", "truncated", "mmext data trees")
     sentence(ends[6], f"{gone.folder}/all.json: not found", "mmext data trees")
@@ -119,7 +130,8 @@ def test_data_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
 def test_what_would_train_to_nothing_is_refused(tmp_path: Path) -> None:
     """Each of these trained to the end, with a loss of boxes of 0 or a precision of -1."""
     texts, parts, flat, crowds, none, unjudged, heads = (
-        Data(tmp_path / name) for name in ("texts", "parts", "flat", "crowds", "none", "unjudged", "heads")
+        Data(tmp_path / name)
+        for name in ("texts", "parts", "flat", "crowds", "none", "unjudged", "heads")
     )
     for one, change in (
         (texts, dict(category_id="7")),
@@ -127,7 +139,9 @@ def test_what_would_train_to_nothing_is_refused(tmp_path: Path) -> None:
         (flat, dict(area=0)),
         (crowds, dict(iscrowd=1)),
     ):
-        one.coco["annotations"] = [{**annotation, **change} for annotation in one.coco["annotations"]]
+        one.coco["annotations"] = [
+            {**annotation, **change} for annotation in one.coco["annotations"]
+        ]
         one.write()
     none.coco["images"] = []
     none.write()
@@ -137,17 +151,24 @@ def test_what_would_train_to_nothing_is_refused(tmp_path: Path) -> None:
     cases = (texts, parts, flat, crowds, none, unjudged)
     commands = [["train.py", one.config] for one in cases]
     commands.append(["verify.py", heads.config, "--cfg-options", "model.bbox_head.num_classes=80"])
-    commands.append(["verify.py", heads.config, "--cfg-options", "optim_wraper.type=AmpOptimWrapper"])
+    commands.append(
+        ["verify.py", heads.config, "--cfg-options", "optim_wraper.type=AmpOptimWrapper"]
+    )
     ends = run_tools(*commands, cwd=tmp_path)
     codes = [code for code, _ in ends]
     sentence(
-        codes[0], f"{texts.folder}/all.json", "2: category_id matches only as text", "write both as numbers"
+        codes[0],
+        f"{texts.folder}/all.json",
+        "2: category_id matches only as text",
+        "write both as numbers",
     )
     sentence(codes[1], "2: box between 0 and 1", "multiply boxes by the width and height")
     sentence(codes[2], "2: area not above 0")
     sentence(codes[3], "2: crowd", "set iscrowd to 0")
     sentence(codes[4], "expected images, got an empty list of images")
-    sentence(codes[5], "annotation 1 has iscrowd none, expected 0 or 1 since the evaluation reads it")
+    sentence(
+        codes[5], "annotation 1 has iscrowd none, expected 0 or 1 since the evaluation reads it"
+    )
     sentence(codes[6], "model.bbox_head.num_classes: expected 1", "got 80; set it to 1")
     assert codes[7] == 0, "a key that nothing reads is a warning"
 
@@ -176,7 +197,13 @@ def test_a_wrong_config_is_refused(tmp_path: Path) -> None:
             cwd=tmp_path,
         )
     ]
-    sentence(ends[0], str(data.config), "model.bbox_head.type", "mmext.GFLHed", "did you mean mmext.GFLHead")
+    sentence(
+        ends[0],
+        str(data.config),
+        "model.bbox_head.type",
+        "mmext.GFLHed",
+        "did you mean mmext.GFLHead",
+    )
     sentence(ends[1], str(data.config), "optim_wrapper.optimizer.type", "AdmW", "AdamW")
     sentence(ends[2], "nowhere.pth: not found", "model.backbone", "mmext data mobilenet_v2")
     sentence(ends[3], "nowhere.py: not found")
@@ -215,7 +242,9 @@ def test_a_wrong_checkpoint_is_refused(tmp_path: Path) -> None:
     sentence(codes[3], "page.pth", "torch.save")
     sentence(codes[4], "poison.pth", "refused", "posix.system")
     sentence(codes[5], "list.pth", "state_dict", "got a list")
-    sentence(codes[6], "other.pth", "missing (backbone.conv1", "1 unexpected (weight)", "--no-strict")
+    sentence(
+        codes[6], "other.pth", "missing (backbone.conv1", "1 unexpected (weight)", "--no-strict"
+    )
     sentence(codes[7], "other.pth", "optimizer", "load_from")
     assert not (tmp_path / "canary").exists()
     assert lenient[0] == 0, "a person may insist"

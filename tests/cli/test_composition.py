@@ -12,7 +12,9 @@ from tests.checkout import REPO, run_script
 from tests.cli.test_train_and_test import ENV, SMALL, scalars
 
 CONFIG = "configs/detection/sample_weighting/swn-detectors_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
-FEW = [option for option in SMALL if "score_thr" not in option] + ["model.test_cfg.rcnn.score_thr=0.0"]
+FEW = [option for option in SMALL if "score_thr" not in option] + [
+    "model.test_cfg.rcnn.score_thr=0.0"
+]
 
 
 def two_ranks(script: str, *arguments: object) -> str:
@@ -39,7 +41,9 @@ def test_three_papers_in_one_config_train_on_two_ranks_resume_and_are_evaluated(
         assert "mmext: 2 ranks over gloo on CPU" in out
     steps = [row for row in scalars(work_dir) if "loss" in row]
     assert [row["step"] for row in steps] == [1, 2, 3], "the second run must not begin again"
-    assert all(math.isfinite(row[name]) for row in steps for name in ("rpn_loss_dfl", "loss_swn_reg"))
+    assert all(
+        math.isfinite(row[name]) for row in steps for name in ("rpn_loss_dfl", "loss_swn_reg")
+    )
 
     command = ["test.py", CONFIG, work_dir / "iter_3.pth", "--work-dir", work_dir]
     done = run_script(*command, "--cfg-options", *FEW, **ENV)

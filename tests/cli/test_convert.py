@@ -24,7 +24,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "not found, expected a checkpoint"),
     "empty": (lambda path: path.touch(), "expected a checkpoint, got an empty file; copy it again"),
     "cut": (cut, "expected a whole checkpoint, got one that is cut off or damaged; copy it again"),
-    "text": (lambda path: path.write_text("<html>"), "got a file that starts with b'<htm'; check the path"),
+    "text": (
+        lambda path: path.write_text("<html>"),
+        "got a file that starts with b'<htm'; check the path",
+    ),
     "poison": (
         lambda path: torch.save(dict(net=dict(a=torch.ones(1)), step=Runs()), path),
         "refused before anything of it ran, expected data, got a use of posix.system at step",
@@ -39,7 +42,9 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_gets_its_sentence(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_file_gets_its_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     make, sentence = BAD[name]
     make(tmp_path / "theirs.pth")

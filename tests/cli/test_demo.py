@@ -140,7 +140,8 @@ def frames(path: Path) -> tuple[list[np.ndarray], float]:
 def difference(one: np.ndarray, other: np.ndarray) -> float:
     """Mean difference in grey levels, blind to shifts by half a pixel and to fine text."""
     small = [
-        cv2.resize(each.astype(np.float32), (20, 15), interpolation=cv2.INTER_AREA) for each in (one, other)
+        cv2.resize(each.astype(np.float32), (20, 15), interpolation=cv2.INTER_AREA)
+        for each in (one, other)
     ]
     return float(np.abs(small[0] - small[1]).mean())
 
@@ -175,10 +176,15 @@ def test_pictures_and_folders_and_videos_are_drawn_on(
     ]
     before = pixels(one)
     boxes, no_boxes = (pixels(tmp_path / name / "0.png") for name in ("boxes", "no_boxes"))
-    yellow = [(np.abs(one - (255, 209, 0)).max(-1) < 30).mean() for one in (no_boxes, boxes)]  # the config's
+    yellow = [
+        (np.abs(one - (255, 209, 0)).max(-1) < 30).mean() for one in (no_boxes, boxes)
+    ]  # the config's
     assert yellow[0] < 0.001 < 0.01 < yellow[1]
     np.testing.assert_array_equal(no_boxes, before)
-    said = {name: json.loads((tmp_path / name / "0.png.json").read_text()) for name in ("boxes", "no_boxes")}
+    said = {
+        name: json.loads((tmp_path / name / "0.png.json").read_text())
+        for name in ("boxes", "no_boxes")
+    }
     assert said["no_boxes"] == dict(input=str(one), width=160, height=120, objects=[])
     assert len(said["boxes"]["objects"]) == 3
 
@@ -230,7 +236,10 @@ def test_every_kind_of_picture_is_read_as_the_host_reads_it(
     folder = kinds_of_pictures(photographs / "0.png", tmp_path / "kinds")
     options = {"model.test_cfg.max_per_img": 3, "model.test_cfg.score_thr": 0}
     options["test_dataloader.dataset.pipeline.1.scale"] = (160, 120)  # a moment each
-    words = ["--cfg-options", *(f"{key}={value}".replace(" ", "") for key, value in options.items())]
+    words = [
+        "--cfg-options",
+        *(f"{key}={value}".replace(" ", "") for key, value in options.items()),
+    ]
     ends = run_demo(
         models.command("mmdet", folder, "--out", "boxes", "--score-thr", 0, *words),
         models.command(
@@ -240,9 +249,13 @@ def test_every_kind_of_picture_is_read_as_the_host_reads_it(
         cwd=tmp_path,
     )
     assert [code for code, _ in ends] == [0, 0, 0], ends
-    host = init_detector(str(DETECTOR), str(models.checkpoints["mmdet"]), device="cpu", cfg_options=options)
+    host = init_detector(
+        str(DETECTOR), str(models.checkpoints["mmdet"]), device="cpu", cfg_options=options
+    )
     for file in sorted(folder.iterdir()):
-        (said,) = (json.loads(one.read_text()) for one in (tmp_path / "boxes").glob(f"{file.name}*.json"))
+        (said,) = (
+            json.loads(one.read_text()) for one in (tmp_path / "boxes").glob(f"{file.name}*.json")
+        )
         theirs = inference_detector(host, str(file)).pred_instances
         ours = sorted(said["objects"], key=lambda one: -one["score"])
         assert len(ours) == 3, file.name
@@ -258,10 +271,14 @@ def test_every_kind_of_picture_is_read_as_the_host_reads_it(
 def test_a_video_is_one_that_a_browser_plays(models: Models, bikes: Path, tmp_path: Path) -> None:
     import av
 
-    ((code, _),) = run_demo(models.command("mmseg", bikes, "--out", "out", "--every", 60), cwd=tmp_path)
+    ((code, _),) = run_demo(
+        models.command("mmseg", bikes, "--out", "out", "--every", 60), cwd=tmp_path
+    )
     assert code == 0
     content = (tmp_path / "out" / "bikes.mp4").read_bytes()
-    assert content.index(b"moov") < content.index(b"mdat"), "it must begin to play before all of it is there"
+    assert content.index(b"moov") < content.index(b"mdat"), (
+        "it must begin to play before all of it is there"
+    )
     with av.open(str(tmp_path / "out" / "bikes.mp4")) as video:
         (track,) = video.streams
         assert (track.codec.name, track.pix_fmt) == ("h264", "yuv420p")
@@ -348,7 +365,9 @@ def test_bad_input_is_refused_in_a_sentence(
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "cut.mp4").write_bytes(bikes.read_bytes()[:300_000])
     (tmp_path / "plain.py").write_text("model = dict()\n")
-    torch.save(dict(state_dict=dict(weight=torch.ones(3)), meta=dict(x=Poison())), tmp_path / "poison.pth")
+    torch.save(
+        dict(state_dict=dict(weight=torch.ones(3)), meta=dict(x=Poison())), tmp_path / "poison.pth"
+    )
     detector, recognizer = DETECTOR, models.configs["mmaction"]
     one = photographs / "0.png"
     ends = run_demo(
@@ -374,7 +393,10 @@ def test_bad_input_is_refused_in_a_sentence(
     sentence(codes[1], "cut.png: expected a whole picture", "truncated")
     sentence(codes[2], f"{empty}: expected a folder with pictures")
     sentence(codes[3], "text.mp4: expected a video, got a file that cannot be opened")
-    sentence(codes[4], "cut.mp4: expected a video, got a file that cannot be opened, as when it is cut off")
+    sentence(
+        codes[4],
+        "cut.mp4: expected a video, got a file that cannot be opened, as when it is cut off",
+    )
     sentence(codes[5], f"{one}: expected a video or a folder of frames, got a picture")
     sentence(codes[6], f"{odd / '2.png'}: expected 40 x 30 pixels", "got 30 x 40")
     sentence(codes[7], f"{photographs}: expected another folder than the input's")
@@ -389,12 +411,19 @@ def test_bad_input_is_refused_in_a_sentence(
     assert not list((tmp_path / "work_dirs" / "demo").glob("*.mp4"))
 
 
-def test_the_demo_runs_as_people_start_it(models: Models, photographs: Path, tmp_path: Path) -> None:
+def test_the_demo_runs_as_people_start_it(
+    models: Models, photographs: Path, tmp_path: Path
+) -> None:
     done = run_script(
-        "demo.py", *models.command("mmseg", photographs / "1.jpg"), cwd=tmp_path, PYTHONPATH=str(REPO)
+        "demo.py",
+        *models.command("mmseg", photographs / "1.jpg"),
+        cwd=tmp_path,
+        PYTHONPATH=str(REPO),
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "work_dirs/demo/1.jpg"
-    done = run_script("demo.py", *models.command("mmseg", "nowhere.jpg"), cwd=tmp_path, PYTHONPATH=str(REPO))
+    done = run_script(
+        "demo.py", *models.command("mmseg", "nowhere.jpg"), cwd=tmp_path, PYTHONPATH=str(REPO)
+    )
     assert done.returncode == 1
     sentence(done.stderr.strip().splitlines()[-1], "nowhere.jpg: not found")

@@ -9,7 +9,9 @@ import torch
 from tests.cli.test_stock_tools import STOCK, run
 from tests.cli.test_train_and_test import DEMO, SMALL
 
-pytestmark = pytest.mark.skipif(not STOCK.is_dir(), reason="this distribution of mmdet ships no tools")
+pytestmark = pytest.mark.skipif(
+    not STOCK.is_dir(), reason="this distribution of mmdet ships no tools"
+)
 
 
 class Runs:
@@ -25,7 +27,9 @@ def poison(tmp_path: Path) -> Path:
     """A checkpoint that would leave a file called canary beside it."""
     file = tmp_path / "poison.pth"
     meta = dict(iter=1, epoch=0, evil=Runs(tmp_path / "canary"))
-    torch.save(dict(state_dict=dict(a=torch.ones(1)), meta=meta, message_hub={}, optimizer={}), file)
+    torch.save(
+        dict(state_dict=dict(a=torch.ones(1)), meta=meta, message_hub={}, optimizer={}), file
+    )
     return file
 
 
@@ -70,5 +74,7 @@ def test_mmdets_inferencers_refuse_a_poisoned_checkpoint(
     done = run(script)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count(f"{poison}: refused before anything of it ran") == 2
-    assert f"{stored}: refused before anything of it ran, expected data, got a config" in done.stdout
+    assert (
+        f"{stored}: refused before anything of it ran, expected data, got a config" in done.stdout
+    )
     assert not (tmp_path / "canary").exists()

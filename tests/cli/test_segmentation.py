@@ -70,7 +70,9 @@ def test_mmsegs_tools_and_inferencer_run_our_config(
     done = run(script)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "mmext.segmentation.emanet 320 320 True"
-    written = sorted(str(path.relative_to(tmp_path / "found")) for path in (tmp_path / "found").rglob("*.*"))
+    written = sorted(
+        str(path.relative_to(tmp_path / "found")) for path in (tmp_path / "found").rglob("*.*")
+    )
     assert written == ["pred/00000000_pred.png", f"vis/{image.name}"]
 
 
@@ -81,13 +83,25 @@ def test_our_tools_train_resume_test_and_draw_beside_the_truth(
     flags = ["--work-dir", work_dir, "--amp", "--resume", "--cfg-options", *SMALL]
     done = run_script("train.py", DNL, *flags, "train_cfg.max_iters=2", **ENV)
     assert done.returncode == 0, done.stderr[-3000:]
-    two_ranks("dist_train.sh", DNL, 2, *flags, "train_cfg.max_iters=3")  # frozen stages must not stop it
+    two_ranks(
+        "dist_train.sh", DNL, 2, *flags, "train_cfg.max_iters=3"
+    )  # frozen stages must not stop it
     check_log(work_dir)
 
     pictures = tmp_path / "pictures"
-    command = ["test.py", work_dir / Path(DNL).name, work_dir / "iter_3.pth", "--work-dir", work_dir]
-    done = run_script(*command, "--show-dir", pictures, "--interval", "1", "--cfg-options", *SMALL, **ENV)
+    command = [
+        "test.py",
+        work_dir / Path(DNL).name,
+        work_dir / "iter_3.pth",
+        "--work-dir",
+        work_dir,
+    ]
+    done = run_script(
+        *command, "--show-dir", pictures, "--interval", "1", "--cfg-options", *SMALL, **ENV
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     drawn = sorted(pictures.rglob("*.png"))
     assert len(drawn) == 2
-    assert {cv2.imread(str(path)).shape for path in drawn} == {(320, 640, 3)}, "truth left, prediction right"
+    assert {cv2.imread(str(path)).shape for path in drawn} == {(320, 640, 3)}, (
+        "truth left, prediction right"
+    )

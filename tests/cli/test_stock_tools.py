@@ -40,7 +40,13 @@ def test_mmdets_tools_and_inferencer_run_our_config(
     assert any("coco/bbox_mAP" in row for row in rows)
 
     done = run(
-        STOCK / "test.py", DEMO, work_dir / "iter_3.pth", "--work-dir", work_dir, "--cfg-options", *SMALL
+        STOCK / "test.py",
+        DEMO,
+        work_dir / "iter_3.pth",
+        "--work-dir",
+        work_dir,
+        "--cfg-options",
+        *SMALL,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "coco/bbox_mAP_50:" in done.stdout + done.stderr

@@ -48,12 +48,22 @@ def test_training_goes_on_where_it_stopped_and_the_result_is_evaluated(
     steps = [row for row in rows if "loss" in row]
     assert [row["step"] for row in steps] == [1, 2, 3, 4], "the second run must not begin again"
     assert all(math.isfinite(row["loss"]) for row in steps)
-    order = ["train" if "loss" in row else "val" for row in rows if "loss" in row or "coco/bbox_mAP" in row]
+    order = [
+        "train" if "loss" in row else "val"
+        for row in rows
+        if "loss" in row or "coco/bbox_mAP" in row
+    ]
     assert order == ["train", "train", "val"] * 2
 
     out, pictures = tmp_path / "predictions.pkl", "pictures"
     # The saved config, so that it is proven to hold all that a later run needs.
-    command = ["test.py", work_dir / Path(DEMO).name, work_dir / "iter_4.pth", "--work-dir", work_dir]
+    command = [
+        "test.py",
+        work_dir / Path(DEMO).name,
+        work_dir / "iter_4.pth",
+        "--work-dir",
+        work_dir,
+    ]
     more = ["--tta", "--out", out, "--show-dir", pictures, "--cfg-options", *SMALL]
     third = run_script(*command, *more, **ENV)
     assert third.returncode == 0, third.stderr[-3000:]

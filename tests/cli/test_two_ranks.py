@@ -75,7 +75,9 @@ def other_job():
 
 
 def records(folder: Path, world: int, rank: int) -> list[dict]:
-    return [json.loads(line) for line in (folder / f"{world}-{rank}.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line) for line in (folder / f"{world}-{rank}.jsonl").read_text().splitlines()
+    ]
 
 
 @pytest.fixture
@@ -119,9 +121,16 @@ def test_two_ranks_equal_one_process_on_the_joined_batch(
     assert len(alone) == len(ranks[0]) == len(ranks[1]) == 3
     for joined, first, second in zip(alone, *ranks, strict=True):
         assert joined.pop("images") == first.pop("images") + second.pop("images")
-        assert joined.keys() == first.keys() == second.keys() >= {"loss", "loss_cls", "loss_bbox", "loss_dfl"}
+        assert (
+            joined.keys()
+            == first.keys()
+            == second.keys()
+            >= {"loss", "loss_cls", "loss_bbox", "loss_dfl"}
+        )
         for name, value in joined.items():
-            assert (first[name] + second[name]) / 2 == pytest.approx(value, rel=2e-4, abs=1e-6), name
+            assert (first[name] + second[name]) / 2 == pytest.approx(value, rel=2e-4, abs=1e-6), (
+                name
+            )
     assert any(a["loss"] != b["loss"] for a, b in zip(*ranks, strict=True)), (
         "each rank must have its own image"
     )

@@ -14,7 +14,10 @@ from tests.test_compat import TOY
     [
         (["aAcc", "mIoU", "mAcc"], ("mIoU", "greater")),
         (["coco/bbox_mAP", "coco/bbox_mAP_50", "coco/segm_mAP"], ("coco/bbox_mAP", "greater")),
-        (["coco/tree_precision", "coco/bush_precision", "coco/bbox_mAP"], ("coco/bbox_mAP", "greater")),
+        (
+            ["coco/tree_precision", "coco/bush_precision", "coco/bbox_mAP"],
+            ("coco/bbox_mAP", "greater"),
+        ),
         (["acc/top1", "acc/top5", "acc/mean1"], ("acc/top1", "greater")),
         (["coco/AR@100", "coco/AR@300"], ("coco/AR@100", "greater")),
         (["coco_panoptic/PQ", "coco_panoptic/SQ"], ("coco_panoptic/PQ", "greater")),
@@ -64,4 +67,6 @@ def test_a_metric_that_cannot_be_ranked_ends_no_run(tmp_path: Path) -> None:
 
 
 def test_without_the_repair_the_first_metric_decides(tmp_path: Path) -> None:
-    assert best(tmp_path, ["aAcc", "mIoU"], MMEXT_COMPAT="save_best_auto") == ["best_toy_aAcc_epoch_3.pth"]
+    assert best(tmp_path, ["aAcc", "mIoU"], MMEXT_COMPAT="save_best_auto") == [
+        "best_toy_aAcc_epoch_3.pth"
+    ]

@@ -45,7 +45,9 @@ DAMAGES = [
     lambda file: file.write_bytes(b""),
     lambda file: file.write_text("<html>not found"),
 ]
-each_damage = pytest.mark.parametrize("damage", DAMAGES, ids=["cut", "overwritten", "empty", "text"])
+each_damage = pytest.mark.parametrize(
+    "damage", DAMAGES, ids=["cut", "overwritten", "empty", "text"]
+)
 
 
 def test_the_recorded_checkpoint_comes_first(tmp_path: Path) -> None:
@@ -54,20 +56,28 @@ def test_the_recorded_checkpoint_comes_first(tmp_path: Path) -> None:
     assert newest(tmp_path) == str(tmp_path / "iter_3.pth")
 
 
-@pytest.mark.parametrize("said", [None, "", "/gone/iter_7.pth", "C:\\gone\\iter_7.pth", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "said", [None, "", "/gone/iter_7.pth", "C:\\gone\\iter_7.pth", b"\xff\xfe"]
+)
 def test_without_a_record_that_leads_anywhere_the_farthest_counts(
     tmp_path: Path, said: str | bytes | None
 ) -> None:
     for name, iteration in (("iter_10.pth", 10), ("iter_9.pth", 9), ("epoch_2.pth", 8)):
         save(tmp_path, name, iteration)
-    torch.save(dict(state_dict=dict(a=torch.ones(1)), meta=dict(iter=99)), tmp_path / "best_iter_99.pth")
+    torch.save(
+        dict(state_dict=dict(a=torch.ones(1)), meta=dict(iter=99)), tmp_path / "best_iter_99.pth"
+    )
     (tmp_path / "notes.txt").write_text("no checkpoint")
     if said is not None:
-        (tmp_path / "last_checkpoint").write_bytes(said if isinstance(said, bytes) else said.encode())
+        (tmp_path / "last_checkpoint").write_bytes(
+            said if isinstance(said, bytes) else said.encode()
+        )
     assert newest(tmp_path) == str(tmp_path / "iter_10.pth")
 
 
-@pytest.mark.parametrize("said", ["/gone/wd/iter_3.pth", "wd/iter_3.pth", "C:\\gone\\wd\\iter_3.pth"])
+@pytest.mark.parametrize(
+    "said", ["/gone/wd/iter_3.pth", "wd/iter_3.pth", "C:\\gone\\wd\\iter_3.pth"]
+)
 def test_a_work_dir_that_was_moved_keeps_its_record(tmp_path: Path, said: str) -> None:
     save(tmp_path, "iter_9.pth", 9)
     save(tmp_path, "iter_3.pth", 3)

@@ -98,7 +98,9 @@ class Mine:
         ([np.str_("a"), datetime.date(2020, 1, 2)], ["a", datetime.date(2020, 1, 2)]),
     ],
 )
-def test_what_the_reader_would_refuse_becomes_plain(value: object, wanted: object, tmp_path: Path) -> None:
+def test_what_the_reader_would_refuse_becomes_plain(
+    value: object, wanted: object, tmp_path: Path
+) -> None:
     lost: list[str] = []
     made = plain(value, "meta", lost)
     assert made == wanted
@@ -108,12 +110,22 @@ def test_what_the_reader_would_refuse_becomes_plain(value: object, wanted: objec
     torch.load(tmp_path / "x.pth", weights_only=True)
 
 
-def test_a_class_of_somebody_s_own_leaves_its_text_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_class_of_somebody_s_own_leaves_its_text_and_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     saved = plain_meta(dict(meta=dict(dataset_meta=dict(owner=Mine())), state_dict=1))
     assert saved == dict(meta=dict(dataset_meta=dict(owner="Mine()")), state_dict=1)
     assert "meta.dataset_meta.owner is a tests.compat.test_saving.Mine" in caplog.text
 
 
 def test_arrays_and_tensors_stay_as_they_are() -> None:
-    for one in (np.zeros((2, 3), np.uint8), np.float32(1), torch.ones(2), torch.float16, "a", None, {1, 2}):
+    for one in (
+        np.zeros((2, 3), np.uint8),
+        np.float32(1),
+        torch.ones(2),
+        torch.float16,
+        "a",
+        None,
+        {1, 2},
+    ):
         assert plain(one, "", []) is one or isinstance(one, set)

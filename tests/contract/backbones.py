@@ -23,7 +23,9 @@ def backbones() -> list[Part]:
 
 def accepted(part: Part) -> set[str]:
     """Names of all arguments, those that are handed on to the host included."""
-    return {name for base in part.cls.__mro__ for name in inspect.signature(base.__init__).parameters}
+    return {
+        name for base in part.cls.__mro__ for name in inspect.signature(base.__init__).parameters
+    }
 
 
 def small_cfg(part: Part) -> dict[str, Any]:
@@ -38,7 +40,9 @@ def small_cfg(part: Part) -> dict[str, Any]:
 def _mentions(cfg: Any, kind: str):
     if isinstance(cfg, dict) and cfg.get("type") == kind:
         yield cfg
-    for value in cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, list | tuple) else ():
+    for value in (
+        cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, list | tuple) else ()
+    ):
         yield from _mentions(value, kind)
 
 

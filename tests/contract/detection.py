@@ -64,7 +64,9 @@ def two_rank_batch(model: nn.Module) -> dict | None:
     if hasattr(model, "roi_head"):
         return None
     if isinstance(model.bbox_head, ATSSHead | FCOSHead | GFLHead):
-        return batch(counts=(60, 30))  # many: GFL divides by a sum of scores, or by 1 if that is less
+        return batch(
+            counts=(60, 30)
+        )  # many: GFL divides by a sum of scores, or by 1 if that is less
     twice = batch(counts=(4,))
     return {key: [*values, *copy.deepcopy(values)] for key, values in twice.items()}
 
@@ -89,7 +91,9 @@ def batch(counts, size=(96, 128), *, ignored=False, num_classes=1, seed=0) -> di
         none = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
         none.masks = rectangles(none.bboxes, size)
         sample = DetDataSample(
-            metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=len(samples))
+            metainfo=dict(
+                img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=len(samples)
+            )
         )
         stuff = torch.randint(0, NUM_STUFF, (1, *size), generator=g)
         sample.gt_sem_seg = PixelData(sem_seg=stuff)

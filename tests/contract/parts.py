@@ -44,10 +44,16 @@ class Part:
     @property
     def configs(self) -> list[Path]:
         names = [self.name]
-        if self.paper[0] == "layers":  # one layer for sequences, images and videos: a config of one shows it
-            names = [part.name for part in all_parts() if part.cls.__module__ == self.cls.__module__]
+        if (
+            self.paper[0] == "layers"
+        ):  # one layer for sequences, images and videos: a config of one shows it
+            names = [
+                part.name for part in all_parts() if part.cls.__module__ == self.cls.__module__
+            ]
         found = sorted(ROOT.glob("configs/**/*.py"))
-        return [path for path in found if any(f'"mmext.{name}"' in path.read_text() for name in names)]
+        return [
+            path for path in found if any(f'"mmext.{name}"' in path.read_text() for name in names)
+        ]
 
     @property
     def readmes(self) -> list[Path]:

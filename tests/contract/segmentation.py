@@ -16,7 +16,9 @@ IGNORED = 255
 def build(path, *, init: bool = True) -> nn.Module:
     """The model of a config, ready to train; ``init=False`` leaves its weights as they are made."""
     cfg = Config.fromfile(path)
-    if cfg.model.data_preprocessor.pop("size", None):  # small batches would be padded to the full crop
+    if cfg.model.data_preprocessor.pop(
+        "size", None
+    ):  # small batches would be padded to the full crop
         cfg.model.data_preprocessor.size_divisor = 32
     return built(cfg, MODELS, init=init)
 
@@ -56,7 +58,9 @@ def batch(counts, size=(64, 96), *, ignored=False, num_classes=7, seed=0) -> dic
         labels = torch.full((1, height, width), IGNORED if ignored else 0)
         for _ in range(0 if ignored else count):
             top, left = (int(torch.randint(0, side - 20, (1,), generator=g)) for side in size)
-            labels[:, top : top + 20, left : left + 20] = torch.randint(1, num_classes, (1,), generator=g)
+            labels[:, top : top + 20, left : left + 20] = torch.randint(
+                1, num_classes, (1,), generator=g
+            )
         shape = dict(img_shape=size, ori_shape=size, pad_shape=size)
         sample = SegDataSample(metainfo=dict(shape, img_path=f"{len(samples)}.jpg"))
         sample.gt_sem_seg = PixelData(data=labels)

@@ -60,9 +60,17 @@ CLAIMS = [
     Claim("QualityRetinaHead", "RetinaHead", ("retinanet",), "retinanet_r50_fpn_1x_coco", QFL),
     Claim("IoUBalancedRetinaHead", "RetinaHead", ("retinanet",), "retinanet_r50_fpn_1x_coco"),
     Claim("IoUBalancedSSDHead", "SSDHead", ("ssd",), "ssdlite_mobilenetv2-scratch_8xb24-600e_coco"),
-    Claim("IoUBalancedShared2FCBBoxHead", "Shared2FCBBoxHead", TWO_STAGE, "faster-rcnn_r50_fpn_1x_coco"),
     Claim(
-        "IoUBalancedShared2FCBBoxHead", "Shared2FCBBoxHead", TWO_STAGE, "cascade-mask-rcnn_r50_fpn_1x_coco"
+        "IoUBalancedShared2FCBBoxHead",
+        "Shared2FCBBoxHead",
+        TWO_STAGE,
+        "faster-rcnn_r50_fpn_1x_coco",
+    ),
+    Claim(
+        "IoUBalancedShared2FCBBoxHead",
+        "Shared2FCBBoxHead",
+        TWO_STAGE,
+        "cascade-mask-rcnn_r50_fpn_1x_coco",
     ),
     Claim("SWNShared2FCBBoxHead", "Shared2FCBBoxHead", TWO_STAGE, "mask-rcnn_r50_fpn_1x_coco"),
     Claim("SWNShared2FCBBoxHead", "Shared2FCBBoxHead", TWO_STAGE, "cascade-rcnn_r50_fpn_1x_coco"),
@@ -78,7 +86,9 @@ def places(cfg: Any, theirs: str) -> Iterator[ConfigDict]:
     """The parts of a config that are of a type."""
     if isinstance(cfg, dict) and cfg.get("type") == theirs:
         yield cfg
-    for value in cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, list | tuple) else ():
+    for value in (
+        cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, list | tuple) else ()
+    ):
         yield from places(value, theirs)
 
 
@@ -155,7 +165,9 @@ def data_for(model: torch.nn.Module) -> dict:
 
 @STEPPED
 def test_it_takes_a_step_and_gives_losses_as_the_host_does(claim):
-    folder = next(folder for folder in claim.folders if (SHIPPED / folder / f"{claim.step}.py").is_file())
+    folder = next(
+        folder for folder in claim.folders if (SHIPPED / folder / f"{claim.step}.py").is_file()
+    )
     cfg = Config.fromfile(SHIPPED / folder / f"{claim.step}.py")
     assert change(shrunk(cfg.model), claim)
     model = built(cfg, MODELS)
@@ -189,7 +201,9 @@ def changed_detectors(path: Path) -> Config:
     return cfg
 
 
-@pytest.mark.parametrize("path", sorted((SHIPPED / "detectors").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((SHIPPED / "detectors").glob("*.py")), ids=lambda path: path.stem
+)
 def test_every_shipped_config_of_detectors_builds(path):
     cfg = changed_detectors(path)
     with DefaultScope.overwrite_default_scope("mmdet"), torch.device("meta"):

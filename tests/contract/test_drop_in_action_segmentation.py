@@ -52,7 +52,9 @@ def test_there_are_as_many_recipes_as_the_host_ships(ours):
 
 
 @pytest.mark.parametrize(
-    ("ours", "path"), [(ours, path) for ours in CHANGES for path in configs(ours)], ids=lambda x: str(x)[-60:]
+    ("ours", "path"),
+    [(ours, path) for ours in CHANGES for path in configs(ours)],
+    ids=lambda x: str(x)[-60:],
 )
 def test_it_builds(ours, path):
     cfg, place = changed(path, ours)

@@ -72,7 +72,11 @@ ACTION = """
 
 
 @pytest.mark.parametrize(
-    "dynamo", [pytest.param(True, marks=pytest.mark.slow, id="dynamo"), pytest.param(False, id="TorchScript")]
+    "dynamo",
+    [
+        pytest.param(True, marks=pytest.mark.slow, id="dynamo"),
+        pytest.param(False, id="TorchScript"),
+    ],
 )
 @pytest.mark.parametrize("parts", [SEGMENTATION, ACTION], ids=["segmentation", "action"])
 def test_onnx_gives_the_same_for_any_batch_height_and_width(parts, dynamo, tmp_path):

@@ -114,7 +114,9 @@ def gradients(call: Call, *, half: bool) -> list[Tensor | None]:
         return value.requires_grad_(wanted)
 
     args, kwargs = tree_map(leaf, as_if_trained(call))
-    leaves = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, Tensor) and x.requires_grad]
+    leaves = [
+        x for x in tree_flatten((args, kwargs))[0] if isinstance(x, Tensor) and x.requires_grad
+    ]
     leaves += [x for x in call.part.parameters() if x.requires_grad]
     torch.manual_seed(0)
     with torch.autocast("cpu", dtype=torch.float16, enabled=half):
@@ -137,7 +139,8 @@ def host_losses_in_float32(model: nn.Module) -> None:
 
     def run(forward: Callable, *args: Any, **kwargs: Any) -> Any:
         raised = tree_map(
-            lambda x: x.float() if isinstance(x, Tensor) and x.dtype == torch.float16 else x, (args, kwargs)
+            lambda x: x.float() if isinstance(x, Tensor) and x.dtype == torch.float16 else x,
+            (args, kwargs),
         )
         with torch.autocast("cpu", enabled=False):
             return forward(*raised[0], **raised[1])
@@ -155,7 +158,9 @@ def test_gradients_with_a_loss_scale_are_those_of_float32(path):
         if isinstance(module, _DropoutNd | _BatchNorm):
             module.eval()  # no chance, and no statistics of tiny maps
     host_losses_in_float32(model)
-    data = host.batch(counts=(4,), size=host.image_size(model) if path.parts[-3] == "action" else (96, 128))
+    data = host.batch(
+        counts=(4,), size=host.image_size(model) if path.parts[-3] == "action" else (96, 128)
+    )
 
     def step() -> None:
         with torch.autocast("cpu", dtype=torch.float16):
@@ -182,10 +187,14 @@ def check(call: Call) -> None:
                 f"{type(call.part).__name__}: gradient {index} is not reached in one precision"
             )
             continue
-        where = f"{type(call.part).__name__}.{call.run.__name__}: gradient {index} {tuple(got.shape)}"
+        where = (
+            f"{type(call.part).__name__}.{call.run.__name__}: gradient {index} {tuple(got.shape)}"
+        )
         if call.run.__name__ == "forward" and not hasattr(call.part, "loss_weight"):
             error = (got - want).norm()
-            assert error <= 0.05 * want.norm() + 0.01 * max(sizes), f"{where}: {error} of {want.norm()}"
+            assert error <= 0.05 * want.norm() + 0.01 * max(sizes), (
+                f"{where}: {error} of {want.norm()}"
+            )
             continue
         fits = (want != 0) & (want.abs() * SCALE < LARGEST)
         want, got = want[fits], got[fits]

@@ -22,7 +22,9 @@ def test_a_step_waits_seldom_in_our_lines(path):
     host = host_of(path)
     model = host.build(path)
     data = host.batch(counts=(4, 3))
-    host.loss(model, copy.deepcopy(data)).backward()  # what the first step alone does does not count
+    host.loss(
+        model, copy.deepcopy(data)
+    ).backward()  # what the first step alone does does not count
     model.zero_grad(set_to_none=True)
     found = host_waits(lambda: host.loss(model, data).backward())
     assert found, "the count found nothing, not even the host's own"

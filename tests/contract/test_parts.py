@@ -12,7 +12,9 @@ PARTS = pytest.mark.parametrize("part", all_parts(), ids=lambda part: part.name)
 
 
 def test_the_registry_is_not_empty():
-    assert {"GFLHead", "QualityFocalLoss", "DistributionFocalLoss"} <= {part.name for part in all_parts()}
+    assert {"GFLHead", "QualityFocalLoss", "DistributionFocalLoss"} <= {
+        part.name for part in all_parts()
+    }
 
 
 @PARTS
@@ -29,7 +31,9 @@ def entries(doc: str) -> list[str]:
     lines = section[2].splitlines()
     margin = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
     heads = [line.partition(": ")[0] for line in lines if line.strip() and line[margin] != " "]
-    return [name.strip().lstrip("*") for head in heads for name in head.strip().rstrip(":").split(",")]
+    return [
+        name.strip().lstrip("*") for head in heads for name in head.strip().rstrip(":").split(",")
+    ]
 
 
 def test_entries_are_names_with_an_explanation():
@@ -66,7 +70,9 @@ def test_its_class_explains_each_argument_and_no_other(part):
 def test_it_has_tests(part):
     tests = ROOT.joinpath("tests", *part.paper)
     files = (
-        list(tests.glob("test_*.py")) if tests.is_dir() else list(tests.parent.glob(f"test_{tests.name}.py"))
+        list(tests.glob("test_*.py"))
+        if tests.is_dir()
+        else list(tests.parent.glob(f"test_{tests.name}.py"))
     )
     assert any(part.name in path.read_text() for path in files)
 

@@ -72,7 +72,9 @@ def test_frozen_stages_spare_what_is_still_random(part, files, tmp_path):
         net.init_weights()
         net.train()
         by_name = dict(net.named_parameters())
-        assert not next(p for name, p in by_name.items() if name.startswith("layer1.0.conv1")).requires_grad
+        assert not next(
+            p for name, p in by_name.items() if name.startswith("layer1.0.conv1")
+        ).requires_grad
         for name in names:
             if name.startswith(("layer1", "layer2", "layer3")):
                 assert by_name[name].requires_grad != frozen, name

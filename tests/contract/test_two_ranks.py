@@ -43,4 +43,6 @@ def test_two_ranks_equal_one_process(path, two_ranks):
         # Of the whole tensor: single elements may be differences of large numbers that nearly cancel.
         error = (mean[name] - expected).norm()
         # Some gradients are nothing but rounding: a constant on all logits of a softmax changes nothing.
-        assert error <= 1e-4 * expected.norm() + 1e-8, f"{name}: off by {error:.2g} of {expected.norm():.2g}"
+        assert error <= 1e-4 * expected.norm() + 1e-8, (
+            f"{name}: off by {error:.2g} of {expected.norm():.2g}"
+        )

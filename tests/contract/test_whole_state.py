@@ -16,8 +16,12 @@ def step(part, **cfg):
             parameter.add_(torch.full_like(parameter, 0.01))
     net.train()
     outs = net(frames(part))
-    sum(out.square().mean() for out in (outs if isinstance(outs, tuple | list) else (outs,))).backward()
-    return {name: p.grad for name, p in net.named_parameters() if p.grad is not None}, net.state_dict()
+    sum(
+        out.square().mean() for out in (outs if isinstance(outs, tuple | list) else (outs,))
+    ).backward()
+    return {
+        name: p.grad for name, p in net.named_parameters() if p.grad is not None
+    }, net.state_dict()
 
 
 WITH_CP = [part for part in backbones() if "with_cp" in accepted(part)]

@@ -44,7 +44,13 @@ def sound() -> dict[str, Any]:
         categories=[dict(id=1, name="tree"), dict(id=2, name="car")],
         annotations=[
             dict(box, id=1, image_id=1, segmentation=square),
-            dict(box, id=2, image_id=2, category_id=2, segmentation=dict(size=[8, 10], counts=[9, 4, 67])),
+            dict(
+                box,
+                id=2,
+                image_id=2,
+                category_id=2,
+                segmentation=dict(size=[8, 10], counts=[9, 4, 67]),
+            ),
             dict(box, id=3, image_id=2, segmentation=dict(size=[8, 10], counts="94S2")),
         ],
     )
@@ -53,7 +59,13 @@ def sound() -> dict[str, Any]:
 def places(node: Any, path: tuple = ()) -> Iterator[tuple]:
     """The path of every value in a file."""
     yield path
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    items = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else ()
+    )
     for key, value in items:
         yield from places(value, (*path, key))
 

@@ -31,7 +31,9 @@ def test_all_heads_of_all_stages_are_compared() -> None:
         "model.roi_head.bbox_head[2].num_classes",
         "model.roi_head.mask_head.num_classes",
     ]
-    assert list(agreement.heads(model, 0, split="train")) == [], "unknown classes are no reason to refuse"
+    assert list(agreement.heads(model, 0, split="train")) == [], (
+        "unknown classes are no reason to refuse"
+    )
     assert list(agreement.heads({**model, "language_model": {}}, 2, split="train")) == []
 
 
@@ -42,7 +44,9 @@ def test_one_channel_tells_two_classes_apart(head: dict) -> None:
 
 def segments(clips: dict, split: str = "train", **model: object) -> list[tuple[bool, str]]:
     steps = [dict(type="DecordInit"), dict(clips, type=clips.get("type", "SampleFrames"))]
-    return list(agreement.segments(dict(model=model), split, steps, lambda part, name: part.get("default")))
+    return list(
+        agreement.segments(dict(model=model), split, steps, lambda part, name: part.get("default"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,9 +63,13 @@ def segments(clips: dict, split: str = "train", **model: object) -> list[tuple[b
     ],
 )
 def test_frames_of_a_clip_and_of_the_model_agree(clips, split, backbone, head, expected) -> None:
-    said = segments(clips, split, backbone=dict(num_segments=backbone), cls_head=dict(num_segments=head))
+    said = segments(
+        clips, split, backbone=dict(num_segments=backbone), cls_head=dict(num_segments=head)
+    )
     assert [error for error, _ in said] == expected
-    by_default = segments(clips, split, backbone=dict(default=backbone), cls_head=dict(default=head))
+    by_default = segments(
+        clips, split, backbone=dict(default=backbone), cls_head=dict(default=head)
+    )
     assert by_default == said
 
 
@@ -76,7 +84,9 @@ def test_frames_of_a_clip_and_of_the_model_agree(clips, split, backbone, head, e
         (dict(size=(64, 64), size_divisor=32), (64, 64), [True]),
     ],
 )
-def test_crops_and_batches_are_of_one_size(preprocessor: dict, crop: object, expected: list) -> None:
+def test_crops_and_batches_are_of_one_size(
+    preprocessor: dict, crop: object, expected: list
+) -> None:
     cfg = dict(model=dict(data_preprocessor=dict(preprocessor, type="mmseg.SegDataPreProcessor")))
     steps = [dict(type="RandomCrop", crop_size=(512, 512)), dict(type="RandomCrop", crop_size=crop)]
     assert [error for error, _ in agreement.sizes(cfg, steps)] == expected
@@ -96,7 +106,9 @@ def test_crops_and_batches_are_of_one_size(preprocessor: dict, crop: object, exp
         ("LoadImageFromFile", [128.0, 127.0, 126.0], {}, False),
     ],
 )
-def test_channels_and_means_are_in_one_order(step: str, mean: list, flips: dict, doubtful: bool) -> None:
+def test_channels_and_means_are_in_one_order(
+    step: str, mean: list, flips: dict, doubtful: bool
+) -> None:
     cfg = dict(model=dict(data_preprocessor=dict(flips, mean=mean)))
     assert len(list(agreement.channels(cfg, [dict(type=f"some.{step}")]))) == doubtful
 
@@ -105,14 +117,19 @@ def test_axes_are_packed_as_the_preprocessor_expects_them() -> None:
     preprocessor = dict(type="ActionDataPreprocessor", format_shape="NCTHW")
     cfg = dict(model=dict(data_preprocessor=preprocessor, cls_head={}))
     for packed, number in (("NCTHW", 0), ("NCHW", 1), ("NCTHW_Heatmap", 0)):
-        assert len(list(agreement.shapes(cfg, [dict(type="FormatShape", input_format=packed)]))) == number
+        assert (
+            len(list(agreement.shapes(cfg, [dict(type="FormatShape", input_format=packed)])))
+            == number
+        )
 
 
 def shipped() -> Iterator[Path]:
     """Some of the configs that the hosts ship; the forks ship none."""
     for host in ("mmdet", "mmseg", "mmaction"):
         root = Path(importlib.util.find_spec(host).origin).parent / ".mim" / "configs"
-        yield from sorted(path for path in root.glob("*/**/*.py") if path.parent.name != "_base_")[::25]
+        yield from sorted(path for path in root.glob("*/**/*.py") if path.parent.name != "_base_")[
+            ::25
+        ]
 
 
 @pytest.mark.parametrize("host", ["mmdet", "mmseg", "mmaction"])
@@ -132,6 +149,7 @@ def test_shipped_configs_agree_with_themselves(host: str) -> None:
             continue
         refused += [f"{path.name}: {one}" for one in keys.doubtful(cfg)]
         refused += [
-            f"{path.name}: {one}" for one in verify.check_agreement(cfg.to_dict(), verify.SPLITS).errors
+            f"{path.name}: {one}"
+            for one in verify.check_agreement(cfg.to_dict(), verify.SPLITS).errors
         ]
     assert refused == []

@@ -103,7 +103,9 @@ def test_what_is_no_coco_file_is_refused(tmp_path: Path, text: str) -> None:
         coco.read_coco(str(file), "do this")
 
 
-def errors(data: dict, *wanted: str, needs: Needs | None = None, kind: str = layouts.COCO) -> list[str]:
+def errors(
+    data: dict, *wanted: str, needs: Needs | None = None, kind: str = layouts.COCO
+) -> list[str]:
     """What is wrong with a file."""
     one = report()
     coco.check_file(data, wanted, one, needs=needs, kind=kind)
@@ -113,7 +115,11 @@ def errors(data: dict, *wanted: str, needs: Needs | None = None, kind: str = lay
 @pytest.mark.parametrize(
     ("kind", "key", "word"),
     [
-        ("images", "height", "expected images with id, file_name, width, height, got one without height"),
+        (
+            "images",
+            "height",
+            "expected images with id, file_name, width, height, got one without height",
+        ),
         ("categories", "name", "expected categories with id, name, got one without name"),
         ("annotations", "image_id", "got one without image_id"),
         ("annotations", "area", "annotation 5 has the area None, expected a number"),

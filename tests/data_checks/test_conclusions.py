@@ -12,7 +12,9 @@ from mmext.data_checks.report import Report
 
 def found(used: int = 0, **left_out: int) -> Objects:
     reasons = Counter({getattr(objects, name): number for name, number in left_out.items()})
-    return Objects(images=3, annotations=used + reasons.total(), used=Counter(tree=used), left_out=reasons)
+    return Objects(
+        images=3, annotations=used + reasons.total(), used=Counter(tree=used), left_out=reasons
+    )
 
 
 @pytest.mark.parametrize("reason", sorted(conclusions.CURES))
@@ -26,7 +28,9 @@ def test_the_largest_reason_is_named_with_its_cure(reason: str) -> None:
 
 def test_every_reason_has_a_cure() -> None:
     """A reason that somebody adds without saying what to do would end in a KeyError."""
-    constants = {value for name, value in vars(objects).items() if name.isupper() and isinstance(value, str)}
+    constants = {
+        value for name, value in vars(objects).items() if name.isupper() and isinstance(value, str)
+    }
     assert constants - {objects.USED} == set(conclusions.CURES)
 
 
@@ -38,7 +42,10 @@ def test_every_reason_has_a_cure() -> None:
         (found(used=1, CROWD=9), ""),
         (found(used=1), ""),
         (found(used=2, PARTS=1), ""),
-        (found(used=1, PARTS=9), "got 1 of 10; most are left out (9: box between 0 and 1): multiply"),
+        (
+            found(used=1, PARTS=9),
+            "got 1 of 10; most are left out (9: box between 0 and 1): multiply",
+        ),
     ],
 )
 def test_a_split_with_objects_is_fine(counts: Objects, word: str) -> None:
@@ -50,7 +57,9 @@ def test_a_split_with_objects_is_fine(counts: Objects, word: str) -> None:
 def coco(**change: object) -> dict:
     annotation = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 40, 30], area=1200, iscrowd=0)
     image = dict(id=1, file_name="1.png", width=64, height=48)
-    return dict(images=[image], categories=[dict(id=1, name="tree")], annotations=[{**annotation, **change}])
+    return dict(
+        images=[image], categories=[dict(id=1, name="tree")], annotations=[{**annotation, **change}]
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +125,9 @@ def test_classes_without_a_sample_are_named() -> None:
     say = conclusions.without_object
     assert say({"a": 1, "b": 2}, "ab", split="train", what="object") == ""
     assert say({}, "ab", split="train", what="object") == "", "an error says that nothing is there"
-    assert say({"a": 1}, "abc", split="val", what="pixel").startswith("b, c: no pixel of these 2 classes")
+    assert say({"a": 1}, "abc", split="val", what="pixel").startswith(
+        "b, c: no pixel of these 2 classes"
+    )
 
 
 @pytest.mark.parametrize(

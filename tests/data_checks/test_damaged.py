@@ -69,7 +69,9 @@ def test_the_check_fails_on_no_damaged_file(folder: Path) -> None:
     assert refused > 800, "most of this damage matters"
 
 
-@pytest.mark.parametrize(("name", "content"), texts(), ids=lambda one: one if isinstance(one, str) else "")
+@pytest.mark.parametrize(
+    ("name", "content"), texts(), ids=lambda one: one if isinstance(one, str) else ""
+)
 def test_what_pycocotools_cannot_read_is_refused(folder: Path, name: str, content: bytes) -> None:
     assert len(check(folder, content, TRAIN).errors) == 1
 
@@ -128,7 +130,9 @@ class Host:
     [("boxes", TRAIN), ("masks", MASKS), ("evaluation", JUDGED)],
     ids=lambda one: str(one)[:5],
 )
-def test_what_the_host_fails_on_is_refused(folder: Path, what: str, needs: Needs, step: int) -> None:
+def test_what_the_host_fails_on_is_refused(
+    folder: Path, what: str, needs: Needs, step: int
+) -> None:
     """The damaged files that the check accepts, through mmdet: it must be able to work with each."""
     host = Host(folder)
     unseen = []

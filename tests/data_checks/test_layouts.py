@@ -22,7 +22,8 @@ def boxes(categories: list[dict], **image_entry: object) -> dict:
         images=[dict(dict(id=1, file_name="1.jpg", width=64, height=48), **image_entry)],
         categories=list(categories),
         annotations=[
-            dict(box, id=index, image_id=1, category_id=one["id"]) for index, one in enumerate(categories, 1)
+            dict(box, id=index, image_id=1, category_id=one["id"])
+            for index, one in enumerate(categories, 1)
         ],
     )
 
@@ -33,7 +34,9 @@ def look(
     """Every report of a file under a data set."""
     (folder / "all.json").write_text(json.dumps(content))
     own = dict(data_root=str(folder), ann_file="all.json", data_prefix=dict(img=""))
-    return verify.check({f"{split}_dataloader": dict(dataset=dict(own, **dataset)), **(cfg or {})}, (split,))
+    return verify.check(
+        {f"{split}_dataloader": dict(dataset=dict(own, **dataset)), **(cfg or {})}, (split,)
+    )
 
 
 def errors(*args, **options) -> list[str]:
@@ -69,7 +72,9 @@ PETS = [dict(id=3, name="cat"), dict(id=1, name="dog")]
         ),
     ],
 )
-def test_relatives_of_coco_are_read_in_their_own_way(tmp_path: Path, kind, entry, names, labels) -> None:
+def test_relatives_of_coco_are_read_in_their_own_way(
+    tmp_path: Path, kind, entry, names, labels
+) -> None:
     image(tmp_path, names)
     content = boxes(PETS, **entry)
     if "coco_url" in entry:
@@ -85,7 +90,11 @@ def panoptic() -> dict:
         images=[dict(id=one, file_name=f"{one}.jpg", width=64, height=48) for one in (1, 2)],
         categories=[dict(id=3, name="cat", isthing=1), dict(id=1, name="sky", isthing=0)],
         annotations=[
-            dict(image_id=one, file_name=f"{one}.png", segments_info=[segment, dict(segment, category_id=1)])
+            dict(
+                image_id=one,
+                file_name=f"{one}.png",
+                segments_info=[segment, dict(segment, category_id=1)],
+            )
             for one in (1, 2)
         ],
     )
@@ -132,7 +141,9 @@ def test_a_subclass_is_read_as_its_parent_unless_it_reads_in_its_own_way(tmp_pat
 
 
 @pytest.mark.parametrize("written", [{}, dict(annotations=[])])
-def test_a_test_without_annotations_is_fine_if_nothing_compares_with_them(tmp_path: Path, written) -> None:
+def test_a_test_without_annotations_is_fine_if_nothing_compares_with_them(
+    tmp_path: Path, written
+) -> None:
     image(tmp_path, "1.jpg")
     content = boxes(PETS)
     del content["annotations"]
@@ -140,7 +151,9 @@ def test_a_test_without_annotations_is_fine_if_nothing_compares_with_them(tmp_pa
     blind = dict(test_evaluator=dict(type="CocoMetric", format_only=True, outfile_prefix="out"))
     assert errors(tmp_path, {**content, **written}, blind, "test", **own) == []
     judged = dict(test_evaluator=dict(type="CocoMetric"))
-    assert "list of annotations" in errors(tmp_path, {**content, **written}, judged, "test", **own)[0]
+    assert (
+        "list of annotations" in errors(tmp_path, {**content, **written}, judged, "test", **own)[0]
+    )
 
 
 def evaluated(tmp_path: Path, theirs: dict, **metric: object) -> list[Report]:
@@ -154,7 +167,9 @@ def evaluated(tmp_path: Path, theirs: dict, **metric: object) -> list[Report]:
 
 def test_the_evaluators_file_is_that_of_the_data_set(tmp_path: Path) -> None:
     def said(theirs: dict, **metric: object) -> str:
-        return " ".join(error for one in evaluated(tmp_path, theirs, **metric) for error in one.errors)
+        return " ".join(
+            error for one in evaluated(tmp_path, theirs, **metric) for error in one.errors
+        )
 
     same = boxes(PETS)
     assert said(same) == ""
@@ -177,7 +192,9 @@ def test_the_evaluators_file_is_that_of_the_data_set(tmp_path: Path) -> None:
     zero = boxes(PETS)
     zero["annotations"][0]["id"] = 0
     assert any(
-        "annotation 0 can be found by no" in one for rep in evaluated(tmp_path, zero) for one in rep.warnings
+        "annotation 0 can be found by no" in one
+        for rep in evaluated(tmp_path, zero)
+        for one in rep.warnings
     )
     more = boxes(PETS)
     more["images"].append(dict(more["images"][0], id=2))
@@ -197,7 +214,8 @@ def test_a_label_means_the_same_class_in_training_and_evaluation(tmp_path: Path)
         metainfo=dict(classes=("cat", "dog")),
     )
     cfg = {
-        f"{name}_dataloader": dict(dataset=dict(own, ann_file=f"{name}.json")) for name in ("train", "val")
+        f"{name}_dataloader": dict(dataset=dict(own, ann_file=f"{name}.json"))
+        for name in ("train", "val")
     }
     (error,) = [error for report in verify.check(cfg) for error in report.errors]
     assert f"label 0 is cat by {tmp_path}/train.json and dog by {tmp_path}/val.json" in error
@@ -213,7 +231,10 @@ def test_a_label_means_the_same_class_in_training_and_evaluation(tmp_path: Path)
         (dict(type="CocoMetric", ann_file="a.json", metric="proposal_fast"), (True, False, False)),
         (dict(type="CocoMetric", ann_file="a.json", format_only=True), (False, False, False)),
         (dict(metrics=[dict(type="DumpResults")]), (False, False, False)),
-        ([dict(type="DumpResults"), dict(type="LVISMetric", ann_file="a.json")], (True, False, False)),
+        (
+            [dict(type="DumpResults"), dict(type="LVISMetric", ann_file="a.json")],
+            (True, False, False),
+        ),
     ],
 )
 def test_needs_follow_the_metrics(evaluator: object, expected: tuple) -> None:
@@ -230,10 +251,14 @@ def test_a_type_may_be_a_class_wherever_it_may_be_a_name(tmp_path: Path) -> None
 
     steps = [dict(type=LoadAnnotations, with_mask=True)]
     found = needs.find(
-        dict(val_evaluator=dict(type=CocoMetric, ann_file="a")), "val", dict(type=CocoDataset, pipeline=steps)
+        dict(val_evaluator=dict(type=CocoMetric, ann_file="a")),
+        "val",
+        dict(type=CocoDataset, pipeline=steps),
     )
     assert found.masks
     assert found.crowds
     assert layouts.layout(dict(type=CocoDataset)) == layouts.COCO
-    weights = verify.check_weights(dict(model=dict(init_cfg=dict(type=PretrainedInit, checkpoint="no.pth"))))
+    weights = verify.check_weights(
+        dict(model=dict(init_cfg=dict(type=PretrainedInit, checkpoint="no.pth")))
+    )
     assert len(weights.errors) == 1

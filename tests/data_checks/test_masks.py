@@ -11,7 +11,9 @@ from mmext.data_checks import masks, verify
 CLASSES = ("background", "cat", "dog")
 
 
-def write(folder: Path, name: str = "a", *, values=(0, 1, 2, 255), size=(8, 6), mask_size=None) -> None:
+def write(
+    folder: Path, name: str = "a", *, values=(0, 1, 2, 255), size=(8, 6), mask_size=None
+) -> None:
     """An image and its map, of which each pixel has one of the values."""
     for sub in ("images", "maps"):
         (folder / sub).mkdir(exist_ok=True)
@@ -50,7 +52,10 @@ def test_a_map_that_is_missing_is_named(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "maps" / "a.png").unlink()
     (error,) = look(config(tmp_path)).errors
-    assert error == f"{tmp_path}/maps/a.png: not found, expected the label map of a.jpg there; run make data"
+    assert (
+        error
+        == f"{tmp_path}/maps/a.png: not found, expected the label map of a.jpg there; run make data"
+    )
 
 
 def test_an_image_that_the_list_names_must_be_there(tmp_path: Path) -> None:
@@ -113,7 +118,10 @@ def test_a_map_in_colours_and_one_that_is_cut_off_are_errors(tmp_path: Path) -> 
     whole = (tmp_path / "maps" / "b.png").read_bytes()
     (tmp_path / "maps" / "b.png").write_bytes(whole[: len(whole) // 2])
     colours, cut_off = look(config(tmp_path)).errors
-    assert "a.png: expected a label map of one channel, got 3; write class numbers, not colours" in colours
+    assert (
+        "a.png: expected a label map of one channel, got 3; write class numbers, not colours"
+        in colours
+    )
     assert "b.png: expected a whole label map, got one that cannot be decoded" in cut_off
 
 
@@ -147,7 +155,9 @@ def test_a_dataset_with_a_layout_of_its_own_is_not_checked_and_this_is_said(tmp_
     report = look(config(tmp_path, type=Odd))
     assert report.errors == []
     (warning,) = report.warnings
-    assert "Odd lists its samples in its own way, so only the presence of files and folders" in warning
+    assert (
+        "Odd lists its samples in its own way, so only the presence of files and folders" in warning
+    )
 
 
 def errors_of(folder: Path, split: str = "train", **more) -> list[str]:
@@ -167,7 +177,9 @@ def test_maps_in_black_and_white_are_refused_with_the_cure(tmp_path: Path) -> No
     assert "cat: no pixel of this class in the train split" in report.warnings[0]
 
 
-def test_of_very_many_maps_a_sample_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_very_many_maps_a_sample_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(masks, "DECODE_UP_TO", 5)
     monkeypatch.setattr(masks, "SAMPLE", 3)
     for name in "abcdefghi":
@@ -224,7 +236,10 @@ def test_a_test_without_maps_is_fine_if_nothing_compares_with_them(tmp_path: Pat
 def test_data_set_and_loader_agree_on_whether_zero_is_ignored(tmp_path: Path) -> None:
     write(tmp_path)
     steps = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", reduce_zero_label=True)]
-    assert "expected reduce_zero_label=False in LoadAnnotations" in errors_of(tmp_path, pipeline=steps)[0]
+    assert (
+        "expected reduce_zero_label=False in LoadAnnotations"
+        in errors_of(tmp_path, pipeline=steps)[0]
+    )
     assert errors_of(tmp_path, pipeline=steps, reduce_zero_label=True) == []
 
 

@@ -46,7 +46,9 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     read, seen = data_sets.read_coco, []
     monkeypatch.setattr(
-        data_sets, "read_coco", lambda file, *args, **more: (seen.append(file), read(file, *args, **more))[1]
+        data_sets,
+        "read_coco",
+        lambda file, *args, **more: (seen.append(file), read(file, *args, **more))[1],
     )
     return seen
 
@@ -107,7 +109,9 @@ def test_errors_are_not_remembered(tmp_path: Path, kept: Path, cfg: dict, readin
     assert not kept.exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"key": 1}', '{"key": "", "stamp": "", "report": []}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"key": 1}', '{"key": "", "stamp": "", "report": []}']
+)
 def test_a_damaged_memory_is_none(kept: Path, cfg: dict, readings: list, content: str) -> None:
     verify.check(cfg, ("train",))
     (record,) = kept.iterdir()
@@ -116,7 +120,9 @@ def test_a_damaged_memory_is_none(kept: Path, cfg: dict, readings: list, content
     assert len(readings) == 2
 
 
-def test_a_place_that_cannot_be_written_is_no_trouble(kept: Path, cfg: dict, readings: list) -> None:
+def test_a_place_that_cannot_be_written_is_no_trouble(
+    kept: Path, cfg: dict, readings: list
+) -> None:
     kept.write_text("a file where a folder should be")
     for _ in range(2):
         assert verify.check(cfg, ("train",))[0].errors == []

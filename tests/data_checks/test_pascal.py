@@ -67,12 +67,21 @@ def test_objects_are_counted_as_mmdet_counts_them(tmp_path: Path) -> None:
         (f"<annotation>{SIZE}{thing(left='nan')}</annotation>", "expected objects in XML"),
         (f"<annotation>{SIZE}{thing(left='1e400')}</annotation>", "expected objects in XML"),
         (f"<annotation>{SIZE}{thing(difficult='')}</annotation>", "expected objects in XML"),
-        (f"<annotation>{SIZE.replace('64', 'wide')}{thing()}</annotation>", "expected objects in XML"),
+        (
+            f"<annotation>{SIZE.replace('64', 'wide')}{thing()}</annotation>",
+            "expected objects in XML",
+        ),
         (f"<annotation>{SIZE}{thing(left=40)}</annotation>", "a box of cat is empty"),
-        (f"<annotation>{SIZE}{thing('cow')}</annotation>", "of a class that the config does not want"),
+        (
+            f"<annotation>{SIZE}{thing('cow')}</annotation>",
+            "of a class that the config does not want",
+        ),
         (f"<annotation>{SIZE}{thing(difficult=1)}</annotation>", "marked difficult"),
         (f"<annotation>{SIZE}</annotation>", "an empty list of annotations"),
-        (f"<annotation>{SIZE.replace('64', '65')}{thing()}</annotation>", "expected 65 x 48 pixels"),
+        (
+            f"<annotation>{SIZE.replace('64', '65')}{thing()}</annotation>",
+            "expected 65 x 48 pixels",
+        ),
     ],
 )
 def test_what_leaves_nothing_to_learn_is_refused(tmp_path: Path, content: str, word: str) -> None:
@@ -82,7 +91,9 @@ def test_what_leaves_nothing_to_learn_is_refused(tmp_path: Path, content: str, w
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     cfg = dict(
-        train_dataloader=dict(dataset=config(tmp_path, *[f"<annotation>{SIZE}{thing()}</annotation>"] * 2))
+        train_dataloader=dict(
+            dataset=config(tmp_path, *[f"<annotation>{SIZE}{thing()}</annotation>"] * 2)
+        )
     )
     (tmp_path / "VOC2007" / "Annotations" / "0.xml").unlink()
     (tmp_path / "VOC2007" / "JPEGImages" / "1.jpg").unlink()

@@ -20,7 +20,9 @@ READERS = [
 ]
 
 
-def write(path: Path, tag: int | None = None, size: tuple[int, int] = (40, 24), **options: object) -> Path:
+def write(
+    path: Path, tag: int | None = None, size: tuple[int, int] = (40, 24), **options: object
+) -> Path:
     """A picture of noise, with an EXIF tag."""
     picture = Image.effect_noise(size, 40).convert("RGB")
     exif = picture.getexif()
@@ -32,7 +34,9 @@ def write(path: Path, tag: int | None = None, size: tuple[int, int] = (40, 24), 
 
 @pytest.mark.parametrize("reader", READERS, ids=str)
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
-def test_the_size_is_the_hosts_for_every_tag_and_reader(tmp_path: Path, suffix: str, reader: Reader) -> None:
+def test_the_size_is_the_hosts_for_every_tag_and_reader(
+    tmp_path: Path, suffix: str, reader: Reader
+) -> None:
     for tag in (None, *range(1, 9)):
         path = write(tmp_path / f"{tag}.{suffix}", tag)
         theirs = mmcv.imfrombytes(path.read_bytes(), flag=reader.flag, backend=reader.backend)
@@ -41,7 +45,9 @@ def test_the_size_is_the_hosts_for_every_tag_and_reader(tmp_path: Path, suffix: 
         assert seen.tag == (tag or 1)
 
 
-def found(folder: Path, name: str, size: tuple[int, int], reader: Reader | None = Reader()) -> Report:  # noqa: B008
+def found(
+    folder: Path, name: str, size: tuple[int, int], reader: Reader | None = Reader()
+) -> Report:  # noqa: B008
     """What is said of one picture with a size in its annotations."""
     report = Report("train", "a.json")
     image = dict(id=1, file_name=name, width=size[0], height=size[1])
@@ -116,12 +122,16 @@ def test_files_that_are_no_pictures_have_their_sentence(tmp_path: Path) -> None:
         (
             [
                 dict(
-                    type="RandomChoice", transforms=[[dict(type="LoadImageFromFile", color_type="unchanged")]]
+                    type="RandomChoice",
+                    transforms=[[dict(type="LoadImageFromFile", color_type="unchanged")]],
                 )
             ],
             Reader("cv2", "unchanged"),
         ),
-        ([dict(type="LoadAnnotations")], Reader()),  # a wrapper around this data set loads the picture
+        (
+            [dict(type="LoadAnnotations")],
+            Reader(),
+        ),  # a wrapper around this data set loads the picture
         ([dict(type="LoadMultiChannelImageFromFiles")], None),
         ([dict(type="Somebodys")], None),
     ],

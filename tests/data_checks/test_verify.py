@@ -7,7 +7,9 @@ from mmext.errors import BadInputError
 
 
 def errors(cfg: dict, *splits: str) -> list[str]:
-    return [error for report in verify.check(cfg, splits or verify.SPLITS) for error in report.errors]
+    return [
+        error for report in verify.check(cfg, splits or verify.SPLITS) for error in report.errors
+    ]
 
 
 def test_datasets_are_found_inside_wrappers() -> None:
@@ -24,7 +26,9 @@ def test_a_path_is_joined_as_mmengine_joins_it(tmp_path: Path) -> None:
     for root in ("", str(tmp_path)):
         for ann_file in ("a.json", "/x/a.json"):
             for prefix in ("img", "/x/img", ""):
-                theirs = BaseDataset(ann_file, data_root=root, data_prefix=dict(img=prefix), lazy_init=True)
+                theirs = BaseDataset(
+                    ann_file, data_root=root, data_prefix=dict(img=prefix), lazy_init=True
+                )
                 cfg = dict(train_dataloader=dict(dataset=dict(data_root=root, ann_file=ann_file)))
                 assert errors(cfg)[0].startswith(f"{theirs.ann_file}: not found")
                 cfg = dict(
@@ -38,7 +42,9 @@ def test_a_path_is_joined_as_mmengine_joins_it(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named_once_with_the_command_that_fetches_it() -> None:
-    dataset = dict(type="CocoDataset", data_root="no", ann_file="all.json", data_prefix=dict(img="images"))
+    dataset = dict(
+        type="CocoDataset", data_root="no", ann_file="all.json", data_prefix=dict(img="images")
+    )
     cfg = dict(
         train_dataloader=dict(dataset=dataset),
         val_dataloader=dict(dataset=dataset),

@@ -31,7 +31,9 @@ def cut(path: Path, share: float) -> Path:
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "mp4v"), ("a.avi", "MJPG")])
-def test_whole_videos_are_fine_and_short_ones_are_counted(tmp_path: Path, name: str, codec: str) -> None:
+def test_whole_videos_are_fine_and_short_ones_are_counted(
+    tmp_path: Path, name: str, codec: str
+) -> None:
     path = write_video(tmp_path / name, 12, codec)
     assert videos.broken_video(path, least=12) == ""
     assert videos.broken_video(path, least=13) == "expected 13 frames or more, got 12"
@@ -46,7 +48,9 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     cut_off = cut(write_video(tmp_path / "b.avi", 30, "MJPG"), 0.5)
     assert videos.broken_video(tmp_path / "empty.mp4") == "expected a video, got an empty file"
     for path in (tmp_path / "text.mp4", zero, closed):
-        assert "got a file that cannot be opened, as when it is cut off" in videos.broken_video(path)
+        assert "got a file that cannot be opened, as when it is cut off" in videos.broken_video(
+            path
+        )
     said = videos.broken_video(cut_off)
     assert said.startswith("expected the 30 frames that its header counts, got 1"), said
     assert said.endswith(": it is cut off")
@@ -128,7 +132,9 @@ def test_folders_of_frames_are_fine_or_named(tmp_path: Path) -> None:
     (nothing,) = lists(tmp_path, "clip 0 0\n")
     assert "expected 1 frame or more, got 0" in nothing
     (cut_off,) = lists(tmp_path, "clip 9 0\n")
-    assert cut_off.startswith(f"{tmp_path}/clip: expected the 9 frames of its line, got no img_00009.jpg; ")
+    assert cut_off.startswith(
+        f"{tmp_path}/clip: expected the 9 frames of its line, got no img_00009.jpg; "
+    )
     (shifted,) = lists(tmp_path, "clip 4 5 0\n", with_offset=True)
     assert "got no img_00009.jpg" in shifted
 
@@ -158,7 +164,9 @@ def encode(path: Path, times: list[int], codec: str = "mpeg4", rate: int = 30) -
         track.codec_context.time_base = Fraction(1, 1000)
         rng = np.random.default_rng(0)
         for time in times:
-            frame = av.VideoFrame.from_ndarray(rng.integers(0, 256, (48, 64, 3), np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                rng.integers(0, 256, (48, 64, 3), np.uint8), format="rgb24"
+            )
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             video.mux(track.encode(frame))
         video.mux(track.encode())
@@ -187,7 +195,9 @@ def test_a_video_of_one_frame_is_one(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_matroska_file_that_is_cut_off_is_short_of_its_duration(tmp_path: Path, share: float) -> None:
+def test_a_matroska_file_that_is_cut_off_is_short_of_its_duration(
+    tmp_path: Path, share: float
+) -> None:
     whole = encode(tmp_path / "a.mkv", list(range(0, 4000, 40)))
     assert videos.look(whole) == ("", 100)
     assert videos.look(cut(whole, share))[0].endswith(": it is cut off")
@@ -206,7 +216,9 @@ def test_decord_finds_a_name_without_suffix_as_mmaction2_does(tmp_path: Path) ->
     write_video(tmp_path / "a.mp4", 3)
     (tmp_path / "all.txt").write_text("a 0\n")
     dataset = dict(
-        type="VideoDataset", ann_file=str(tmp_path / "all.txt"), data_prefix=dict(video=str(tmp_path))
+        type="VideoDataset",
+        ann_file=str(tmp_path / "all.txt"),
+        data_prefix=dict(video=str(tmp_path)),
     )
     for decoder, number in (("DecordInit", 0), ("OpenCVInit", 1)):
         cfg = dict(val_dataloader=dict(dataset=dict(dataset, pipeline=[dict(type=decoder)])))
@@ -233,10 +245,13 @@ def test_a_list_without_labels_is_fine_where_predictions_are_only_written(tmp_pa
     write_video(tmp_path / "a.mp4", 3)
     (tmp_path / "all.txt").write_text("a.mp4\n")
     dataset = dict(
-        type="VideoDataset", ann_file=str(tmp_path / "all.txt"), data_prefix=dict(video=str(tmp_path))
+        type="VideoDataset",
+        ann_file=str(tmp_path / "all.txt"),
+        data_prefix=dict(video=str(tmp_path)),
     )
     cfg = dict(
-        test_dataloader=dict(dataset=dataset), test_evaluator=dict(type="DumpResults", out_file_path="x")
+        test_dataloader=dict(dataset=dataset),
+        test_evaluator=dict(type="DumpResults", out_file_path="x"),
     )
     assert [error for report in verify.check(cfg) for error in report.errors] == []
     cfg["test_evaluator"] = [cfg["test_evaluator"], dict(type="AccMetric")]

@@ -55,7 +55,9 @@ def assert_same(ours, host):
 
 
 def overlap(a, b):
-    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(
+        0.0, min(a[3], b[3]) - max(a[1], b[1])
+    )
     areas = ((x[2] - x[0]) * (x[3] - x[1]) for x in (a, b))
     return shared / max(sum(areas) - shared, 1e-6)
 

@@ -44,7 +44,9 @@ class TestOracle:
         found = result.gt_inds > 0
         expected = [
             overlap(p, truth.bboxes[g - 1].tolist())
-            for p, g in zip(priors.priors[found].tolist(), result.gt_inds[found].tolist(), strict=True)
+            for p, g in zip(
+                priors.priors[found].tolist(), result.gt_inds[found].tolist(), strict=True
+            )
         ]
         assert_close(result.max_overlaps[found], torch.tensor(expected), rtol=1e-4, atol=1e-6)
         assert (result.max_overlaps[~found] == module.NO_OVERLAP).all()
@@ -96,11 +98,15 @@ class TestParity:
         for cfg in (
             dict(alpha=0.8),
             dict(alpha=0.8, prior_generator=ONE_ANCHOR),
-            dict(alpha=0.8, iou_calculator=dict(type="mmdet.BboxOverlaps2D", dtype="fp16", scale=512.0)),
+            dict(
+                alpha=0.8,
+                iou_calculator=dict(type="mmdet.BboxOverlaps2D", dtype="fp16", scale=512.0),
+            ),
         ):
             host = HostATSSAssigner(9, **{k: v for k, v in cfg.items() if k != "prior_generator"})
             assert_same(
-                ATSSAssigner(9, **cfg).assign(priors, sizes, truth), host.assign(priors, sizes, truth)
+                ATSSAssigner(9, **cfg).assign(priors, sizes, truth),
+                host.assign(priors, sizes, truth),
             )
         del priors.scores, priors.bboxes
         other = dict(type="mmdet.BboxOverlaps2D_GLIP")
@@ -124,7 +130,9 @@ class TestTies:
         for row, point in zip(found.tolist(), points.tolist(), strict=True):
             start = taken = 0
             for size in sizes:
-                distance = {i: math.dist(centers[i].tolist(), point) for i in range(start, start + size)}
+                distance = {
+                    i: math.dist(centers[i].tolist(), point) for i in range(start, start + size)
+                }
                 ranked = sorted(distance, key=lambda i: (distance[i], i))
                 k = min(6, size)
                 assert row[taken : taken + k] == ranked[:k]
@@ -182,7 +190,9 @@ class TestProperties:
         shift = torch.tensor([right, down, right, down], dtype=torch.float32)
         plain = ATSSAssigner(9).assign(priors, sizes, truth)
         moved = InstanceData(bboxes=truth.bboxes + shift, labels=truth.labels)
-        assert_same(ATSSAssigner(9).assign(InstanceData(priors=priors.priors + shift), sizes, moved), plain)
+        assert_same(
+            ATSSAssigner(9).assign(InstanceData(priors=priors.priors + shift), sizes, moved), plain
+        )
 
     @pytest.mark.parametrize("pairs", [1, 5000])
     def test_chunks_leave_no_seam(self, monkeypatch, pairs):
@@ -212,7 +222,10 @@ class TestCorners:
         assert result.num_gts == 1
 
     def test_a_single_candidate_is_positive_where_the_host_finds_none(self):
-        priors, truth = InstanceData(priors=torch.tensor([[0.0, 0, 16, 16]])), instances([1, 1, 12, 14])
+        priors, truth = (
+            InstanceData(priors=torch.tensor([[0.0, 0, 16, 16]])),
+            instances([1, 1, 12, 14]),
+        )
         result = ATSSAssigner(9).assign(priors, [1], truth)
         assert result.gt_inds.tolist() == [1]
         assert result.labels.tolist() == [5]
@@ -232,7 +245,9 @@ class TestCorners:
 
     def test_a_box_without_area_gets_nothing(self):
         priors, sizes, _ = scene(0)
-        result = ATSSAssigner(9).assign(priors, sizes, instances([64, 64, 64, 64], [10, 10, 90, 90]))
+        result = ATSSAssigner(9).assign(
+            priors, sizes, instances([64, 64, 64, 64], [10, 10, 90, 90])
+        )
         assert set(result.gt_inds.tolist()) == {0, 2}
 
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -281,7 +296,10 @@ class TestLean:
             return num_operators(lambda: assigner.assign(priors, sizes, truth))
 
         assert (
-            count(assigner, 1) <= count(assigner, 2) == count(assigner, 300) < count(HostATSSAssigner(9), 1)
+            count(assigner, 1)
+            <= count(assigner, 2)
+            == count(assigner, 300)
+            < count(HostATSSAssigner(9), 1)
         )
         assert count(HostATSSAssigner(9), 300) > 1000  # the witness: a loop over the boxes
 

@@ -7,7 +7,14 @@ from mmengine.config import ConfigDict
 
 from mmext.detection.atss import ATSSAssigner, area_edges, level_sizes
 from mmext.registry import TASK_UTILS
-from tests.detection.atss_scenes import NINE_ANCHORS, ONE_ANCHOR, anchors, assert_same, oracle, scene
+from tests.detection.atss_scenes import (
+    NINE_ANCHORS,
+    ONE_ANCHOR,
+    anchors,
+    assert_same,
+    oracle,
+    scene,
+)
 from tests.detection.gfl.scenes import ground_truth
 
 
@@ -23,7 +30,8 @@ class TestLevels:
             g = torch.Generator().manual_seed(seed)
             share = torch.rand(len(levels), generator=g) ** 2
             parts = [
-                level[torch.rand(len(level), generator=g) < s] for level, s in zip(levels, share, strict=True)
+                level[torch.rand(len(level), generator=g) < s]
+                for level, s in zip(levels, share, strict=True)
             ]
             assert level_sizes(torch.cat(parts), edges) == [len(part) for part in parts]
         assert level_sizes(torch.zeros(0, 4), edges) == [0] * 5
@@ -31,7 +39,9 @@ class TestLevels:
     def test_priors_of_another_generator_are_refused(self):
         edges = area_edges(TASK_UTILS.build(ONE_ANCHOR).base_anchors)
         small, large = anchors(64, 64), anchors(64, 64, NINE_ANCHORS)
-        with pytest.raises(ValueError, match="not those of prior_generator: expected areas from 4055"):
+        with pytest.raises(
+            ValueError, match="not those of prior_generator: expected areas from 4055"
+        ):
             level_sizes(torch.cat(large), edges)
         with pytest.raises(ValueError, match="not level after level"):
             level_sizes(torch.cat(small[::-1]), edges)
@@ -115,8 +125,12 @@ class TestRetinaHead:
             priors = torch.cat(all_anchors[b])
             height, width = metas[b]["img_shape"]
             if border == 0:
-                inside &= (priors[:, :2] >= 0).all(1) & (priors[:, 2] < width) & (priors[:, 3] < height)
-            counts = [int(part.sum()) for part in inside.split([len(level) for level in all_anchors[b]])]
+                inside &= (
+                    (priors[:, :2] >= 0).all(1) & (priors[:, 2] < width) & (priors[:, 3] < height)
+                )
+            counts = [
+                int(part.sum()) for part in inside.split([len(level) for level in all_anchors[b]])
+            ]
             assert inside.all() == (border == -1 and b == 0)
             expected = torch.zeros(len(priors), dtype=torch.long)
             expected[inside] = oracle(priors[inside], counts, truth[b].bboxes, [81] * 5)

@@ -66,9 +66,13 @@ def test_the_hosts_positions_are_the_hosts(position):
 
 
 def test_one_block_at_the_hosts_position():
-    plugin = dict(cfg=dict(type="ContextBlock", ratio=1 / 4), blocks=(0, -1), position="after_conv3")
+    plugin = dict(
+        cfg=dict(type="ContextBlock", ratio=1 / 4), blocks=(0, -1), position="after_conv3"
+    )
     net = PluginResNet(50, plugins=[plugin], **SMALL)
-    have = [[hasattr(block, "context_block") for block in getattr(net, name)] for name in net.res_layers]
+    have = [
+        [hasattr(block, "context_block") for block in getattr(net, name)] for name in net.res_layers
+    ]
     assert have == [[i in (0, n - 1) for i in range(n)] for n in (3, 4, 6, 3)]
     net(image())
 
@@ -149,15 +153,27 @@ def test_pretrained_weights_of_the_host_load(tmp_path):
 @pytest.mark.parametrize(
     ("depth", "change", "sentence"),
     [
-        (50, dict(position="before_relu"), "position must be one of .*'after_add'.* got 'before_relu'"),
+        (
+            50,
+            dict(position="before_relu"),
+            "position must be one of .*'after_add'.* got 'before_relu'",
+        ),
         (18, dict(position="after_conv2"), r"position must be one of \('after_add',\) at depth 18"),
         (
             50,
             dict(blocks=(6,)),
             "some of the 6 blocks of layer3, got 6; count from 0 to 5, or from -1 back to -6",
         ),
-        (50, dict(stages=(True,)), r"stages must have one entry for each of the 4 stages, got \(True,\)"),
-        (50, dict(cfg=dict(DNL, reduction=2000)), "whole number from 1 to in_channels=128, got 2000"),
+        (
+            50,
+            dict(stages=(True,)),
+            r"stages must have one entry for each of the 4 stages, got \(True,\)",
+        ),
+        (
+            50,
+            dict(cfg=dict(DNL, reduction=2000)),
+            "whole number from 1 to in_channels=128, got 2000",
+        ),
     ],
     ids=str,
 )

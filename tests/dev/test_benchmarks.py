@@ -20,7 +20,16 @@ def test_each_row_is_a_name_of_its_module(row: str) -> None:
 def test_the_table_gives_both_sides_and_their_ratio() -> None:
     ours = dict(seconds=0.0012, kept_bytes=1e6, operators=7, flops=0, peak_bytes=2e6)
     upstream = dict(seconds=0.0024, kept_bytes=4e6, operators=14, flops=0, peak_bytes=0)
-    heading, rule, line = benchmarks.table({"gfl/qfl": dict(ours=ours, upstream=upstream)}).splitlines()
+    heading, rule, line = benchmarks.table(
+        {"gfl/qfl": dict(ours=ours, upstream=upstream)}
+    ).splitlines()
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells == ["gfl/qfl", "1.2 / 2.4 = 0.50", "1 / 4 = 0.25", "7 / 14 = 0.50", "-", "2 / 0 = ∞"]
+    assert cells == [
+        "gfl/qfl",
+        "1.2 / 2.4 = 0.50",
+        "1 / 4 = 0.25",
+        "7 / 14 = 0.50",
+        "-",
+        "2 / 0 = ∞",
+    ]
     assert heading.count("|") == rule.count("|") == line.count("|") == 7

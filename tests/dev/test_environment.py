@@ -37,7 +37,9 @@ def make(*words, **environment):
     """Call make as a person does; make's own variables of an outer call stay out of it."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     command = ["make", *words, f"PYTHON={sys.executable}"]
-    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, env={**env, **environment})
+    return subprocess.run(
+        command, cwd=REPO, capture_output=True, text=True, env={**env, **environment}
+    )
 
 
 def lines(name):
@@ -114,7 +116,10 @@ def test_an_old_torch_is_refused_and_a_new_one_doubted(torch, status):
 def test_make_stops_with_one_sentence_before_anything_is_installed(words, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "pyvenv.cfg").touch()  # somebody else's
-    words = [f"VENV={tmp_path / 'venv'}", *(word.format(there=tmp_path / "there") for word in words)]
+    words = [
+        f"VENV={tmp_path / 'venv'}",
+        *(word.format(there=tmp_path / "there") for word in words),
+    ]
     result = make("setup", *words, MMEXT_CACHE=str(tmp_path / "cache"))
     assert result.returncode != 0
     assert len(said(result)) == 1, result.stderr
@@ -126,15 +131,20 @@ def test_an_old_python_gets_the_sentence_too():
     old = next((path for name in ("python3.8", "python3.9") if (path := old_python(name))), None)
     if old is None:
         pytest.skip("there is no Python 3.8 or 3.9 here")
-    result = subprocess.run([old, "-m", "dev.environment.setup"], cwd=REPO, capture_output=True, text=True)
+    result = subprocess.run(
+        [old, "-m", "dev.environment.setup"], cwd=REPO, capture_output=True, text=True
+    )
     assert re.fullmatch(
-        r"mmext set-up: Python: expected 3\.10 to 3\.13, got 3\.[89]; do: make setup .*\n", result.stderr
+        r"mmext set-up: Python: expected 3\.10 to 3\.13, got 3\.[89]; do: make setup .*\n",
+        result.stderr,
     )
 
 
 def old_python(name):
     """An interpreter of this name on the path or, if pyenv has it, there."""
-    kept = sorted((Path.home() / ".pyenv" / "versions").glob(f"{name.removeprefix('python')}.*/bin/{name}"))
+    kept = sorted(
+        (Path.home() / ".pyenv" / "versions").glob(f"{name.removeprefix('python')}.*/bin/{name}")
+    )
     return shutil.which(name) if not kept else str(kept[-1])
 
 
@@ -180,7 +190,9 @@ def test_an_environment_that_was_damaged_since_is_named(plan, installs):
 # What is installed, and from where.
 
 
-def test_pips_configuration_is_translated_for_uv_without_what_is_not_there(tmp_path, monkeypatch, capsys):
+def test_pips_configuration_is_translated_for_uv_without_what_is_not_there(
+    tmp_path, monkeypatch, capsys
+):
     def known(host, port):
         if host != "a.example":
             raise OSError("Name or service not known")
@@ -272,7 +284,11 @@ version = "2.3.6"
 sdist = { url = "https://a.example/mmcv.tar.gz", size = 500000 }
 """
     assert installer.sizes(lock) == {"torch": 190_000_000, "addict": 0, "onedl-mmcv": 500_000}
-    assert installer.versions(lock) == {"torch": "2.14.1+cpu", "addict": "2.4.0", "onedl-mmcv": "2.3.6"}
+    assert installer.versions(lock) == {
+        "torch": "2.14.1+cpu",
+        "addict": "2.4.0",
+        "onedl-mmcv": "2.3.6",
+    }
     assert [installer.describe(size) for size in (3_140_000_000, 190_000_000, 90)] == [
         "about 3.1 GB",
         "about 190 MB",
@@ -327,7 +343,9 @@ def test_a_wheel_without_ops_is_refused(tmp_path):
 def test_the_cxx_standard_is_left_to_torch(tmp_path):
     folder = tmp_path / "mmcv-2.1.0"
     folder.mkdir()
-    (folder / "setup.py").write_text("a = ['-std=c++17']\na += ['-std=c++17']\nb = ['-Wall', '-std=c++17']\n")
+    (folder / "setup.py").write_text(
+        "a = ['-std=c++17']\na += ['-std=c++17']\nb = ['-Wall', '-std=c++17']\n"
+    )
     with tarfile.open(tmp_path / "mmcv-2.1.0.tar.gz", "w:gz") as archive:
         archive.add(folder, "mmcv-2.1.0")
     shutil.rmtree(folder)
@@ -346,9 +364,18 @@ def test_the_build_is_steered_to_the_cpu_or_to_the_named_devices(plan, tmp_path)
     nvcc.touch(mode=0o755)
     env = {"PATH": os.environ["PATH"], "CUDA_HOME": str(tmp_path)}
     on_cpu = mmcv_wheel.variables(plan.mmcv, env)
-    assert (on_cpu["MMCV_WITH_OPS"], on_cpu["FORCE_CUDA"], on_cpu["CUDA_VISIBLE_DEVICES"]) == ("1", "0", "")
-    assert on_cpu["CFLAGS"].split()[0] == "-O3", "CFLAGS replace Python's own: what is not said is not done"
-    assert mmcv_wheel.variables(plan.mmcv, env | {"CFLAGS": "-O1"})["CFLAGS"] == f"{mmcv_wheel.FLAGS} -O1"
+    assert (on_cpu["MMCV_WITH_OPS"], on_cpu["FORCE_CUDA"], on_cpu["CUDA_VISIBLE_DEVICES"]) == (
+        "1",
+        "0",
+        "",
+    )
+    assert on_cpu["CFLAGS"].split()[0] == "-O3", (
+        "CFLAGS replace Python's own: what is not said is not done"
+    )
+    assert (
+        mmcv_wheel.variables(plan.mmcv, env | {"CFLAGS": "-O1"})["CFLAGS"]
+        == f"{mmcv_wheel.FLAGS} -O1"
+    )
     on_gpu = mmcv_wheel.variables(plan.mmcv._replace(cuda=True, archs="8.0;9.0"), env)
     assert (on_gpu["FORCE_CUDA"], on_gpu["TORCH_CUDA_ARCH_LIST"]) == ("1", "8.0;9.0")
     assert on_gpu["CUDA_HOME"] == str(tmp_path)
@@ -377,7 +404,9 @@ def test_cuda_follows_the_devices_unless_told_otherwise(env, cuda, archs, tmp_pa
 # What is repeated.
 
 
-def test_a_second_call_does_nothing_and_a_change_alters_the_same_environment(plan, installs, capsys):
+def test_a_second_call_does_nothing_and_a_change_alters_the_same_environment(
+    plan, installs, capsys
+):
     setup.set_up(plan)
     setup.set_up(plan)
     assert installs == [plan]
@@ -388,7 +417,9 @@ def test_a_second_call_does_nothing_and_a_change_alters_the_same_environment(pla
     assert plan.python.lstat().st_mtime_ns == before
 
 
-def test_an_interrupted_environment_and_one_of_another_kind_are_made_anew(plan, installs, monkeypatch):
+def test_an_interrupted_environment_and_one_of_another_kind_are_made_anew(
+    plan, installs, monkeypatch
+):
     def cut(plan):
         raise KeyboardInterrupt
 
@@ -405,7 +436,9 @@ def test_an_interrupted_environment_and_one_of_another_kind_are_made_anew(plan, 
 
 def test_each_file_repeats_the_set_ups_that_depend_on_it(plan, tmp_path, monkeypatch):
     for name in ("requirements", "dev", "mmext"):
-        shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".mim"))
+        shutil.copytree(
+            REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".mim")
+        )
     for name in ("pyproject.toml", "setup.py"):
         shutil.copy(REPO / name, tmp_path)
     monkeypatch.setattr(setup, "ROOT", tmp_path)
@@ -425,8 +458,16 @@ def test_each_file_repeats_the_set_ups_that_depend_on_it(plan, tmp_path, monkeyp
 @pytest.mark.slow
 def test_a_real_set_up_survives_kill_and_is_quick_the_second_time(tmp_path):
     torch = importlib.metadata.version("torch").split("+")[0]
-    words = [sys.executable, "-m", "dev.environment.setup", f"--torch={torch}", f"--venv={tmp_path / 'venv'}"]
-    begun = subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE, text=True, cwd=REPO)
+    words = [
+        sys.executable,
+        "-m",
+        "dev.environment.setup",
+        f"--torch={torch}",
+        f"--venv={tmp_path / 'venv'}",
+    ]
+    begun = subprocess.Popen(
+        words, start_new_session=True, stdout=subprocess.PIPE, text=True, cwd=REPO
+    )
     while "to download" not in begun.stdout.readline():
         assert begun.poll() is None
     time.sleep(3)  # in the middle of the installation
@@ -435,7 +476,10 @@ def test_a_real_set_up_survives_kill_and_is_quick_the_second_time(tmp_path):
     again = subprocess.run(words, capture_output=True, text=True, cwd=REPO)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "mmaction builds a model" in again.stdout
-    assert len(subprocess.run(words, capture_output=True, text=True, cwd=REPO).stdout.splitlines()) == 1
+    assert (
+        len(subprocess.run(words, capture_output=True, text=True, cwd=REPO).stdout.splitlines())
+        == 1
+    )
 
 
 # What is pinned.
@@ -449,7 +493,9 @@ def test_every_requirement_is_an_exact_pin(name):
 
 @pytest.mark.parametrize("stack", setup.STACKS)
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
-@pytest.mark.parametrize("machine", [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64")])
+@pytest.mark.parametrize(
+    "machine", [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64")]
+)
 def test_each_python_and_machine_gets_one_version_of_everything(stack, python, machine):
     env = {
         **default_environment(),
@@ -470,23 +516,33 @@ def test_each_python_and_machine_gets_one_version_of_everything(stack, python, m
 
 
 def test_the_lock_holds_all_that_its_packages_ask_for():
-    pinned = {canonicalize_name(one.name) for file in ("openmmlab", "shared", "dev") for one in lines(file)}
+    pinned = {
+        canonicalize_name(one.name)
+        for file in ("openmmlab", "shared", "dev")
+        for one in lines(file)
+    }
     # Two names for the OpenCV that is pinned, and what only torch may choose.
     elsewhere = {"opencv-python", "opencv-contrib-python", "torch", "sympy"}
     missing = [
         f"{name} asks for {text}"
-        for name in pinned - {"decord2", "eva-decord", "tomli", "exceptiongroup"}  # for other machines
+        for name in pinned
+        - {"decord2", "eva-decord", "tomli", "exceptiongroup"}  # for other machines
         for text in importlib.metadata.requires(name) or ()
-        if is_asked(one := Requirement(text)) and canonicalize_name(one.name) not in pinned | elsewhere
+        if is_asked(one := Requirement(text))
+        and canonicalize_name(one.name) not in pinned | elsewhere
     ]
     assert missing == []
 
 
 def test_the_extras_name_the_same_hosts_as_the_lock():
-    extras = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((REPO / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     for stack in setup.STACKS:
         exact = {text for text in extras[stack] if "==" in text and ";" not in text}
-        pins = {f"{name}=={version}" for name, version in setup.Plan("", stack, Path()).pins().items()}
+        pins = {
+            f"{name}=={version}" for name, version in setup.Plan("", stack, Path()).pins().items()
+        }
         assert exact <= pins
         assert next(pin for pin in pins if re.match(r".*mmcv(-lite)?==", pin)) in exact
 
@@ -515,7 +571,9 @@ def test_every_target_sets_up_the_environment_that_it_uses(target):
 def test_make_lists_every_target():
     told = re.findall(r"^([a-z-]+)  ", make("help").stdout, flags=re.M)
     assert told == TARGETS
-    assert {"demo", "test", "check", "bench", "data", "test-slow", "evidence", "gpu-check"} <= set(TARGETS)
+    assert {"demo", "test", "check", "bench", "data", "test-slow", "evidence", "gpu-check"} <= set(
+        TARGETS
+    )
 
 
 def test_the_makefile_takes_the_newest_torch_that_is_tested_and_an_environment_for_each_kind():
@@ -529,7 +587,9 @@ def test_the_makefile_takes_the_newest_torch_that_is_tested_and_an_environment_f
 def test_ci_runs_the_checks_and_the_tests_everywhere():
     script = REPO / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    commands = re.findall(r"^part \".*?\" (make .*)$", script.read_text().replace("\\\n", ""), flags=re.M)
+    commands = re.findall(
+        r"^part \".*?\" (make .*)$", script.read_text().replace("\\\n", ""), flags=re.M
+    )
     assert commands[:4] == ["make setup", "make check", "make test", "make test-ops"]
     assert commands[4].startswith("make test STACK=onedl ")
     assert subprocess.run(["bash", "-n", str(script)]).returncode == 0

@@ -61,7 +61,9 @@ def test_all_its_arms_begin_with_the_same_weights_beside_the_backbone(study):
         with torch.device("meta"):
             weights[name] = build(ROOT / stated.arms[name].config, cfg).state_dict()
     start = with_aliases(weights[stated.start_arm], stated.aliases)
-    shares = {name: shared_share(start, own, leave_out="backbone.") for name, own in weights.items()}
+    shares = {
+        name: shared_share(start, own, leave_out="backbone.") for name, own in weights.items()
+    }
     assert shares[stated.start_arm] == 1
     assert all(share > 0.35 for share in shares.values()), shares
 

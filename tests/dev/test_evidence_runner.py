@@ -76,7 +76,9 @@ class Tools:
             seed = int(re.search(r"seed(\d+)", str(folder))[1])
             score = 0.5 + 0.01 * seed + (0.1 + 0.002 * seed if cfg.model.extra else 0)
             (folder / "20250101_000000").mkdir(parents=True)
-            (folder / "20250101_000000" / "20250101_000000.json").write_text(json.dumps({"toy/score": score}))
+            (folder / "20250101_000000" / "20250101_000000.json").write_text(
+                json.dumps({"toy/score": score})
+            )
 
 
 @pytest.fixture
@@ -109,7 +111,9 @@ def test_a_study_is_published_with_its_statement_numbers_pairs_and_picture(
     assert found["statement"] == study.statement()
     assert (found["commit"], found["machine"]) == ("c0ffee", MACHINE)
     assert found["shared_start"] == {"one line": 0.5, "two lines": 0.5}
-    assert found["keys"] == {arm: runner.Runner(study, MACHINE, tmp_path).key(arm) for arm in study.arms}
+    assert found["keys"] == {
+        arm: runner.Runner(study, MACHINE, tmp_path).key(arm) for arm in study.arms
+    }
     assert found["runs"]["two lines"]["5"] == {"score": pytest.approx(0.66)}
     decides = results.deciding(found)
     assert (decides["n"], decides["wins"], decides["p"]) == (6, 6, 0.03125)
@@ -142,7 +146,9 @@ def test_whatever_a_number_depends_on_makes_another_run(tmp_path, tools, monkeyp
     assert len(keys) == 2
     machine, arm = MACHINE, "two lines"
     if what == "config":
-        study = replace(study, arms=study.arms | {"two lines": Arm(study.arms["one line"].config, slower)})
+        study = replace(
+            study, arms=study.arms | {"two lines": Arm(study.arms["one line"].config, slower)}
+        )
     elif what == "base config":
         study = stated(tmp_path)
         Path(study.arms[arm].config).write_text(CONFIG.replace("max_iters=4", "max_iters=5"))
@@ -187,7 +193,9 @@ def test_a_study_is_neither_extended_nor_changed_after_its_first_result(
     Path(study.arms["one line"].config).write_text(CONFIG.replace("lr=0.01", "lr=0.02"))
     with pytest.raises(StudyError, match=r"arms\.one line\.sha256 was .* under another name"):
         confirm(replace(study), tmp_path)  # as a later call reads it
-    confirm(replace(stated(tmp_path), limits="in better words"), tmp_path, seeds=[1])  # words may be mended
+    confirm(
+        replace(stated(tmp_path), limits="in better words"), tmp_path, seeds=[1]
+    )  # words may be mended
 
 
 def test_before_its_first_result_a_study_may_change(tmp_path, tools, published, monkeypatch):
@@ -243,7 +251,9 @@ def test_other_seeds_than_the_stated_ones_are_refused(tmp_path, tools, published
     assert not tools.trained
 
 
-def test_development_shows_numbers_publishes_nothing_and_does_not_bind(tmp_path, tools, published, capsys):
+def test_development_shows_numbers_publishes_nothing_and_does_not_bind(
+    tmp_path, tools, published, capsys
+):
     run.develop("toy", stated(tmp_path), tmp_path / "work", [100, 101])
     assert "two lines against one line" in capsys.readouterr().out
     assert {seed for _, seed in tools.trained} == {100, 101}
@@ -256,7 +266,9 @@ def test_it_is_developed_on_one_split_and_confirmed_on_another(tmp_path):
     study = stated(tmp_path, tests={"test": (), "part": ("path={split}",)})
     study.configs["one line"].val_dataloader.batch_size = 3
     runners = {split: runner.Runner(study, MACHINE, tmp_path, split) for split in ("dev", "test")}
-    sizes = {split: one.config("one line").test_dataloader.batch_size for split, one in runners.items()}
+    sizes = {
+        split: one.config("one line").test_dataloader.batch_size for split, one in runners.items()
+    }
     assert sizes == {"dev": 3, "test": 4}
     assert [one.options("part") for one in runners.values()] == [["path=dev"], ["path=test"]]
     assert runners["dev"].key("one line") != runners["test"].key("one line")
@@ -264,7 +276,9 @@ def test_it_is_developed_on_one_split_and_confirmed_on_another(tmp_path):
 
 def test_arms_that_share_nothing_are_no_pair(tmp_path, tools, published, monkeypatch):
     monkeypatch.setattr(runner, "shared_share", lambda *_, **__: 0.0)
-    with pytest.raises(StudyError, match="no weight of the same name and shape, so its runs are no pairs"):
+    with pytest.raises(
+        StudyError, match="no weight of the same name and shape, so its runs are no pairs"
+    ):
         confirm(stated(tmp_path), tmp_path)
 
 
@@ -273,7 +287,9 @@ def test_a_model_that_finds_nothing_counts_and_a_missing_number_does_not():
     assert results.value_of(sound, {"test": {"time": 0.1, "data_time": 0.1}}, "a") == 0.0
     assert results.value_of(sound, {"test": {"coco/bbox_mAP": 0.25}}, "a") == 0.25
     assert results.value_of(Measure("mIoU", scale=0.01), {"test": {"mIoU": 50.0}}, "a") == 0.5
-    with pytest.raises(StudyError, match=r"a: expected coco/bbox_mAP from the test, got \['coco/other'"):
+    with pytest.raises(
+        StudyError, match=r"a: expected coco/bbox_mAP from the test, got \['coco/other'"
+    ):
         results.value_of(sound, {"test": {"coco/other": 1.0, "time": 0.1}}, "a")
     with pytest.raises(StudyError, match="expected mIoU from the test"):
         results.value_of(Measure("mIoU"), {"test": {"time": 0.1}}, "a")
@@ -282,7 +298,9 @@ def test_a_model_that_finds_nothing_counts_and_a_missing_number_does_not():
 def test_what_is_not_committed_is_refused(tmp_path, monkeypatch):
     said = {"status": " M dev/evidence/studies.py\n M mmext/version.py", "rev-parse": "abc"}
     monkeypatch.setattr(provenance, "git", lambda *words: said[words[0]])
-    with pytest.raises(StudyError, match=r"changes in dev/evidence/studies.py and elsewhere; commit them"):
+    with pytest.raises(
+        StudyError, match=r"changes in dev/evidence/studies.py and elsewhere; commit them"
+    ):
         provenance.committed()
     said["status"] = ""
     assert provenance.committed() == "abc"
@@ -295,13 +313,17 @@ def test_what_is_not_committed_is_refused(tmp_path, monkeypatch):
 def test_a_superseded_study_shows_its_table_and_is_not_run(capsys):
     with pytest.raises(SystemExit) as ended:
         run.main(["action"])
-    assert "expected a study that can be run, got one that is superseded (three unpaired" in str(ended.value)
+    assert "expected a study that can be run, got one that is superseded (three unpaired" in str(
+        ended.value
+    )
     run.main(["action", "--table"])
     assert "TSN: frames alone" in capsys.readouterr().out
 
 
 def test_a_failed_tool_ends_the_study_with_a_sentence(tmp_path):
-    with pytest.raises(StudyError, match=r"-c raise SystemExit\(3\) ended with 3; see .*a.log, mend it"):
+    with pytest.raises(
+        StudyError, match=r"-c raise SystemExit\(3\) ended with 3; see .*a.log, mend it"
+    ):
         runner.call(tmp_path / "a.log", "-c", "raise SystemExit(3)")
 
 
@@ -337,7 +359,8 @@ def test_with_the_stock_tools_runs_of_a_seed_are_pairs_and_a_killed_study_goes_o
     found = results.read(tmp_path / "work" / "toy" / "development.json")
     assert found["machine"]["threads"] == 1
     assert (
-        found["machine"]["versions"]["torch"] == torch.__version__.split("+")[0] or "+" in torch.__version__
+        found["machine"]["versions"]["torch"] == torch.__version__.split("+")[0]
+        or "+" in torch.__version__
     )
     assert found["shared_start"] == {"one line": 1.0, "two lines": 0.5}
     notes = {}

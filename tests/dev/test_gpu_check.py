@@ -38,7 +38,11 @@ def test_its_steps_run_on_the_cpu(monkeypatch, tmp_path):
     assert SMALL in name
     assert found["checks"]["parity"][name]["gradient_error"] < 1e-6
     assert 0.5 < found["checks"]["precision"][name]["bfloat16"]["cosine"] < 1
-    assert found["checks"]["waits"][name]["counted"] >= len(found["checks"]["waits"][name]["in_mmext"]) > 0
+    assert (
+        found["checks"]["waits"][name]["counted"]
+        >= len(found["checks"]["waits"][name]["in_mmext"])
+        > 0
+    )
     assert found["machine"]["commit"]
 
 
@@ -72,14 +76,18 @@ def test_an_unknown_config_is_an_error_that_lists_them(monkeypatch, capsys):
 
 
 def test_errors_are_measured_by_the_whole_gradient():
-    expected = dict(a=torch.ones(4, dtype=torch.float64), b=torch.full((4,), 1e-9, dtype=torch.float64))
+    expected = dict(
+        a=torch.ones(4, dtype=torch.float64), b=torch.full((4,), 1e-9, dtype=torch.float64)
+    )
     found = dict(a=expected["a"] * 1.01, b=torch.zeros(4, dtype=torch.float64))
     name, error = largest_error(found, expected)
     assert name == "a"
     assert abs(error - 0.01) < 1e-9
     assert compared((1.0, found), (1.0, expected), 0.02)["ok"]
     assert not compared((1.0, found), (1.0, expected), 0.005)["ok"]
-    assert not compared((1.0, dict(found, a=expected["a"] * float("nan"))), (1.0, expected), 0.5)["ok"]
+    assert not compared((1.0, dict(found, a=expected["a"] * float("nan"))), (1.0, expected), 0.5)[
+        "ok"
+    ]
     assert not compared((float("nan"), expected), (1.0, expected), 0.5)["ok"]
     with pytest.raises(AssertionError, match="different parameters"):
         largest_error(dict(a=expected["a"]), expected)

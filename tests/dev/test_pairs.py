@@ -44,7 +44,9 @@ def test_the_sign_flip_test_counts_every_choice_of_signs(n):
     for _ in range(5):
         found = rng.normal(0.4, 1, n).round(2)  # rounded, so that sums tie
         sums = [abs(sum(s * x for s, x in zip(signs, found, strict=True))) for signs in _signs(n)]
-        assert pairs.sign_flip_p(found) == pytest.approx(np.mean(np.array(sums) >= abs(found.sum()) - 1e-9))
+        assert pairs.sign_flip_p(found) == pytest.approx(
+            np.mean(np.array(sums) >= abs(found.sum()) - 1e-9)
+        )
 
 
 def _signs(n):
@@ -53,7 +55,9 @@ def _signs(n):
 
 def test_it_is_scipys_test_and_interval_where_scipy_can_count():
     found = np.random.default_rng(1).normal(0.5, 1, 9)
-    exact = stats.permutation_test((found,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    exact = stats.permutation_test(
+        (found,), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
     interval = stats.ttest_1samp(found, 0).confidence_interval(0.95)
     ours = pairs.summarise(list(found))
     assert ours.p == pytest.approx(exact.pvalue)
@@ -66,12 +70,19 @@ def test_many_pairs_are_counted_too():
 
 def test_an_interval_covers_what_is_true_95_times_in_100():
     rng = np.random.default_rng(0)
-    hits = [(one := pairs.summarise(list(rng.normal(1, 2, 6)))).low <= 1 <= one.high for _ in range(2000)]
+    hits = [
+        (one := pairs.summarise(list(rng.normal(1, 2, 6)))).low <= 1 <= one.high
+        for _ in range(2000)
+    ]
     assert 0.935 < np.mean(hits) < 0.965
 
 
 def test_pairs_are_matched_by_seed_and_not_by_place():
-    assert pairs.differences({"0": 1.0, "10": 5.0, "2": 2.0}, {"10": 1.0, "2": 1.0, "0": 1.0}) == [0, 1, 4]
+    assert pairs.differences({"0": 1.0, "10": 5.0, "2": 2.0}, {"10": 1.0, "2": 1.0, "0": 1.0}) == [
+        0,
+        1,
+        4,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,9 @@ def predict_truths(trees, split, every):
         corners = torch.tensor([[x, y, x + w, y + h] for x, y, w, h in boxes], dtype=torch.float32)
         scores = torch.full((len(boxes),), 0.1)
         scores[::every] = 0.9
-        found = InstanceData(bboxes=corners, scores=scores, labels=torch.zeros(len(boxes), dtype=torch.long))
+        found = InstanceData(
+            bboxes=corners, scores=scores, labels=torch.zeros(len(boxes), dtype=torch.long)
+        )
         path = str(trees / split / image["file_name"])
         yield {"img_id": image["id"], "img_path": path, "pred_instances": found.to_dict()}
 
@@ -57,10 +59,17 @@ def write_training(work_dir):
     """What ``mmext train`` leaves: losses every 10 iterations and AP every 20."""
     backend = LocalVisBackend(str(work_dir / "20250101_000000" / "vis_data"))
     for step in range(10, 50, 10):
-        loss = {"loss": 4.0 / step, "loss_cls": 1.0 / step, "loss_bbox": 2.0 / step, "loss_dfl": 1.0 / step}
+        loss = {
+            "loss": 4.0 / step,
+            "loss_cls": 1.0 / step,
+            "loss_bbox": 2.0 / step,
+            "loss_dfl": 1.0 / step,
+        }
         backend.add_scalars(loss, step=step)
         if step % 20 == 0:
-            backend.add_scalars(METRICS["val"], step=0)  # as mmengine does when a run counts iterations
+            backend.add_scalars(
+                METRICS["val"], step=0
+            )  # as mmengine does when a run counts iterations
 
 
 @pytest.fixture
@@ -133,13 +142,17 @@ def test_the_newest_test_counts(work_dir):
 
 def test_a_test_without_detections_ends_with_a_sentence(work_dir):
     (work_dir / "val" / "20250102_000000" / "20250102_000000.json").write_text('{"time": 0.5}')
-    with pytest.raises(SystemExit, match=r"20250102_000000\.json: expected coco/bbox_mAP, got \['time'\]"):
+    with pytest.raises(
+        SystemExit, match=r"20250102_000000\.json: expected coco/bbox_mAP, got \['time'\]"
+    ):
         report.main([str(work_dir)])
     assert not (work_dir / "report").exists()
 
 
 def test_a_run_without_validation_still_has_its_loss_curve(tmp_path):
-    report.draw_curves([{"loss": 2.0, "step": 1}, {"loss": 1.0, "step": 2}], tmp_path / "curves.png")
+    report.draw_curves(
+        [{"loss": 2.0, "step": 1}, {"loss": 1.0, "step": 2}], tmp_path / "curves.png"
+    )
     assert has_colour(tmp_path / "curves.png", "#1f77b4", (0, 0, 0.5, 1))
     assert report.curve([{"loss": 2.0, "step": 1}, {"lr": 0.1, "step": 2}], "loss") == ([1], [2.0])
 
@@ -147,7 +160,10 @@ def test_a_run_without_validation_still_has_its_loss_curve(tmp_path):
 def test_ap_stands_at_the_iteration_at_which_it_was_measured(tmp_path):
     write_training(tmp_path)
     lines = (tmp_path / "20250101_000000" / "vis_data" / "scalars.json").read_text().splitlines()
-    assert report.curve([json.loads(line) for line in lines], "coco/bbox_mAP") == ([20, 40], [0.125, 0.125])
+    assert report.curve([json.loads(line) for line in lines], "coco/bbox_mAP") == (
+        [20, 40],
+        [0.125, 0.125],
+    )
 
 
 def test_samples_are_taken_at_equal_steps():

@@ -50,7 +50,11 @@ class ToyModel(BaseModel):
     def forward(self, index, x, y, mode="loss"):
         found = self.line(x) + (self.extra(x) if hasattr(self, "extra") else 0)
         error = (found - y).abs()
-        return {"loss": error.mean()} if mode == "loss" else [{"error": one} for one in error.flatten()]
+        return (
+            {"loss": error.mean()}
+            if mode == "loss"
+            else [{"error": one} for one in error.flatten()]
+        )
 
 
 @DATASETS.register_module()

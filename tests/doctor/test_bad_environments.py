@@ -79,7 +79,9 @@ def on_x86(monkeypatch):
 
 def by_import(site, monkeypatch):
     code = f"import sys; sys.path[:0] = [{str(REPO)!r}, {str(site)!r}]; import mmext"
-    return subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True).stderr
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True
+    ).stderr
 
 
 def by_set_up(site, monkeypatch):
@@ -129,7 +131,11 @@ def test_a_whole_environment_is_passed_in_silence(tmp_path):
             "fast",
             "MMEXT_OPS: expected one of mmcv, torchvision, torch, off, or nothing, got fast; do: ",
         ),
-        ((3, 11), "mmcv", "MMEXT_OPS: =mmcv expects mmcv's compiled extension, and there is none; do: "),
+        (
+            (3, 11),
+            "mmcv",
+            "MMEXT_OPS: =mmcv expects mmcv's compiled extension, and there is none; do: ",
+        ),
     ],
 )
 def test_another_python_and_an_impossible_wish_are_named(python, wanted, sentence, tmp_path):
@@ -144,7 +150,9 @@ def test_an_old_python_cannot_import_mmext():
 
 
 def test_the_look_at_import_imports_nothing_of_the_stack(tmp_path):
-    code = "import sys; from mmext.doctor import at_import; at_import.warnings(); print(*sys.modules)"
+    code = (
+        "import sys; from mmext.doctor import at_import; at_import.warnings(); print(*sys.modules)"
+    )
     env = {**os.environ, "PYTHONPATH": str(REPO)}
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=env

@@ -33,7 +33,16 @@ HEALTHY = Machine(
     versions=VERSIONS,
     importable=frozenset({"mmext", "pkg_resources", *NEEDS, *stack_checks.IMPORTS}),
     errors=dict.fromkeys(
-        ("torch", "torchvision", "mmengine", "mmcv._ext", "operators", "mmdet", "mmseg", "operators on CUDA"),
+        (
+            "torch",
+            "torchvision",
+            "mmengine",
+            "mmcv._ext",
+            "operators",
+            "mmdet",
+            "mmseg",
+            "operators on CUDA",
+        ),
         "",
     ),
     served={"nms": "torchvision", "carafe": "torch"},
@@ -52,8 +61,13 @@ HEALTHY = Machine(
 
 def having(**versions):
     """The healthy machine with other distributions; None takes one away, underscores stand for hyphens."""
-    changed = {**VERSIONS, **{name.replace("_", "-"): version for name, version in versions.items()}}
-    return HEALTHY._replace(versions={name: version for name, version in changed.items() if version})
+    changed = {
+        **VERSIONS,
+        **{name.replace("_", "-"): version for name, version in versions.items()},
+    }
+    return HEALTHY._replace(
+        versions={name: version for name, version in changed.items() if version}
+    )
 
 
 def failing(**errors):
@@ -79,16 +93,21 @@ ONEDL = having(
     onedl_mmsegmentation="1.4.2",
 )
 LITE_BESIDE = having(mmcv="2.1.0", mmcv_lite="2.1.0")
-OTHER_EXTENSION = failing(**{"mmcv._ext": "ImportError: undefined symbol: _ZN3c106detail"})._replace(
-    parts=frozenset({"mmcv/ops", "mmcv/_ext"})
-)
+OTHER_EXTENSION = failing(
+    **{"mmcv._ext": "ImportError: undefined symbol: _ZN3c106detail"}
+)._replace(parts=frozenset({"mmcv/ops", "mmcv/_ext"}))
 
 CASES = [
     (stack_checks.check_python, HEALTHY._replace(python=(3, 9)), TROUBLE, "PYTHON="),
     (stack_checks.check_python, HEALTHY._replace(python=(3, 14)), TROUBLE, "PYTHON="),
     (stack_checks.check_torch, having(torch=None), TROUBLE, "make setup"),
     (stack_checks.check_torch, having(torch="2.3.1"), TROUBLE, "TORCH=2.14.1"),
-    (stack_checks.check_torch, having(torch="2.15.0.dev20261120"), WARN, "TORCH=2.14.1 if it fails"),
+    (
+        stack_checks.check_torch,
+        having(torch="2.15.0.dev20261120"),
+        WARN,
+        "TORCH=2.14.1 if it fails",
+    ),
     (stack_checks.check_torch, failing(torch="OSError: libcudart"), TROUBLE, "make setup"),
     (stack_checks.check_pair, having(torchvision="0.28.0"), TROUBLE, "'torchvision==0.29.*'"),
     (
@@ -103,7 +122,12 @@ CASES = [
         TROUBLE,
         "uninstall -y torchvision",
     ),
-    (stack_checks.check_distributed, knowing(distributed="False"), TROUBLE, "force-reinstall torch"),
+    (
+        stack_checks.check_distributed,
+        knowing(distributed="False"),
+        TROUBLE,
+        "force-reinstall torch",
+    ),
     (stack_checks.check_families, having(onedl_mmengine="0.10.12"), TROUBLE, "STACK=onedl"),
     (stack_checks.check_families, LITE_BESIDE, TROUBLE, "OPS=mmcv"),
     (stack_checks.check_halves, without("mmdet"), TROUBLE, "make setup"),
@@ -117,10 +141,20 @@ CASES = [
     ),
     (stack_checks.check_mmengine, having(mmengine=None), TROUBLE, "make setup"),
     (stack_checks.check_mmengine, failing(mmengine="ImportError: x"), TROUBLE, "make setup"),
-    (stack_checks.check_upper_bound, having(mmcv_lite=None, mmcv="2.2.0"), TROUBLE, "mmcv-lite==2.1.0"),
+    (
+        stack_checks.check_upper_bound,
+        having(mmcv_lite=None, mmcv="2.2.0"),
+        TROUBLE,
+        "mmcv-lite==2.1.0",
+    ),
     (stack_checks.check_upper_bound, ONEDL._replace(importable=frozenset()), TROUBLE, "mmext"),
     (stack_checks.check_hosts, having(mmsegmentation=None), WARN, "make setup"),
-    (stack_checks.check_hosts, failing(mmseg="AssertionError: MMCV==2.2.0 is used"), TROUBLE, "make setup"),
+    (
+        stack_checks.check_hosts,
+        failing(mmseg="AssertionError: MMCV==2.2.0 is used"),
+        TROUBLE,
+        "make setup",
+    ),
     (stack_checks.check_wish, HEALTHY._replace(wanted="fast"), TROUBLE, "unset MMEXT_OPS"),
     (stack_checks.check_wish, HEALTHY._replace(wanted="mmcv"), TROUBLE, "OPS=mmcv"),
     (
@@ -145,10 +179,25 @@ CASES = [
     (host_checks.check_numpy_names, without("mmext"), TROUBLE, "numpy==1.26.4"),
     (host_checks.check_undeclared, without("ftfy", "regex"), TROUBLE, "pip install ftfy regex"),
     (host_checks.check_undeclared, without("decord"), TROUBLE, "eva-decord"),
-    (host_checks.check_opencv, having(opencv_python="5.0.0.93"), WARN, "pip uninstall -y opencv-python "),
-    (host_checks.check_opencv, having(opencv_python="4.11.0.86"), WARN, "pip uninstall -y opencv-python "),
+    (
+        host_checks.check_opencv,
+        having(opencv_python="5.0.0.93"),
+        WARN,
+        "pip uninstall -y opencv-python ",
+    ),
+    (
+        host_checks.check_opencv,
+        having(opencv_python="4.11.0.86"),
+        WARN,
+        "pip uninstall -y opencv-python ",
+    ),
     (host_checks.check_opencv, failing(cv2="ImportError: libGL.so.1"), TROUBLE, "headless<5"),
-    (host_checks.check_opencv, having(opencv_contrib_python_headless="5.0.0.93"), WARN, "headless<5"),
+    (
+        host_checks.check_opencv,
+        having(opencv_contrib_python_headless="5.0.0.93"),
+        WARN,
+        "headless<5",
+    ),
     (host_checks.check_opencv, having(opencv_contrib_python_headless=None), TROUBLE, "headless<5"),
     (
         host_checks.check_clashes,
@@ -163,7 +212,12 @@ CASES = [
         TROUBLE,
         "uninstall -y openmim",
     ),
-    (host_checks.check_clashes, having(mmpose="1.3.2", matplotlib="3.10.0"), TROUBLE, "matplotlib<3.10"),
+    (
+        host_checks.check_clashes,
+        having(mmpose="1.3.2", matplotlib="3.10.0"),
+        TROUBLE,
+        "matplotlib<3.10",
+    ),
     (machine_checks.check_cuda, knowing(torch_cuda="None"), WARN, "TORCH="),
     (machine_checks.check_cuda, HEALTHY._replace(devices=("12.0",)), TROUBLE, "make setup"),
     (
@@ -199,7 +253,9 @@ def test_every_trouble_is_found_and_its_cure_named(check, machine, status, cure,
 
 @pytest.mark.parametrize("checkout", [True, False])
 @pytest.mark.parametrize(("check", "machine"), [case[:2] for case in CASES])
-def test_an_environment_of_somebody_else_s_is_not_thrown_away(check, machine, checkout, monkeypatch):
+def test_an_environment_of_somebody_else_s_is_not_thrown_away(
+    check, machine, checkout, monkeypatch
+):
     monkeypatch.setattr(facts, "OURS", False)
     monkeypatch.setattr(facts, "CHECKOUT", checkout)
     cure = check(machine).cure
@@ -250,7 +306,9 @@ def test_an_installation_by_the_book_has_no_trouble(extra):
         )
         for one in wanted
     }
-    assert {"opencv-python", "opencv-contrib-python"} < set(versions), "the case that was called a trouble"
+    assert {"opencv-python", "opencv-contrib-python"} < set(versions), (
+        "the case that was called a trouble"
+    )
     machine = HEALTHY._replace(
         versions=versions, importable=HEALTHY.importable - {"torchvision"}, served={"nms": "torch"}
     )
@@ -323,7 +381,10 @@ def test_without_any_package_it_names_what_is_missing_and_exits_with_1(bare):
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("raise ImportError('undefined symbol: _ZN3c10')", "ImportError: undefined symbol: _ZN3c10"),
+        (
+            "raise ImportError('undefined symbol: _ZN3c10')",
+            "ImportError: undefined symbol: _ZN3c10",
+        ),
         ("import os; os.abort()", "the process died"),
     ],
 )

@@ -53,7 +53,9 @@ def test_on_a_cpu_it_is_bfloat16_without_a_loss_scale(flags: list[str], wrapper:
 
 def test_float16_needs_a_gpu() -> None:
     if CPU:
-        with pytest.raises(BadInputError, match="float16: expected a GPU, torch finds none; take bfloat16"):
+        with pytest.raises(
+            BadInputError, match="float16: expected a GPU, torch finds none; take bfloat16"
+        ):
             configured("--amp-dtype", "float16")
 
 
@@ -61,7 +63,11 @@ def test_float16_needs_a_gpu() -> None:
     ("flags", "wrapper", "kind"),
     [
         (["--amp"], {}, "AmpOptimWrapper"),
-        (["--amp-dtype", "float16"], dict(type=AmpOptimWrapper, dtype="bfloat16"), "AmpOptimWrapper"),
+        (
+            ["--amp-dtype", "float16"],
+            dict(type=AmpOptimWrapper, dtype="bfloat16"),
+            "AmpOptimWrapper",
+        ),
         (["--amp"], dict(type=AmpOptimWrapper, dtype="bfloat16"), "mmext.Bfloat16OptimWrapper"),
         (["--amp-dtype", "bfloat16"], dict(loss_scale=512.0), "mmext.Bfloat16OptimWrapper"),
         (["--amp"], dict(type="mmext.Bfloat16OptimWrapper"), "mmext.Bfloat16OptimWrapper"),

@@ -53,7 +53,9 @@ def net() -> nn.Module:
     return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
 
 
-def test_weights_that_fit_pass_with_a_wrapper_s_prefix_and_without_batch_counts(tmp_path: Path) -> None:
+def test_weights_that_fit_pass_with_a_wrapper_s_prefix_and_without_batch_counts(
+    tmp_path: Path,
+) -> None:
     weights = {f"module.{k}": v for k, v in net().state_dict().items() if "num_batches" not in k}
     checkpoint.check_fits(save(tmp_path / "1.pth", state_dict=weights), net())
 

@@ -69,7 +69,10 @@ def write(tmp_path: Path, text: str) -> str:
     ("text", "words"),
     [
         ("model = dict(neck=[dict(type='BaseModl')])", ["model.neck[0].type", "'BaseModl'"]),
-        ("optim_wrapper = dict(type='OptimWraper')", ["optim_wrapper.type", "did you mean OptimWrapper"]),
+        (
+            "optim_wrapper = dict(type='OptimWraper')",
+            ["optim_wrapper.type", "did you mean OptimWrapper"],
+        ),
         ("custom_hooks = [dict(type='EMAHok')]", ["custom_hooks[0].type", "EMAHook"]),
         ("model = dict(type='no_such_package.Net')", ["needs", "no_such_package"][1:]),
         ("model = dict(type='mmengine.NoSuchModel')", ["mmengine.NoSuchModel", "custom_imports"]),
@@ -86,14 +89,14 @@ def test_an_unknown_type_is_named_with_its_place_and_what_comes_near(
 
 
 def test_what_is_never_built_is_not_looked_up(tmp_path: Path) -> None:
-    text = (
-        "old = [dict(type='Collect')]\nmodel = dict(type='mmengine.model.BaseModel', mode=dict(type='max'))\n"
-    )
+    text = "old = [dict(type='Collect')]\nmodel = dict(type='mmengine.model.BaseModel', mode=dict(type='max'))\n"
     check_types(load_config(write(tmp_path, text)))
 
 
 def test_types_given_as_classes_are_fine(tmp_path: Path) -> None:
-    text = "from mmengine.model import ImgDataPreprocessor\nmodel = dict(type=ImgDataPreprocessor)\n"
+    text = (
+        "from mmengine.model import ImgDataPreprocessor\nmodel = dict(type=ImgDataPreprocessor)\n"
+    )
     check_types(load_config(write(tmp_path, text)))
 
 

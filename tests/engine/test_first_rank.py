@@ -30,7 +30,9 @@ print(int(number), flush=True)
 
 
 def start(tmp_path: Path, rank: int, port: int, code: str) -> subprocess.Popen:
-    env = dict(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), PATH="")
+    env = dict(
+        RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), PATH=""
+    )
     return subprocess.Popen(
         [sys.executable, "-c", code],
         env={**env, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"},

@@ -15,7 +15,9 @@ def train_args(*flags: str):
 
 
 def train_cfg(**more: object) -> Config:
-    return Config(dict(optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.1)), **more))
+    return Config(
+        dict(optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.1)), **more)
+    )
 
 
 def test_args(*flags: str):
@@ -71,7 +73,8 @@ def eval_cfg(scope: str | None, **more: object) -> Config:
             test_evaluator=dict(type="Metric"),
             test_dataloader=dict(
                 dataset=dict(
-                    type="Wrapper", dataset=dict(type="Data", pipeline=[dict(type="Load"), dict(type="Pack")])
+                    type="Wrapper",
+                    dataset=dict(type="Data", pipeline=[dict(type="Load"), dict(type="Pack")]),
                 )
             ),
             **more,

@@ -35,7 +35,9 @@ LOADS = pytest.mark.parametrize(
 
 
 @LOADS
-@pytest.mark.parametrize("copied", [lambda x: x, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@pytest.mark.parametrize(
+    "copied", [lambda x: x, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
 def test_a_file_may_lack_it(load, copied):
     ours, host = copied(Model()), Model(extra=False)
     before = {key: value.clone() for key, value in ours.state_dict().items()}

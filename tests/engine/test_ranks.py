@@ -45,10 +45,14 @@ def test_ranks_are_named_as_torch_reads_them(
 
 def test_slurm_s_first_node_is_the_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scontrol = tmp_path / "scontrol"
-    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames node[7-8]" ] && printf "node7\\nnode8\\n"\n')
+    scontrol.write_text(
+        '#!/bin/sh\n[ "$*" = "show hostnames node[7-8]" ] && printf "node7\\nnode8\\n"\n'
+    )
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    slurm = dict(SLURM_PROCID="0", SLURM_NTASKS="2", SLURM_LOCALID="0", SLURM_JOB_NODELIST="node[7-8]")
+    slurm = dict(
+        SLURM_PROCID="0", SLURM_NTASKS="2", SLURM_LOCALID="0", SLURM_JOB_NODELIST="node[7-8]"
+    )
     for name, value in slurm.items():
         monkeypatch.setenv(name, value)
     ranks.name("slurm")
@@ -65,9 +69,21 @@ def met_at(monkeypatch: pytest.MonkeyPatch, launcher: str, **job: str) -> str:
 @pytest.mark.parametrize(
     ("launcher", "first", "second"),
     [
-        ("slurm", dict(SLURM_JOB_ID="71", SLURM_STEP_ID="0"), dict(SLURM_JOB_ID="72", SLURM_STEP_ID="0")),
-        ("slurm", dict(SLURM_JOB_ID="71", SLURM_STEP_ID="0"), dict(SLURM_JOB_ID="71", SLURM_STEP_ID="1")),
-        ("mpi", dict(PMIX_NAMESPACE="prterun-node7-81@1"), dict(PMIX_NAMESPACE="prterun-node7-82@1")),
+        (
+            "slurm",
+            dict(SLURM_JOB_ID="71", SLURM_STEP_ID="0"),
+            dict(SLURM_JOB_ID="72", SLURM_STEP_ID="0"),
+        ),
+        (
+            "slurm",
+            dict(SLURM_JOB_ID="71", SLURM_STEP_ID="0"),
+            dict(SLURM_JOB_ID="71", SLURM_STEP_ID="1"),
+        ),
+        (
+            "mpi",
+            dict(PMIX_NAMESPACE="prterun-node7-81@1"),
+            dict(PMIX_NAMESPACE="prterun-node7-82@1"),
+        ),
     ],
 )
 def test_each_job_meets_at_a_port_of_its_own_that_all_its_ranks_know(
@@ -75,7 +91,9 @@ def test_each_job_meets_at_a_port_of_its_own_that_all_its_ranks_know(
 ) -> None:
     one, again, other = (met_at(monkeypatch, launcher, **job) for job in (first, first, second))
     assert one == again != other
-    assert {int(one), int(other)} <= set(range(1024, 32768))  # a system hands out those above by itself
+    assert {int(one), int(other)} <= set(
+        range(1024, 32768)
+    )  # a system hands out those above by itself
 
 
 def test_a_port_that_somebody_names_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

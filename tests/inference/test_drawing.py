@@ -27,7 +27,10 @@ def test_a_box_is_drawn_on_its_sides_and_nowhere_else() -> None:
 
 
 def test_boxes_over_the_edge_and_of_a_class_without_colour_are_drawn() -> None:
-    odd = [Found((-30.0, -20.0, 400.0, 300.0), 7, "x" * 80, 1.0), Found((5.0, 5.0, 5.0, 5.0), 0, "дуб", 0.5)]
+    odd = [
+        Found((-30.0, -20.0, 400.0, 300.0), 7, "x" * 80, 1.0),
+        Found((5.0, 5.0, 5.0, 5.0), 0, "дуб", 0.5),
+    ]
     assert draw_objects(GROUND, odd, [RED, BLUE]).shape == GROUND.shape
     assert not changed(draw_objects(GROUND, [], [RED]))[0].size
 

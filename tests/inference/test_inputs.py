@@ -36,7 +36,9 @@ def test_what_is_written_is_read_again_in_any_order(greys: Path) -> None:
 
 
 def test_a_frame_beyond_the_last_one_is_named(greys: Path) -> None:
-    with pytest.raises(BadInputError, match=r"greys\.mp4: expected 11 frames, got none at 11; convert it"):
+    with pytest.raises(
+        BadInputError, match=r"greys\.mp4: expected 11 frames, got none at 11; convert it"
+    ):
         VideoClip(greys)[11]
 
 
@@ -49,7 +51,10 @@ def test_colours_stay_in_their_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("matrix", "corner"),
     [
-        ((0, 1, -1, 0), (slice(0, 28), slice(28, 48))),  # a quarter to the right: the white goes there
+        (
+            (0, 1, -1, 0),
+            (slice(0, 28), slice(28, 48)),
+        ),  # a quarter to the right: the white goes there
         ((-1, 0, 0, -1), (slice(28, 48), slice(36, 64))),
         ((0, -1, 1, 0), (slice(36, 64), slice(0, 20))),
     ],
@@ -70,7 +75,9 @@ def test_a_video_that_a_telephone_has_turned_is_turned_back(
 
 def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
     frames = [np.zeros((32, 32, 3), np.uint8)]
-    with pytest.raises(BadInputError, match=r"x\.mp4: expected to write a video there, got .*choose another"):
+    with pytest.raises(
+        BadInputError, match=r"x\.mp4: expected to write a video there, got .*choose another"
+    ):
         write_video(tmp_path / "missing" / "x.mp4", frames, 10.0)
 
 
@@ -84,7 +91,12 @@ def test_odd_sizes_lose_nothing(tmp_path: Path, size: tuple[int, int]) -> None:
 
 def test_unusual_endings_are_told_by_what_is_inside(tmp_path: Path) -> None:
     picture = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
-    for name, kind in (("a.jfif", "JPEG"), ("no_ending", "PNG"), ("a.PNG", "PNG"), ("a.ppm", "PPM")):
+    for name, kind in (
+        ("a.jfif", "JPEG"),
+        ("no_ending", "PNG"),
+        ("a.PNG", "PNG"),
+        ("a.ppm", "PPM"),
+    ):
         picture.save(tmp_path / name, format=kind)
         assert find_input(tmp_path / name) == [tmp_path / name]
     picture.save(tmp_path / "moves.gif", save_all=True, append_images=[picture.rotate(90)] * 3)

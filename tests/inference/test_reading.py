@@ -69,7 +69,10 @@ def test_a_frame_goes_the_way_of_a_file(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "a.png")
     for reader in ({}, dict(to_float32=True)):
         ready = preparation(**reader)
-        (seen, by_file), (frame, by_frame) = ready.of_file(tmp_path / "a.png"), ready.of_frame(pixels)
+        (seen, by_file), (frame, by_frame) = (
+            ready.of_file(tmp_path / "a.png"),
+            ready.of_frame(pixels),
+        )
         np.testing.assert_array_equal(seen, frame)
         assert by_file["inputs"].dtype == by_frame["inputs"].dtype
         assert by_file["inputs"].equal(by_frame["inputs"])

@@ -111,7 +111,10 @@ def test_half_precision_is_near_float32_for_any_number_of_keys(dtype, keys):
     g = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(1, n, 8, generator=g).to(dtype) for n in (16, keys, keys))
     rounding = 4 * torch.finfo(dtype).eps
-    for attend, args in ((product_attention, (q, k, v)), (additive_attention, (q[..., 0], k[..., 0], v))):
+    for attend, args in (
+        (product_attention, (q, k, v)),
+        (additive_attention, (q[..., 0], k[..., 0], v)),
+    ):
         exact = attend(*(x.double() for x in args))
         assert (attend(*args).double() - exact).norm() <= rounding * exact.norm(), attend.__name__
 
@@ -124,12 +127,18 @@ def test_unknown_ways_are_refused():
         additive_attention(q[..., 0], k[..., 0], v, impl="sdpa")
 
 
-@pytest.mark.parametrize(("impl", "width"), [("sdpa", 32), ("chunk", 32), ("chunk", 128), ("sdpa", 128)])
+@pytest.mark.parametrize(
+    ("impl", "width"), [("sdpa", 32), ("chunk", 32), ("chunk", 128), ("sdpa", 128)]
+)
 def test_backward_keeps_no_matrix(impl, width):
     n, m = 600, 500
     q, k, v = (torch.randn(1, s, c, requires_grad=True) for s, c in ((n, 32), (m, 32), (m, width)))
     kept = bytes_kept_for_backward(lambda: softmax_attention(q, k, v, impl=impl))
-    inputs, output, row_sums = (q.nbytes + k.nbytes + v.nbytes), 4 * n * width, 4 * n * (width // 32)
+    inputs, output, row_sums = (
+        (q.nbytes + k.nbytes + v.nbytes),
+        4 * n * width,
+        4 * n * (width // 32),
+    )
     # Copies of the values' parts come on top where the fused kernel takes them one by one.
     assert kept <= inputs + v.nbytes + output + 2 * row_sums + 1024
     assert bytes_kept_for_backward(lambda: softmax_attention(q, k, v, impl="matmul")) > 4 * n * m
@@ -151,7 +160,9 @@ MEMORY = """
 
 
 def test_peak_memory_at_4096_places():
-    mib = {impl: float(run_from_nothing(MEMORY.replace("IMPL", repr(impl)), cwd=".")) for impl in IMPLS}
+    mib = {
+        impl: float(run_from_nothing(MEMORY.replace("IMPL", repr(impl)), cwd=".")) for impl in IMPLS
+    }
     assert mib["sdpa"] <= 30
     assert mib["sdpa"] <= 0.25 * mib["matmul"]
     assert mib["chunk"] <= 0.5 * mib["matmul"]

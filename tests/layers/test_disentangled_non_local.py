@@ -61,7 +61,9 @@ def outputs_and_gradients(block, x):
 def test_parity_with_mmseg(size, impl):
     ours, theirs = (block.eval() for block in pair_of_blocks(size[1], impl))
     x = torch.randn(size, generator=torch.Generator().manual_seed(0))
-    (out, grads), (expected, expected_grads) = (outputs_and_gradients(block, x) for block in (ours, theirs))
+    (out, grads), (expected, expected_grads) = (
+        outputs_and_gradients(block, x) for block in (ours, theirs)
+    )
     assert_close(out, expected, rtol=0, atol=1e-5)
     for name, grad in expected_grads.items():
         assert (grads[name] - grad).abs().max() <= 1e-4 * grad.abs().max().clamp_min(1), name
@@ -119,7 +121,9 @@ def test_a_constant_on_all_queries_changes_nothing():
     assert_close(pairwise_term(q + torch.randn(6), k, v), out, rtol=0, atol=1e-5)
     scalar = pairwise_term(q, k, v, whiten="scalar")
     assert_close(pairwise_term(q + 3, k, v, whiten="scalar"), scalar, rtol=0, atol=1e-5)
-    assert (scalar - out).abs().max() > 0.1  # one mean for all channels leaves part of the unary term
+    assert (
+        scalar - out
+    ).abs().max() > 0.1  # one mean for all channels leaves part of the unary term
 
 
 def test_biases_of_queries_keys_and_mask_do_not_learn():
@@ -151,7 +155,9 @@ def test_a_closed_gate_leaves_the_unary_term(variant):
 def test_weights_add_up_to_two(impl):
     block = drawn(DisentangledNonLocal2d(16, variant="paper", attn_impl=impl))
     torch.nn.init.zeros_(block.g.conv.weight)
-    torch.nn.init.ones_(block.g.conv.bias)  # all values are 1, so a sum of weights is what comes out
+    torch.nn.init.ones_(
+        block.g.conv.bias
+    )  # all values are 1, so a sum of weights is what comes out
     block.conv_out = torch.nn.Identity()
     x = some_map(channels=16)
     block.g.conv = torch.nn.Conv2d(16, 16, 1)

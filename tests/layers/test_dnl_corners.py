@@ -32,7 +32,9 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_all_ways_leave_the_input_alone_and_have_gradients(way, sub_sample):
     reduction = 1 if way.get("mode") == "gaussian" else 2
-    block = drawn(DisentangledNonLocal2d(16, reduction=reduction, sub_sample=sub_sample, **way), std=0.1)
+    block = drawn(
+        DisentangledNonLocal2d(16, reduction=reduction, sub_sample=sub_sample, **way), std=0.1
+    )
     x = some_map().requires_grad_()
     before = x.detach().clone()
     block(x).square().sum().backward()
@@ -69,7 +71,9 @@ def test_the_two_terms_alone_add_up_to_both(variant):
 
 def test_the_unwhitened_pairwise_term_alone_is_mmcvs_non_local():
     theirs = drawn(NonLocal2d(16, norm_cfg=BN))
-    ours = DisentangledNonLocal2d(16, terms=("pairwise",), whiten="none", temperature=1, norm_cfg=BN)
+    ours = DisentangledNonLocal2d(
+        16, terms=("pairwise",), whiten="none", temperature=1, norm_cfg=BN
+    )
     ours.load_state_dict(theirs.state_dict(), strict=True)
     assert_close(ours(some_map()), theirs(some_map()), rtol=1e-4, atol=1e-5)
 
@@ -78,14 +82,19 @@ def test_the_unwhitened_pairwise_term_alone_is_mmcvs_non_local():
     ("asked", "sentence"),
     [
         (dict(norm_cfg=BN), "norm_cfg is ignored: the block has no convolution behind"),
-        (dict(variant="segmentation", use_scale=True), "use_scale=True is not the published block's"),
+        (
+            dict(variant="segmentation", use_scale=True),
+            "use_scale=True is not the published block's",
+        ),
         (dict(use_scale=False), "use_scale=False is not the published block's; use_scale=None is"),
     ],
     ids=str,
 )
 def test_what_a_stock_config_sets_otherwise_is_said(asked, sentence, monkeypatch):
     said = []
-    monkeypatch.setattr("mmext.layers.disentangled_variants.print_log", lambda text, **_: said.append(text))
+    monkeypatch.setattr(
+        "mmext.layers.disentangled_variants.print_log", lambda text, **_: said.append(text)
+    )
     DisentangledNonLocal2d(16, **dict(variant="detection") | asked)
     assert len(said) == 1
     assert sentence in said[0]
@@ -130,7 +139,9 @@ def test_large_features_stay_finite_in_float16():
 def test_backward_keeps_no_matrix(variant, monkeypatch):
     monkeypatch.setattr("mmext.layers.attention.FEW_PAIRS", 0)
     block = DisentangledNonLocal2d(16, variant=variant)
-    x = torch.randn(1, 16, 24, 25, requires_grad=True)  # N = 600: the matrix has 1.44 MB, the map 38 kB
+    x = torch.randn(
+        1, 16, 24, 25, requires_grad=True
+    )  # N = 600: the matrix has 1.44 MB, the map 38 kB
     ours = bytes_kept_for_backward(lambda: block(x))
     matrix = bytes_kept_for_backward(lambda: DisentangledNonLocal2d(16, attn_impl="matmul")(x))
     assert ours < 10 * x.nbytes
@@ -170,7 +181,9 @@ def test_bad_arguments_get_a_sentence(kwargs, sentence):
 
 
 def test_a_block_wider_than_its_input_gets_a_sentence():
-    with pytest.raises(ValueError, match=r"got 0\.5: inside, the block has .* no more than its input"):
+    with pytest.raises(
+        ValueError, match=r"got 0\.5: inside, the block has .* no more than its input"
+    ):
         inner_channels(16, 0.5)
 
 

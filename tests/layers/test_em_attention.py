@@ -16,7 +16,9 @@ from mmext.layers.em_attention import EMAUnit2d, EMBases, expectation, find_base
 from mmext.registry import MODELS
 from tests.fresh_process import run
 
-UPSTREAM = pytest.mark.xfail(strict=True, reason="upstream's defect; when this passes, say so in the README")
+UPSTREAM = pytest.mark.xfail(
+    strict=True, reason="upstream's defect; when this passes, say so in the README"
+)
 
 
 def image(size=(5, 7), channels=8, batch=2, seed=3, dtype=torch.float32):
@@ -137,7 +139,9 @@ class Net(nn.Module):
 
     def layers(self, x):
         y = self.first(x)
-        return self.last(y + self.unit(y))  # needs what the unit gives, so backward computes it again
+        return self.last(
+            y + self.unit(y)
+        )  # needs what the unit gives, so backward computes it again
 
     def forward(self, x):
         if self.how == "plain":
@@ -168,7 +172,9 @@ class SharedUnit(nn.Module):
     def forward(self, x):
         if self.how == "plain":
             return self.look(x) + self.look(0.5 * x)
-        looks = [checkpoint(self.look, y, use_reentrant=self.how == "re-entrant") for y in (x, 0.5 * x)]
+        looks = [
+            checkpoint(self.look, y, use_reentrant=self.how == "re-entrant") for y in (x, 0.5 * x)
+        ]
         return looks[0] + looks[1]
 
 
@@ -177,7 +183,9 @@ def step(net, x):
     net.zero_grad()
     loss = net(x.clone().requires_grad_()).square().mean()
     loss.backward()
-    return loss.detach(), {n: p.grad.clone() for n, p in net.named_parameters() if p.grad is not None}
+    return loss.detach(), {
+        n: p.grad.clone() for n, p in net.named_parameters() if p.grad is not None
+    }
 
 
 class TestBasesMove:
@@ -185,7 +193,9 @@ class TestBasesMove:
     def test_once_a_step_under_checkpointing(self, how):
         plain, other = Net(), Net(how=how)
         for seed in range(3):
-            assert_close(step(other, image(seed=seed)), step(plain, image(seed=seed)), rtol=0, atol=1e-6)
+            assert_close(
+                step(other, image(seed=seed)), step(plain, image(seed=seed)), rtol=0, atol=1e-6
+            )
         assert_close(other.state_dict(), plain.state_dict(), rtol=0, atol=1e-6)
 
     @UPSTREAM
@@ -207,7 +217,9 @@ class TestBasesMove:
     def test_once_a_step_in_which_the_module_runs_twice(self, how, shared):
         plain, other = shared(), shared(how=how)
         for seed in range(3):
-            assert_close(step(other, image(seed=seed)), step(plain, image(seed=seed)), rtol=0, atol=1e-6)
+            assert_close(
+                step(other, image(seed=seed)), step(plain, image(seed=seed)), rtol=0, atol=1e-6
+            )
         assert_close(other.state_dict(), plain.state_dict(), rtol=0, atol=1e-6)
 
     def test_the_forwards_of_one_step_are_one_batch(self):
@@ -339,7 +351,9 @@ def test_two_ranks_of_one_and_three_images_equal_one_process(how, two_ranks):
 
 
 def test_a_group_of_one_rank_waits_for_nobody(tmp_path):
-    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/one", rank=0, world_size=1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/one", rank=0, world_size=1
+    )
     try:
         net = Net()
         step(net, image())
@@ -407,7 +421,9 @@ class TestBadInput:
 
     @pytest.mark.parametrize("strict", [True, False])
     def test_bases_of_another_size(self, strict):
-        with pytest.raises(ValueError, match=r"unit\.bases: expected \(1, 8, 4\) .* got \(1, 8, 6\)"):
+        with pytest.raises(
+            ValueError, match=r"unit\.bases: expected \(1, 8, 4\) .* got \(1, 8, 6\)"
+        ):
             Net().load_state_dict({"unit.bases": torch.zeros(1, 8, 6)}, strict=strict)
 
 
@@ -418,7 +434,9 @@ class TestUnit:
         nn.init.ones_(unit.norm.weight)
         unit(x).square().sum().backward()
         trained = {
-            name for name, p in unit.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+            name
+            for name, p in unit.named_parameters()
+            if p.grad is not None and p.grad.abs().sum() > 0
         }
         assert trained == {"ema_out_conv.weight", "norm.weight", "norm.bias"}
         frozen = {name for name, p in unit.named_parameters() if not p.requires_grad}

@@ -17,7 +17,9 @@ class Case:
     make: Callable[[], dict[str, Tensor]]
     run: Callable[..., Any]
     wants: tuple[str, ...] = ()
-    cuda_only: bool = False  # mmcv has no kernel for CPUs, so parity needs a GPU; the oracles do not
+    cuda_only: bool = (
+        False  # mmcv has no kernel for CPUs, so parity needs a GPU; the oracles do not
+    )
 
 
 def boxes(number: int, size: float = 100, seed: int = 0) -> Tensor:
@@ -36,7 +38,9 @@ def scores(number: int, levels: int = 0) -> Tensor:
 def rois(number: int, images: int, size: float = 60) -> Tensor:
     """Random regions of several images; the first lie outside, across the edge, and at a point."""
     found = boxes(number, size, seed=2)
-    odd = torch.tensor([[-90.0, -90, -70, -80], [-5, -5, 500, 300], [7, 9, 7, 9], [3.5, 2.5, 3.5, 30]])
+    odd = torch.tensor(
+        [[-90.0, -90, -70, -80], [-5, -5, 500, 300], [7, 9, 7, 9], [3.5, 2.5, 3.5, 30]]
+    )
     found[: min(4, number)] = odd[:number]
     image = torch.arange(number, dtype=torch.float) % images
     return torch.cat([image[:, None], found], dim=1)
@@ -54,7 +58,9 @@ def nms_cases() -> Iterator[Case]:
         make = lambda n=number, k=levels: dict(boxes=boxes(n), scores=scores(n, k))  # noqa: E731
         run = lambda boxes, scores, t=threshold, o=offset: ops.nms(boxes, scores, t, offset=o)  # noqa: E731
         yield Case(f"nms-{number}-{levels}-{offset}-{threshold}", make, run)
-    same = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 10], [4, 4, 4, 4], [4, 4, 4, 4]])
+    same = torch.tensor(
+        [[0.0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 10], [4, 4, 4, 4], [4, 4, 4, 4]]
+    )
     make = lambda: dict(boxes=same, scores=torch.tensor([0.5, 0.9, 0.5, 0.7, 0.7]))  # noqa: E731
     yield Case("nms-equal-and-empty-boxes", make, lambda boxes, scores: ops.nms(boxes, scores, 0.5))
     yield Case(
@@ -92,7 +98,9 @@ def pooling_cases() -> Iterator[Case]:
                     how = (7, 0.5, ratio, mode, aligned)
                     make = lambda n=number: dict(x=picture(2, 5, 23, 31), rois=rois(n, 2))  # noqa: E731
                     if mode == "max" and ratio == 0:  # a point has no samples: see DEVIATION
-                        make = lambda n=number: dict(x=picture(2, 5, 23, 31), rois=rois(n + 4, 2)[4:])  # noqa: E731
+                        make = lambda n=number: dict(
+                            x=picture(2, 5, 23, 31), rois=rois(n + 4, 2)[4:]
+                        )  # noqa: E731
                     run = lambda x, rois, how=how: ops.roi_align(x, rois, *how)  # noqa: E731
                     yield Case(f"roi-align-{mode}-{aligned}-{ratio}-{number}", make, run, ("x",))
     yield Case(
@@ -108,8 +116,12 @@ def pooling_cases() -> Iterator[Case]:
         run = lambda x, rois: ops.roi_pool(x, rois, (5, 7), 0.5)  # noqa: E731
         yield Case(f"roi-pool-{number}", make, run, ("x",), cuda_only=True)
     for ratio in (0, 2):
-        make = lambda: dict(x=picture(2, 4, 23, 31), rois=rois(9, 2)[4:], offset=picture(5, 2, 7, 7))  # noqa: E731
-        run = lambda x, rois, offset, r=ratio: ops.deform_roi_pool(x, rois, offset, (7, 7), 0.5, r, 0.1)  # noqa: E731
+        make = lambda: dict(
+            x=picture(2, 4, 23, 31), rois=rois(9, 2)[4:], offset=picture(5, 2, 7, 7)
+        )  # noqa: E731
+        run = lambda x, rois, offset, r=ratio: ops.deform_roi_pool(
+            x, rois, offset, (7, 7), 0.5, r, 0.1
+        )  # noqa: E731
         yield Case(f"deform-roi-pool-{ratio}", make, run, ("x", "offset"), cuda_only=True)
 
 
@@ -124,7 +136,9 @@ def convolution_cases() -> Iterator[Case]:
         ("one-tap", 1, (6, 7), 1, 1, 0, 1, 1, 1),
         ("small-map", 1, (3, 3), 3, 1, 0, 1, 1, 1),
     ):  # fmt: skip
-        k, s, p, d = (v if isinstance(v, tuple) else (v, v) for v in (kernel, stride, padding, dilation))
+        k, s, p, d = (
+            v if isinstance(v, tuple) else (v, v) for v in (kernel, stride, padding, dilation)
+        )
         h, w = ((size[i] + 2 * p[i] - d[i] * (k[i] - 1) - 1) // s[i] + 1 for i in (0, 1))
         taps = k[0] * k[1] * offset_groups
 
@@ -134,7 +148,9 @@ def convolution_cases() -> Iterator[Case]:
                 offset=picture(batch, 2 * taps, h, w, seed=4) * 2,
                 weight=picture(6, 8 // groups, *k, seed=5),
             )
-            return {**found, "mask": picture(batch, taps, h, w, seed=6).sigmoid()} if mask else found
+            return (
+                {**found, "mask": picture(batch, taps, h, w, seed=6).sigmoid()} if mask else found
+            )
 
         how = (s, p, d, groups, offset_groups)
         run = lambda x, offset, weight, how=how: ops.deform_conv2d(x, offset, weight, *how)  # noqa: E731
@@ -143,12 +159,21 @@ def convolution_cases() -> Iterator[Case]:
         run = lambda x, offset, weight, mask, bias, how=how: ops.modulated_deform_conv2d(  # noqa: E731
             x, offset, mask, weight, bias, *how
         )
-        yield Case(f"modulated-deform-conv-{name}", with_mask, run, ("x", "offset", "weight", "mask", "bias"))
-    plain = lambda: dict(x=picture(1, 8, 6, 7), offset=torch.zeros(1, 18, 6, 7), weight=picture(6, 8, 3, 3))  # noqa: E731
+        yield Case(
+            f"modulated-deform-conv-{name}",
+            with_mask,
+            run,
+            ("x", "offset", "weight", "mask", "bias"),
+        )
+    plain = lambda: dict(
+        x=picture(1, 8, 6, 7), offset=torch.zeros(1, 18, 6, 7), weight=picture(6, 8, 3, 3)
+    )  # noqa: E731
     run = lambda x, offset, weight: ops.deform_conv2d(x, offset, weight, 1, 1)  # noqa: E731
     yield Case("deform-conv-whole-pixels", plain, run, ("x", "offset", "weight"))
     yield Case("deform-conv-weight-alone", plain, run, ("weight",))
-    far = lambda: dict(x=picture(1, 8, 6, 7), offset=picture(1, 18, 6, 7) * 1e4, weight=picture(6, 8, 3, 3))  # noqa: E731
+    far = lambda: dict(
+        x=picture(1, 8, 6, 7), offset=picture(1, 18, 6, 7) * 1e4, weight=picture(6, 8, 3, 3)
+    )  # noqa: E731
     yield Case("deform-conv-far-outside", far, run, ("x", "offset", "weight"))
 
 
@@ -159,7 +184,11 @@ def attention_inputs() -> dict[str, Tensor]:
     location = picture(2, 7, 4, 3, 5, 2, seed=8) * 0.4 + 0.5  # some outside
     attention = picture(2, 7, 4, 15, seed=9).softmax(-1).reshape(2, 7, 4, 3, 5)
     return dict(
-        value=picture(2, places, 4, 8), sizes=sizes, starts=starts, location=location, attention=attention
+        value=picture(2, places, 4, 8),
+        sizes=sizes,
+        starts=starts,
+        location=location,
+        attention=attention,
     )
 
 
@@ -217,10 +246,13 @@ def other_cases() -> Iterator[Case]:
 CASES = [*nms_cases(), *pooling_cases(), *convolution_cases(), *other_cases()]
 
 
-def outputs(case: Case, dtype: torch.dtype = torch.float32, device: str = "cpu") -> dict[str, Tensor]:
+def outputs(
+    case: Case, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> dict[str, Tensor]:
     """Everything that a case gives: values, and the gradients of a fixed weighting of them."""
     inputs = {
-        name: one.to(device, dtype if one.is_floating_point() else None) for name, one in case.make().items()
+        name: one.to(device, dtype if one.is_floating_point() else None)
+        for name, one in case.make().items()
     }
     for name in case.wants:
         inputs[name].requires_grad_()

@@ -24,7 +24,9 @@ def nms_match(boxes, scores, threshold):
     order = sorted(range(len(boxes)), key=lambda i: -scores[i])
     groups = []
     for i in order:
-        owner = next((group for group in groups if iou(boxes[group[0]], boxes[i]) >= threshold), None)
+        owner = next(
+            (group for group in groups if iou(boxes[group[0]], boxes[i]) >= threshold), None
+        )
         groups.append([i]) if owner is None else owner.append(i)
     return groups
 
@@ -98,7 +100,9 @@ def roi_pool(x, rois, size, scale):
             y = range(max(0, math.floor(rows[0])), min(x.shape[2], math.ceil(rows[1])))
             z = range(max(0, math.floor(cols[0])), min(x.shape[3], math.ceil(cols[1])))
             if len(y) and len(z):
-                out[k, :, p, q] = x[int(image)][:, y.start : y.stop, z.start : z.stop].max(axis=(1, 2))
+                out[k, :, p, q] = x[int(image)][:, y.start : y.stop, z.start : z.stop].max(
+                    axis=(1, 2)
+                )
     return out
 
 
@@ -168,7 +172,11 @@ def sigmoid_focal(x, labels, gamma, alpha, weight):
     for n, k in np.ndindex(x.shape):
         p = 1 / (1 + math.exp(-x[n, k]))
         own = labels[n] == k
-        loss = -alpha * (1 - p) ** gamma * math.log(p) if own else -(1 - alpha) * p**gamma * math.log(1 - p)
+        loss = (
+            -alpha * (1 - p) ** gamma * math.log(p)
+            if own
+            else -(1 - alpha) * p**gamma * math.log(1 - p)
+        )
         total += loss * (1 if weight is None else weight[labels[n]])
     return total
 

@@ -13,7 +13,9 @@ from tests.ops.cases import CASES, Case, outputs
 
 def rounded(case: Case) -> Case:
     """The same call with inputs that bfloat16 can hold."""
-    return Case(case.name, lambda: {k: _round(v) for k, v in case.make().items()}, case.run, case.wants)
+    return Case(
+        case.name, lambda: {k: _round(v) for k, v in case.make().items()}, case.run, case.wants
+    )
 
 
 def _round(value: torch.Tensor) -> torch.Tensor:
@@ -80,6 +82,8 @@ def test_a_backbone_with_deformable_convolutions_trains_under_amp(kind: str) -> 
         out = net(torch.randn(1, 3, 96, 96))
         loss = sum(one.float().square().mean() for one in out)
     loss.backward()
-    missing = [name for name, one in net.named_parameters() if one.requires_grad and one.grad is None]
+    missing = [
+        name for name, one in net.named_parameters() if one.requires_grad and one.grad is None
+    ]
     assert missing == []
     assert all(one.grad.isfinite().all() for one in net.parameters() if one.grad is not None)

@@ -6,7 +6,9 @@ import torch
 
 from tests.ops.cases import CASES, outputs, picture, rois
 
-HALF = [case for case in CASES if not any(word in case.name for word in ("far-outside", "whole-pixels"))]
+HALF = [
+    case for case in CASES if not any(word in case.name for word in ("far-outside", "whole-pixels"))
+]
 
 
 @pytest.fixture(params=["torch", "torchvision"])

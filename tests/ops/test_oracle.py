@@ -34,7 +34,8 @@ def equal(ours, theirs, tolerance=1e-5):
 
 def double(inputs):
     return {
-        name: one.double().numpy() if one.is_floating_point() else one.numpy() for name, one in inputs.items()
+        name: one.double().numpy() if one.is_floating_point() else one.numpy()
+        for name, one in inputs.items()
     }
 
 
@@ -81,15 +82,25 @@ def test_roi_align(source, mode, aligned, ratio):
     ours = ops.roi_align(x, regions, (3, 2), 0.5, ratio, mode, aligned)
     equal(
         ours,
-        oracle.roi_align(x.double().numpy(), regions.double().numpy(), (3, 2), 0.5, ratio, mode, aligned),
+        oracle.roi_align(
+            x.double().numpy(), regions.double().numpy(), (3, 2), 0.5, ratio, mode, aligned
+        ),
     )
 
 
 def test_roi_align_in_many_chunks(plain, monkeypatch):
     x, regions = picture(2, 3, 23, 31), rois(40, 2)
-    whole = [ops.roi_align(x, regions, 5, 0.5, ratio, mode) for ratio in (0, 2) for mode in ("avg", "max")]
+    whole = [
+        ops.roi_align(x, regions, 5, 0.5, ratio, mode)
+        for ratio in (0, 2)
+        for mode in ("avg", "max")
+    ]
     monkeypatch.setattr("mmext.ops.roi_align.ENTRIES", 3000)
-    parts = [ops.roi_align(x, regions, 5, 0.5, ratio, mode) for ratio in (0, 2) for mode in ("avg", "max")]
+    parts = [
+        ops.roi_align(x, regions, 5, 0.5, ratio, mode)
+        for ratio in (0, 2)
+        for mode in ("avg", "max")
+    ]
     for one, other in zip(whole, parts, strict=True):
         equal(one, other, 1e-6)
 
@@ -108,7 +119,10 @@ def test_deform_roi_pool(plain, ratio):
     ours = ops.deform_roi_pool(x, regions, offset, (3, 3), 0.5, ratio, 0.1)
     plain = (one.double().numpy() for one in (x, regions))
     equal(
-        ours, oracle.roi_align(*plain, (3, 3), 0.5, ratio, "avg", True, shift=0.1 * offset.double().numpy())
+        ours,
+        oracle.roi_align(
+            *plain, (3, 3), 0.5, ratio, "avg", True, shift=0.1 * offset.double().numpy()
+        ),
     )
 
 
@@ -147,10 +161,20 @@ def test_deformable_attention(plain):
 @pytest.mark.parametrize("gamma", [2.0, 0.5])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_focal_losses(plain, gamma, weighted):
-    x, labels, weight = picture(12, 5) * 3, torch.arange(12) % 5, torch.rand(5) if weighted else None
+    x, labels, weight = (
+        picture(12, 5) * 3,
+        torch.arange(12) % 5,
+        torch.rand(5) if weighted else None,
+    )
     numbers = (x.double().numpy(), labels.numpy(), gamma, 0.25, weight)
-    equal(ops.sigmoid_focal_loss(x, labels, gamma, 0.25, weight, "sum"), oracle.sigmoid_focal(*numbers))
-    equal(ops.softmax_focal_loss(x, labels, gamma, 0.25, weight, "sum"), oracle.softmax_focal(*numbers))
+    equal(
+        ops.sigmoid_focal_loss(x, labels, gamma, 0.25, weight, "sum"),
+        oracle.sigmoid_focal(*numbers),
+    )
+    equal(
+        ops.softmax_focal_loss(x, labels, gamma, 0.25, weight, "sum"),
+        oracle.softmax_focal(*numbers),
+    )
 
 
 def test_focal_loss_of_confident_mistakes_is_that_of_the_logit(plain):
@@ -200,7 +224,9 @@ def test_mmcvs_sync_bn_normalises_as_torchs(plain):
     weight, bias = (torch.randn(4).requires_grad_() for _ in range(2))
     theirs.weight.data, theirs.bias.data = weight.detach().clone(), bias.detach().clone()
     mine, other = x.clone().requires_grad_(), x.clone().requires_grad_()
-    y = ops.sync_bn.SyncBatchNormFunction.apply(mine, *ours, weight, bias, 0.1, 1e-5, None, 1, "default")
+    y = ops.sync_bn.SyncBatchNormFunction.apply(
+        mine, *ours, weight, bias, 0.1, 1e-5, None, 1, "default"
+    )
     expected = theirs(other)
     equal(y, expected)
     ramp = torch.linspace(-1, 1, y.numel()).reshape(y.shape)
@@ -224,19 +250,25 @@ GRADIENTS = [
 
 @pytest.mark.parametrize("case", GRADIENTS, ids=lambda case: case.name)
 def test_the_gradient_is_that_of_the_values(source, case):
-    inputs = {name: one.double() if one.is_floating_point() else one for name, one in case.make().items()}
+    inputs = {
+        name: one.double() if one.is_floating_point() else one for name, one in case.make().items()
+    }
     # A few numbers of each tensor are enough to tell a wrong formula.
     picked = {name: torch.linspace(0, inputs[name].numel() - 1, 6).long() for name in case.wants}
 
     def run(*some):
         changed = dict(inputs)
         for (name, index), values in zip(picked.items(), some, strict=True):
-            changed[name] = inputs[name].flatten().index_put((index,), values).reshape(inputs[name].shape)
+            changed[name] = (
+                inputs[name].flatten().index_put((index,), values).reshape(inputs[name].shape)
+            )
         result = case.run(**changed)
         ramp = torch.linspace(-1, 1, result.numel(), dtype=result.dtype).reshape(result.shape)
         return (result * ramp).sum()  # one number: gradcheck goes back once for each
 
-    some = [inputs[name].flatten()[index].clone().requires_grad_() for name, index in picked.items()]
+    some = [
+        inputs[name].flatten()[index].clone().requires_grad_() for name, index in picked.items()
+    ]
     assert torch.autograd.gradcheck(run, some, nondet_tol=1e-9)
 
 

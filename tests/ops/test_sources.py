@@ -45,7 +45,9 @@ except Exception as error:
 else:
     print("ended by nothing")
 """
-    (last,) = (line for line in run(caught, cwd=cwd, **env).splitlines() if line.startswith("ended by "))
+    (last,) = (
+        line for line in run(caught, cwd=cwd, **env).splitlines() if line.startswith("ended by ")
+    )
     return last.removeprefix("ended by ")
 
 
@@ -56,17 +58,26 @@ def test_plain_pytorch_serves_where_there_is_nothing_else(tmp_path):
     assert "WARNING" not in out  # torchvision is an option
 
 
-@pytest.mark.skipif(switch.torchvision_error() is not None, reason="needs a torchvision that fits torch")
+@pytest.mark.skipif(
+    switch.torchvision_error() is not None, reason="needs a torchvision that fits torch"
+)
 def test_torchvision_serves_what_it_has_and_can_be_switched_off(tmp_path):
     out = run(WITHOUT + ASK, cwd=tmp_path)
-    assert "nms=torchvision roi_align=torchvision modulated_deform_conv=torchvision carafe=torch" in out
-    assert "nms=torch roi_align=torch modulated" in run(WITHOUT + ASK, cwd=tmp_path, MMEXT_OPS="torch")
+    assert (
+        "nms=torchvision roi_align=torchvision modulated_deform_conv=torchvision carafe=torch"
+        in out
+    )
+    assert "nms=torch roi_align=torch modulated" in run(
+        WITHOUT + ASK, cwd=tmp_path, MMEXT_OPS="torch"
+    )
     assert "nms=torchvision" in run(WITHOUT + ASK, cwd=tmp_path, MMEXT_OPS="torchvision")
 
 
 @compiled_only
 def test_mmcvs_own_extension_comes_first_and_can_be_passed_over(tmp_path):
-    assert "nms=mmcv roi_align=mmcv modulated_deform_conv=mmcv carafe=mmcv" in run(START + ASK, cwd=tmp_path)
+    assert "nms=mmcv roi_align=mmcv modulated_deform_conv=mmcv carafe=mmcv" in run(
+        START + ASK, cwd=tmp_path
+    )
     assert "nms=mmcv" in run(START + ASK, cwd=tmp_path, MMEXT_OPS="mmcv")
     assert "nms=torch roi_align=torch" in run(START + ASK, cwd=tmp_path, MMEXT_OPS="torch")
 
@@ -91,7 +102,9 @@ def test_a_switch_that_cannot_be_followed_is_one_sentence(tmp_path, value, said)
 
 def test_torchvision_that_is_forced_and_missing_is_one_sentence(tmp_path):
     last = fails(WITHOUT + NO_VISION + ASK, cwd=tmp_path, MMEXT_OPS="torchvision")
-    assert last.startswith("ImportError MMEXT_OPS=torchvision: expected a torchvision that fits torch")
+    assert last.startswith(
+        "ImportError MMEXT_OPS=torchvision: expected a torchvision that fits torch"
+    )
     assert "not installed" in last
 
 
@@ -184,6 +197,7 @@ print(len(asked))
 
 def test_starting_python_costs_next_to_nothing(tmp_path):
     code = (
-        START + "import json, decimal, email\nprint(sorted(set(sys.modules) & {'mmext', 'torch', 'numpy'}))"
+        START
+        + "import json, decimal, email\nprint(sorted(set(sys.modules) & {'mmext', 'torch', 'numpy'}))"
     )
     assert run(f"import sys\n{code}", cwd=tmp_path).splitlines()[-1] == "[]"

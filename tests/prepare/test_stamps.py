@@ -55,11 +55,15 @@ def made_up(tmp_path_factory):
     discs = {f"{choice.STAMPS}{name}": png(number) for number, name in enumerate(names)}
     drawing = {f"{choice.STAMPS}animals/mammals/cats/cartoon/cat.png": png(0)}
     photos = {
-        f"{choice.PHOTOS}{name}": encoded(Image.linear_gradient("L").resize((900, 700)).rotate(turn), "JPEG")
+        f"{choice.PHOTOS}{name}": encoded(
+            Image.linear_gradient("L").resize((900, 700)).rotate(turn), "JPEG"
+        )
         for name, turn in {"Aqua.jpg": 0, "Dune.jpg": 90, "Storm.jpg": 180}.items()
     }
     for deb, files in {choice.TUXPAINT: {**discs, **drawing}, choice.MATE: photos}.items():
-        package(cache, deb, {**files, source.copyright_file(deb): f"licence of {deb.name}".encode()})
+        package(
+            cache, deb, {**files, source.copyright_file(deb): f"licence of {deb.name}".encode()}
+        )
     return cache
 
 
@@ -79,7 +83,10 @@ def in_thirds(names):
 def contents(folder):
     """Checksum of every file under a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 @needs_dpkg
@@ -94,22 +101,30 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_the_same_splits(mad
     same = {name for name in first if first[name] == other[name]}
     assert same == {"LICENSE"}
     for split in FEW:
-        assert pictures_of(roots["first"], "train").isdisjoint(pictures_of(roots["other"], "val")), split
+        assert pictures_of(roots["first"], "train").isdisjoint(
+            pictures_of(roots["other"], "val")
+        ), split
 
 
 def pictures_of(root, split):
     coco = script.read_split(root, split)
-    return {one["stamp"] for one in coco["annotations"]} | {one["background"] for one in coco["images"]}
+    return {one["stamp"] for one in coco["annotations"]} | {
+        one["background"] for one in coco["images"]
+    }
 
 
 @needs_dpkg
 @pytest.mark.usefixtures("few")
-def test_what_is_damaged_older_or_of_another_seed_is_made_anew_and_the_rest_is_left(made_up, tmp_path):
+def test_what_is_damaged_older_or_of_another_seed_is_made_anew_and_the_rest_is_left(
+    made_up, tmp_path
+):
     root = tmp_path / "stamps"
     script.prepare(root, made_up, edition=EDITIONS["six"])
     first = contents(root)
     with_no_packages = tmp_path / "empty"
-    script.prepare(root, with_no_packages, edition=EDITIONS["six"])  # complete, so nothing is fetched
+    script.prepare(
+        root, with_no_packages, edition=EDITIONS["six"]
+    )  # complete, so nothing is fetched
     for damage in (
         "train/0001.jpg",
         "semantic/val/0002.png",
@@ -165,7 +180,9 @@ def test_another_version_is_used_and_named(made_up, tmp_path, capsys):
     script.prepare(tmp_path / "stamps", made_up, edition=EDITIONS["six"])
     said = capsys.readouterr().err
     expected = choice.TUXPAINT.version
-    assert f"tuxpaint-stamps-default: expected version {expected}, got 9-1 with other pictures" in said
+    assert (
+        f"tuxpaint-stamps-default: expected version {expected}, got 9-1 with other pictures" in said
+    )
     assert said.count("\n") == 2
     info = script.read_split(tmp_path / "stamps", "val")["info"]
     assert info["packages"] == {"tuxpaint-stamps-default": "9-1", "mate-backgrounds": "9-1"}
@@ -204,7 +221,12 @@ def test_a_run_that_is_killed_leaves_no_folder_behind_its_name(made_up, tmp_path
 
 def test_without_apt_a_sentence_names_the_tree_crowns(tmp_path):
     result = run_script(
-        "data/stamps.py", "--root", tmp_path / "stamps", "--cache", tmp_path / "packages", PATH=str(tmp_path)
+        "data/stamps.py",
+        "--root",
+        tmp_path / "stamps",
+        "--cache",
+        tmp_path / "packages",
+        PATH=str(tmp_path),
     )
     assert result.returncode == 1
     assert "a machine without apt-get and dpkg-deb" in result.stderr
@@ -228,7 +250,9 @@ def test_the_expected_version_with_another_checksum_is_refused_and_nothing_is_wr
 @pytest.fixture(scope="module")
 def real(stamps):
     """The folder of the real data, and its annotations by split."""
-    return stamps, {split: script.read_split(stamps, split) for split in script.SIX_CLASSES.num_images}
+    return stamps, {
+        split: script.read_split(stamps, split) for split in script.SIX_CLASSES.num_images
+    }
 
 
 def test_the_real_splits_share_no_picture_and_have_every_class(real):
@@ -239,12 +263,17 @@ def test_the_real_splits_share_no_picture_and_have_every_class(real):
         stamps[split] = {one["stamp"] for one in coco["annotations"]}
         photos[split] = {one["background"] for one in coco["images"]}
         kinds[split] = {
-            (choice.class_of(f"{choice.STAMPS}{name}.png"), choice.kind(name)) for name in stamps[split]
+            (choice.class_of(f"{choice.STAMPS}{name}.png"), choice.kind(name))
+            for name in stamps[split]
         }
         assert {kind[0] for kind in kinds[split]} == set(choice.CLASSES)
     for sets in (stamps, kinds, photos):
         assert sets["train"].isdisjoint(sets["val"])
-    assert (len(stamps["train"] | stamps["val"]), len(photos["train"]), len(photos["val"])) == (221, 7, 3)
+    assert (len(stamps["train"] | stamps["val"]), len(photos["train"]), len(photos["val"])) == (
+        221,
+        7,
+        3,
+    )
 
 
 def test_the_real_boxes_masks_and_maps_agree(real):
@@ -293,7 +322,8 @@ def test_the_real_pictures_are_the_ones_that_were_looked_at_and_give_the_same_sc
         assert encoded_jpeg(scene.pixels) == (root / split / "0003.jpg").read_bytes()
         noted = [one for one in splits[split]["annotations"] if one["image_id"] == 3]
         again = [
-            script.annotation(one["id"], 3, seen) for one, seen in zip(noted, scene.instances, strict=True)
+            script.annotation(one["id"], 3, seen)
+            for one, seen in zip(noted, scene.instances, strict=True)
         ]
         assert json.loads(json.dumps(again)) == noted
     check_balance(list(package.stamps))
@@ -315,7 +345,11 @@ def check_balance(paths):
             {choice.kind(path) for path in of_class}
         )
         assert choice.three_ways(reversed(of_class)) == split_of
-    assert Counter(choice.three_ways(choice.BACKGROUNDS).values()) == {"train": 6, "dev": 2, "test": 2}
+    assert Counter(choice.three_ways(choice.BACKGROUNDS).values()) == {
+        "train": 6,
+        "dev": 2,
+        "test": 2,
+    }
 
 
 def check_one_class(tmp_path):
@@ -323,7 +357,11 @@ def check_one_class(tmp_path):
     edition = replace(script.ONE_CLASS, num_images={"train": 12, "dev": 4, "test": 4})
     script.prepare(tmp_path / "one", CACHE, edition=edition)
     (config,) = REPO.glob("configs/detection/iou_balanced/*_stamps-one-class.py")
-    assert verified(config, script.ONE_CLASS.root, tmp_path / "one") == {"train": 12, "val": 4, "test": 4}
+    assert verified(config, script.ONE_CLASS.root, tmp_path / "one") == {
+        "train": 12,
+        "val": 4,
+        "test": 4,
+    }
 
 
 def check_context(tmp_path, monkeypatch):

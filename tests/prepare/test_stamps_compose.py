@@ -31,7 +31,9 @@ def flat_pictures():
 def test_a_mask_is_what_remains_visible_under_other_cut_outs():
     scene = empty_scene()
     assert compose.paste(scene, stamp(block(100, 80, RED)), block(100, 80, RED), left=50, top=60)
-    assert compose.paste(scene, stamp(block(100, 80, BLUE), 3), block(100, 80, BLUE), left=100, top=60)
+    assert compose.paste(
+        scene, stamp(block(100, 80, BLUE), 3), block(100, 80, BLUE), left=100, top=60
+    )
     below, above = scene.instances
     np.testing.assert_array_equal(below.mask, (scene.pixels == RED).all(-1))
     np.testing.assert_array_equal(above.mask, (scene.pixels == BLUE).all(-1))
@@ -52,7 +54,9 @@ def test_a_box_spans_all_parts_of_a_cut_out_that_another_divides():
 
 def test_a_cut_out_beyond_the_border_is_cut_there():
     scene = empty_scene()
-    assert compose.paste(scene, stamp(block(100, 100, RED)), block(100, 100, RED), left=-30, top=260)
+    assert compose.paste(
+        scene, stamp(block(100, 100, RED)), block(100, 100, RED), left=-30, top=260
+    )
     (only,) = scene.instances
     assert only.box == (0, 260, 70, 60)
     assert (only.whole, int(only.mask.sum())) == (10000, 4200)
@@ -83,7 +87,9 @@ def test_the_mask_begins_at_half_opacity_and_colours_blend_smoothly(opacity, see
 )
 def test_a_cut_out_that_shows_too_little_is_not_pasted(width, height, left, why):
     scene = empty_scene()
-    assert not compose.paste(scene, stamp(block(9, 9, RED)), block(width, height, RED), left=left, top=100)
+    assert not compose.paste(
+        scene, stamp(block(9, 9, RED)), block(width, height, RED), left=left, top=100
+    )
     assert scene.instances == [], why
     assert (scene.pixels == 100).all()
 
@@ -95,7 +101,8 @@ def test_a_cut_out_may_not_hide_another_one_too_far(left, pasted):
     before = scene.pixels.copy(), scene.instances[0].mask.copy()
     # From column 90 on it hides 60 of the 100 columns below it.
     assert (
-        compose.paste(scene, stamp(block(100, 100, BLUE)), block(100, 100, BLUE), left=left, top=50) == pasted
+        compose.paste(scene, stamp(block(100, 100, BLUE)), block(100, 100, BLUE), left=left, top=50)
+        == pasted
     )
     assert len(scene.instances) == 1 + pasted
     if not pasted:
@@ -149,6 +156,10 @@ def test_equal_generators_make_equal_scenes_and_others_do_not():
 
 
 def test_cut_outs_that_never_show_enough_are_refused():
-    pictures = compose.Pictures([[stamp(block(5, 1, RED))]], {"flat.jpg": Image.new("RGB", (400, 400))})
-    with pytest.raises(ValueError, match="expected cut-outs that show 150 pixels or more, got none"):
+    pictures = compose.Pictures(
+        [[stamp(block(5, 1, RED))]], {"flat.jpg": Image.new("RGB", (400, 400))}
+    )
+    with pytest.raises(
+        ValueError, match="expected cut-outs that show 150 pixels or more, got none"
+    ):
         compose.compose(pictures, np.random.default_rng(0))

@@ -34,7 +34,9 @@ def test_a_picture_s_folder_decides_its_class_and_drawings_have_none(name, wante
 
 
 def test_pictures_of_one_kind_stay_together_and_the_share_is_kept():
-    names = [f"{kind}{number}.png" for kind in ("ant", "bee", "cow", "dog", "elk") for number in range(4)]
+    names = [
+        f"{kind}{number}.png" for kind in ("ant", "bee", "cow", "dog", "elk") for number in range(4)
+    ]
     for share in (0.2, 0.25, 0.5):
         val = choice.val_names(names, share)
         assert 0 < len(val) <= share * 20

@@ -20,7 +20,8 @@ OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
 @pytest.fixture(scope="module")
 def splits(trees):
     return {
-        split: json.loads((trees / "annotations" / f"{split}.json").read_text()) for split in script.SPLITS
+        split: json.loads((trees / "annotations" / f"{split}.json").read_text())
+        for split in script.SPLITS
     }
 
 
@@ -38,7 +39,10 @@ def drawn(trees):
 def contents(folder):
     """Checksum of every file under a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def pieces(coco, crowd):
@@ -69,7 +73,11 @@ def test_people_drew_574_279_61_and_37_boxes(drawn):
 )
 def test_the_splits_have_the_numbers_that_the_card_states(splits, split, images, truths, crowd):
     coco = splits[split]
-    assert (len(coco["images"]), len(pieces(coco, 0)), len(pieces(coco, 1))) == (images, truths, crowd)
+    assert (len(coco["images"]), len(pieces(coco, 0)), len(pieces(coco, 1))) == (
+        images,
+        truths,
+        crowd,
+    )
     assert f"{split} {truths} / {crowd}" in " ".join(script.__doc__.split())
     assert coco["categories"] == [{"id": 1, "name": "tree"}]
 
@@ -142,7 +150,9 @@ def test_tiles_show_the_photograph_where_their_names_say(trees, splits):
     for image in splits["val"]["images"]:
         x, y = corner(image)
         with Image.open(trees / "val" / image["file_name"]) as tile:
-            np.testing.assert_array_equal(tile, photograph[y : y + image["height"], x : x + image["width"]])
+            np.testing.assert_array_equal(
+                tile, photograph[y : y + image["height"], x : x + image["width"]]
+            )
         covered += image["width"] * image["height"]
     assert covered == photograph.shape[0] * photograph.shape[1]
 
@@ -156,8 +166,14 @@ def test_intervals_cover_everything_evenly():
 def test_a_half_visible_crown_is_truth_in_overlapping_tiles_only_once_in_others():
     tiles = [(0, 0, 10, 10), (10, 0, 20, 10)]
     halves = (8, 0, 12, 4)
-    assert [script.is_truth(halves, tile, tiles, overlapping=True) for tile in tiles] == [True, True]
-    assert [script.is_truth(halves, tile, tiles, overlapping=False) for tile in tiles] == [True, False]
+    assert [script.is_truth(halves, tile, tiles, overlapping=True) for tile in tiles] == [
+        True,
+        True,
+    ]
+    assert [script.is_truth(halves, tile, tiles, overlapping=False) for tile in tiles] == [
+        True,
+        False,
+    ]
 
 
 def test_the_same_bytes_come_out_twice_without_network_and_damage_is_repaired(trees, tmp_path):

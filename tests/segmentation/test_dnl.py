@@ -66,13 +66,24 @@ def test_a_seed_gives_the_start_of_mmsegs_head(cfg, initialise):
 @pytest.mark.parametrize("cfg", [{}, dict(reduction=4, use_scale=False, temperature=0.5)], ids=str)
 def test_the_block_says_of_itself_what_the_hosts_says(cfg):
     ours, theirs = (kind(**SMALL, **cfg).dnl_block for kind in (DNLHead, MMSegDNLHead))
-    said = {name: value for name, value in vars(theirs).items() if isinstance(value, int | float | str)}
-    assert {"reduction", "use_scale", "temperature", "mode", "sub_sample", "inter_channels"} <= said.keys()
+    said = {
+        name: value for name, value in vars(theirs).items() if isinstance(value, int | float | str)
+    }
+    assert {
+        "reduction",
+        "use_scale",
+        "temperature",
+        "mode",
+        "sub_sample",
+        "inter_channels",
+    } <= said.keys()
     assert {name: getattr(ours, name, None) for name in said} == said
 
 
 def test_a_stock_config_needs_one_word_for_the_authors_block():
-    block = DNLHead(variant="segmentation", use_scale=True, **SMALL).dnl_block  # mmseg's configs say so
+    block = DNLHead(
+        variant="segmentation", use_scale=True, **SMALL
+    ).dnl_block  # mmseg's configs say so
     assert block.use_scale
     assert not DNLHead(variant="segmentation", **SMALL).dnl_block.use_scale
 
@@ -102,7 +113,9 @@ def test_queries_and_keys_do_not_decay_in_the_authors_recipe(path):
     head = MODELS.build(cfg.model.decode_head | dict(in_channels=16, channels=8))
     model = torch.nn.ModuleDict(dict(decode_head=head))
     wrapper = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
-    decay = {id(p): group["weight_decay"] for group in wrapper.param_groups for p in group["params"]}
+    decay = {
+        id(p): group["weight_decay"] for group in wrapper.param_groups for p in group["params"]
+    }
     usual = cfg.optim_wrapper.optimizer.weight_decay
     assert usual > 0
     for name, parameter in head.named_parameters():
@@ -128,5 +141,7 @@ def test_class_weights_and_ignored_pixels_go_together_in_the_authors_recipe():
     value = loss(logits, label, ignore_index=255).mean()
     weight = torch.tensor(cfg.CLASS_WEIGHT)
     log_p = logits.log_softmax(1)
-    expected = -sum(weight[c] * log_p[0, c, i, j] for c, i, j in ((0, 0, 0), (3, 1, 0), (18, 1, 1))) / 4
+    expected = (
+        -sum(weight[c] * log_p[0, c, i, j] for c, i, j in ((0, 0, 0), (3, 1, 0), (18, 1, 1))) / 4
+    )
     assert_close(value, expected)

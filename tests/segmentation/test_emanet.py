@@ -71,7 +71,9 @@ def test_a_seed_gives_the_start_of_mmsegs_head(initialise):
 
 
 def test_a_zoo_s_size_loads_strictly():
-    sizes = dict(in_channels=2048, channels=256, ema_channels=512, num_bases=64, num_stages=3, num_classes=19)
+    sizes = dict(
+        in_channels=2048, channels=256, ema_channels=512, num_bases=64, num_stages=3, num_classes=19
+    )
     with torch.device("meta"):
         ours, theirs = EMAHead(**sizes), MMSegEMAHead(**sizes)
     assert {k: v.shape for k, v in ours.state_dict().items()} == {
@@ -84,7 +86,9 @@ def test_a_zoo_s_size_loads_strictly():
 )
 def test_counts_are_those_of_the_authors_table(channels, parameters, gmacs):
     """Without the exit convolution, as in their README: 10.0 M and 43.1 G, 4.87 M and 21.1 G."""
-    sizes = dict(in_channels=2048, ema_channels=channels, num_bases=64, num_stages=3, num_classes=21)
+    sizes = dict(
+        in_channels=2048, ema_channels=channels, num_bases=64, num_stages=3, num_classes=21
+    )
     head = EMAHead(**sizes, channels=channels, concat_input=False, norm_cfg=dict(type="BN")).eval()
     head.bottleneck = nn.Identity()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -113,7 +117,9 @@ class Unit(nn.Module):
         super().__init__()
         self.register_buffer("mu", EMBases(channels, num_bases).bases.clone())
         self.conv1 = nn.Conv2d(channels, channels, 1)
-        self.conv2 = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
+        self.conv2 = nn.Sequential(
+            nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels)
+        )
 
     def forward(self, x):
         y = self.conv1(x).flatten(2)
@@ -197,7 +203,10 @@ def test_the_converter_says_what_is_wrong_with_a_file(tmp_path):
     source, out = files(tmp_path, dict(net=dict(head=1)))
     done = run_script("convert_emanet.py", source, out, PYTHONPATH=str(REPO))
     assert done.returncode == 1
-    assert "expected a state dict of tensors, or one under 'net', got a dict with the keys net" in done.stderr
+    assert (
+        "expected a state dict of tensors, or one under 'net', got a dict with the keys net"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert not out.exists()
 
@@ -216,7 +225,13 @@ def test_a_map_of_other_channels_and_bases_of_another_size_are_refused_with_a_se
 
 def test_the_registry_builds_it_with_its_options():
     head = MODELS.build(
-        dict(type="mmext.EMAHead", bases_update="official", renorm_bases=True, temperature=0.5, **SMALL)
+        dict(
+            type="mmext.EMAHead",
+            bases_update="official",
+            renorm_bases=True,
+            temperature=0.5,
+            **SMALL,
+        )
     )
     assert type(head) is EMAHead
     module = head.ema_module

@@ -30,7 +30,11 @@ def start(script: str, *arguments: str, folder: Path, **env: str) -> subprocess.
 @pytest.mark.parametrize(
     ("script", "arguments", "call"),
     [
-        ("dist_train.sh", ["my config.py", "4"], ["train.py", "my config.py", "--launcher", "pytorch"]),
+        (
+            "dist_train.sh",
+            ["my config.py", "4"],
+            ["train.py", "my config.py", "--launcher", "pytorch"],
+        ),
         (
             "dist_test.sh",
             ["my config.py", "x.pth", "4"],
@@ -51,7 +55,14 @@ def start(script: str, *arguments: str, folder: Path, **env: str) -> subprocess.
 def test_arguments_and_environment_arrive(
     tmp_path: Path, script: str, arguments: list[str], call: list[str]
 ) -> None:
-    env = dict(NNODES="2", NODE_RANK="1", MASTER_ADDR="node7", PORT="1234", GPUS="4", SRUN_ARGS="--time 1:00")
+    env = dict(
+        NNODES="2",
+        NODE_RANK="1",
+        MASTER_ADDR="node7",
+        PORT="1234",
+        GPUS="4",
+        SRUN_ARGS="--time 1:00",
+    )
     done = start(script, *arguments, *FLAGS, folder=tmp_path, **env)
     assert done.returncode == 0, done.stderr
     *given, path = done.stdout.splitlines()
@@ -94,7 +105,9 @@ def test_several_machines_take_the_port_of_their_command(
     assert 1024 <= port("0") < 32768  # a system hands out those above by itself
 
 
-@pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh"])
+@pytest.mark.parametrize(
+    "script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh"]
+)
 def test_too_few_arguments_show_the_usage(tmp_path: Path, script: str) -> None:
     done = start(script, "only-one", folder=tmp_path)
     assert done.returncode == 2

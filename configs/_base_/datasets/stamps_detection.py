@@ -11,7 +11,14 @@ dataset_type = "CocoDataset"
 data_root = "data/stamps/"
 metainfo = dict(
     classes=("mammal", "bird", "food", "flower", "tool", "vehicle"),
-    palette=[(166, 86, 40), (55, 126, 184), (77, 175, 74), (231, 41, 138), (255, 127, 0), (152, 78, 163)],
+    palette=[
+        (166, 86, 40),
+        (55, 126, 184),
+        (77, 175, 74),
+        (231, 41, 138),
+        (255, 127, 0),
+        (152, 78, 163),
+    ],
 )
 backend_args = None
 

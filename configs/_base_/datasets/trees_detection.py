@@ -15,7 +15,9 @@ train_pipeline = [
     dict(type="LoadAnnotations", with_bbox=True),
     dict(type="RandomResize", scale=[(320, 320), (480, 480)], keep_ratio=True),
     # From straight above there is no up and down.
-    dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]),
+    dict(
+        type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]
+    ),
     dict(type="PackDetInputs"),
 ]
 test_pipeline = [
@@ -80,8 +82,14 @@ test_dataloader = dict(
 )
 
 val_evaluator = dict(
-    type="CocoMetric", ann_file=data_root + "annotations/val.json", metric="bbox", backend_args=backend_args
+    type="CocoMetric",
+    ann_file=data_root + "annotations/val.json",
+    metric="bbox",
+    backend_args=backend_args,
 )
 test_evaluator = dict(
-    type="CocoMetric", ann_file=data_root + "annotations/test.json", metric="bbox", backend_args=backend_args
+    type="CocoMetric",
+    ann_file=data_root + "annotations/test.json",
+    metric="bbox",
+    backend_args=backend_args,
 )

@@ -29,7 +29,9 @@ model = dict(
             type="AnchorGenerator", scales=[8], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16, 32, 64]
         ),
         bbox_coder=dict(
-            type="DeltaXYWHBBoxCoder", target_means=[0.0, 0.0, 0.0, 0.0], target_stds=[1.0, 1.0, 1.0, 1.0]
+            type="DeltaXYWHBBoxCoder",
+            target_means=[0.0, 0.0, 0.0, 0.0],
+            target_stds=[1.0, 1.0, 1.0, 1.0],
         ),
         loss_cls=dict(type="CrossEntropyLoss", use_sigmoid=True, loss_weight=1.0),
         loss_bbox=dict(type="SmoothL1Loss", beta=1 / 9, loss_weight=1.0),
@@ -95,9 +97,15 @@ model = dict(
     train_cfg=dict(
         rpn=dict(
             assigner=dict(
-                type="MaxIoUAssigner", pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3, ignore_iof_thr=-1
+                type="MaxIoUAssigner",
+                pos_iou_thr=0.7,
+                neg_iou_thr=0.3,
+                min_pos_iou=0.3,
+                ignore_iof_thr=-1,
             ),
-            sampler=dict(type="RandomSampler", num=256, pos_fraction=0.5, add_gt_as_proposals=False),
+            sampler=dict(
+                type="RandomSampler", num=256, pos_fraction=0.5, add_gt_as_proposals=False
+            ),
             allowed_border=0,
             pos_weight=-1,
             debug=False,
@@ -115,7 +123,9 @@ model = dict(
                     match_low_quality=False,
                     ignore_iof_thr=-1,
                 ),
-                sampler=dict(type="RandomSampler", num=512, pos_fraction=0.25, add_gt_as_proposals=True),
+                sampler=dict(
+                    type="RandomSampler", num=512, pos_fraction=0.25, add_gt_as_proposals=True
+                ),
                 pos_weight=-1,
                 debug=False,
             ),
@@ -128,7 +138,9 @@ model = dict(
                     match_low_quality=False,
                     ignore_iof_thr=-1,
                 ),
-                sampler=dict(type="RandomSampler", num=512, pos_fraction=0.25, add_gt_as_proposals=True),
+                sampler=dict(
+                    type="RandomSampler", num=512, pos_fraction=0.25, add_gt_as_proposals=True
+                ),
                 pos_weight=-1,
                 debug=False,
             ),
@@ -141,14 +153,18 @@ model = dict(
                     match_low_quality=False,
                     ignore_iof_thr=-1,
                 ),
-                sampler=dict(type="RandomSampler", num=512, pos_fraction=0.25, add_gt_as_proposals=True),
+                sampler=dict(
+                    type="RandomSampler", num=512, pos_fraction=0.25, add_gt_as_proposals=True
+                ),
                 pos_weight=-1,
                 debug=False,
             ),
         ],
     ),
     test_cfg=dict(
-        rpn=dict(nms_pre=1000, max_per_img=1000, nms=dict(type="nms", iou_threshold=0.7), min_bbox_size=0),
+        rpn=dict(
+            nms_pre=1000, max_per_img=1000, nms=dict(type="nms", iou_threshold=0.7), min_bbox_size=0
+        ),
         rcnn=dict(score_thr=0.05, nms=dict(type="nms", iou_threshold=0.5), max_per_img=100),
     ),
 )

@@ -36,7 +36,9 @@ model = dict(
         in_channels=96,
         stacked_convs=2,
         feat_channels=96,
-        norm_cfg=dict(type="GN", num_groups=32, requires_grad=True),  # as in the towers of ATSS, FCOS and GFL
+        norm_cfg=dict(
+            type="GN", num_groups=32, requires_grad=True
+        ),  # as in the towers of ATSS, FCOS and GFL
         anchor_generator=dict(
             type="AnchorGenerator",
             octave_base_scale=4,
@@ -45,14 +47,20 @@ model = dict(
             strides=[8, 16, 32],
         ),
         bbox_coder=dict(
-            type="DeltaXYWHBBoxCoder", target_means=[0.0, 0.0, 0.0, 0.0], target_stds=[1.0, 1.0, 1.0, 1.0]
+            type="DeltaXYWHBBoxCoder",
+            target_means=[0.0, 0.0, 0.0, 0.0],
+            target_stds=[1.0, 1.0, 1.0, 1.0],
         ),
         loss_cls=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
         loss_bbox=dict(type="SmoothL1Loss", beta=0.11, loss_weight=1.0),
     ),
     train_cfg=dict(
         assigner=dict(
-            type="MaxIoUAssigner", pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0, ignore_iof_thr=-1
+            type="MaxIoUAssigner",
+            pos_iou_thr=0.5,
+            neg_iou_thr=0.4,
+            min_pos_iou=0,
+            ignore_iof_thr=-1,
         ),
         sampler=dict(type="PseudoSampler"),  # focal loss takes every anchor
         allowed_border=-1,

@@ -40,7 +40,9 @@ model = dict(
             ratios=[[2], [2, 3], [2, 3], [2, 3], [2, 3], [2], [2]],
         ),
         bbox_coder=dict(
-            type="DeltaXYWHBBoxCoder", target_means=[0.0, 0.0, 0.0, 0.0], target_stds=[0.1, 0.1, 0.2, 0.2]
+            type="DeltaXYWHBBoxCoder",
+            target_means=[0.0, 0.0, 0.0, 0.0],
+            target_stds=[0.1, 0.1, 0.2, 0.2],
         ),
     ),
     train_cfg=dict(

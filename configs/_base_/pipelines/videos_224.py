@@ -39,7 +39,11 @@ def _train(frames):
 
 def _test(frames):
     return [
-        *_frames(dict(type="SampleFrames", clip_len=1, frame_interval=1, num_clips=frames, test_mode=True)),
+        *_frames(
+            dict(
+                type="SampleFrames", clip_len=1, frame_interval=1, num_clips=frames, test_mode=True
+            )
+        ),
         dict(type="CenterCrop", crop_size=224),
         *pack,
     ]
@@ -47,7 +51,9 @@ def _test(frames):
 
 def _views30(frames):
     return [
-        *_frames(dict(type="mmext.SegmentRepeatSample", num_segments=frames, num_repeats=10, seed=0)),
+        *_frames(
+            dict(type="mmext.SegmentRepeatSample", num_segments=frames, num_repeats=10, seed=0)
+        ),
         dict(type="ThreeCrop", crop_size=256),
         dict(type="Resize", scale=(224, 224), keep_ratio=False),
         *pack,

@@ -19,7 +19,9 @@ model = dict(
         pretrained=None,
         base_channels=8,
         non_local=((0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0, 1, 0), (0, 0, 0)),
-        non_local_cfg=dict(type="mmext.DisentangledNonLocal3d", sub_sample=True, norm_cfg=dict(type="BN3d")),
+        non_local_cfg=dict(
+            type="mmext.DisentangledNonLocal3d", sub_sample=True, norm_cfg=dict(type="BN3d")
+        ),
     ),
     cls_head=dict(in_channels=256, num_classes=7, dropout_ratio=0.0),
 )

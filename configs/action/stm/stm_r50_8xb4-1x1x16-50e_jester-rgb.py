@@ -21,8 +21,12 @@ model = dict(
 )
 train_dataloader = dict(
     batch_size=4,
-    dataset=dict(pipeline=[*_base_.train_crops_16, *_base_.flips, *_base_.pack], **_base_.train_set),
+    dataset=dict(
+        pipeline=[*_base_.train_crops_16, *_base_.flips, *_base_.pack], **_base_.train_set
+    ),
 )
-val_dataloader = dict(batch_size=4, dataset=dict(pipeline=_base_.test_pipeline_16, **_base_.val_set))
+val_dataloader = dict(
+    batch_size=4, dataset=dict(pipeline=_base_.test_pipeline_16, **_base_.val_set)
+)
 test_dataloader = dict(dataset=dict(pipeline=_base_.views30_pipeline_16, **_base_.val_set))
 auto_scale_lr = dict(base_batch_size=32)

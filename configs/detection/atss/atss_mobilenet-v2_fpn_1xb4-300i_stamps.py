@@ -14,4 +14,6 @@ _base_ = [
     "../../_base_/runtime_iters.py",
 ]
 
-model = dict(bbox_head=dict(num_classes=6), train_cfg=dict(assigner=dict(type="mmext.ATSSAssigner")))
+model = dict(
+    bbox_head=dict(num_classes=6), train_cfg=dict(assigner=dict(type="mmext.ATSSAssigner"))
+)

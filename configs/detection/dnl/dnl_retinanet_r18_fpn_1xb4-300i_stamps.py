@@ -21,7 +21,9 @@ model = dict(
         depth=18,
         base_channels=16,
         norm_cfg=dict(type="BN", requires_grad=True),
-        plugins=[dict(cfg=block, stages=(False, False, True, False), blocks=(-2,), position="after_add")],
+        plugins=[
+            dict(cfg=block, stages=(False, False, True, False), blocks=(-2,), position="after_add")
+        ],
     ),
     neck=dict(in_channels=[16, 32, 64, 128], start_level=1),
     bbox_head=dict(num_classes=6),

@@ -13,7 +13,9 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(depth=101, init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet101")),
+    backbone=dict(
+        depth=101, init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet101")
+    ),
     bbox_head=dict(
         type="mmext.IoUBalancedRetinaHead",
         # The authors' baseline; mmdet's today has plain L1. Their w_loc belongs to this loss.

@@ -14,14 +14,23 @@ _base_ = [
 ]
 
 head = dict(
-    num_classes=6, in_channels=96, fc_out_channels=256, roi_feat_size=7, reg_class_agnostic=True, swn=dict()
+    num_classes=6,
+    in_channels=96,
+    fc_out_channels=256,
+    roi_feat_size=7,
+    reg_class_agnostic=True,
+    swn=dict(),
 )
 coder = dict(type="DeltaXYWHBBoxCoder", target_means=[0.0, 0.0, 0.0, 0.0])
 sampler = dict(type="RandomSampler", num=64, pos_fraction=0.25, add_gt_as_proposals=True)
 stages = [
     dict(
         assigner=dict(
-            type="MaxIoUAssigner", pos_iou_thr=iou, neg_iou_thr=iou, min_pos_iou=iou, match_low_quality=False
+            type="MaxIoUAssigner",
+            pos_iou_thr=iou,
+            neg_iou_thr=iou,
+            min_pos_iou=iou,
+            match_low_quality=False,
         ),
         sampler=sampler,
         pos_weight=-1,

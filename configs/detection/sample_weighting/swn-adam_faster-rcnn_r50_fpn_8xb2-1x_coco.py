@@ -13,7 +13,9 @@ _base_ = [
     "../../_base_/runtime.py",
 ]
 
-model = dict(roi_head=dict(bbox_head=dict(type="mmext.SWNShared2FCBBoxHead", swn=dict(init="official"))))
+model = dict(
+    roi_head=dict(bbox_head=dict(type="mmext.SWNShared2FCBBoxHead", swn=dict(init="official")))
+)
 
 optim_wrapper = dict(
     optimizer=dict(lr=0.02),

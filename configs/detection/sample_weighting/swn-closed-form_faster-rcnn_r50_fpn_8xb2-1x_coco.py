@@ -13,6 +13,8 @@ _base_ = [
     "../../_base_/runtime.py",
 ]
 
-model = dict(roi_head=dict(bbox_head=dict(type="mmext.SWNShared2FCBBoxHead", swn=dict(mode="closed_form"))))
+model = dict(
+    roi_head=dict(bbox_head=dict(type="mmext.SWNShared2FCBBoxHead", swn=dict(mode="closed_form")))
+)
 
 optim_wrapper = dict(optimizer=dict(lr=0.02), clip_grad=dict(max_norm=35, norm_type=2))

@@ -53,7 +53,12 @@ model = dict(
     ),
     roi_head=dict(bbox_head=dict(type="mmext.SWNShared2FCBBoxHead", num_classes=6, swn=dict())),
     train_cfg=dict(
-        rpn=dict(_delete_=True, assigner=dict(type="ATSSAssigner", topk=9), allowed_border=-1, pos_weight=-1),
+        rpn=dict(
+            _delete_=True,
+            assigner=dict(type="ATSSAssigner", topk=9),
+            allowed_border=-1,
+            pos_weight=-1,
+        ),
         rpn_proposal=dict(score_thr=0.0),  # GFL's head asks for one
     ),
     test_cfg=dict(rpn=dict(score_thr=0.0)),

@@ -37,6 +37,8 @@ model = dict(
         num_classes=6,
         loss_cls=dict(type="mmext.QualityFocalLoss"),
         loss_dfl=dict(type="mmext.DistributionFocalLoss"),
-        loss_bbox=dict(_delete_=True, type="mmext.SWNLoss", loss=dict(type="GIoULoss", loss_weight=2.0)),
+        loss_bbox=dict(
+            _delete_=True, type="mmext.SWNLoss", loss=dict(type="GIoULoss", loss_weight=2.0)
+        ),
     ),
 )

@@ -13,4 +13,6 @@ _base_ = [
     "../../_base_/runtime_iters.py",
 ]
 
-model = dict(roi_head=dict(bbox_head=dict(type="mmext.SWNShared2FCBBoxHead", num_classes=6, swn=dict())))
+model = dict(
+    roi_head=dict(bbox_head=dict(type="mmext.SWNShared2FCBBoxHead", num_classes=6, swn=dict()))
+)

@@ -35,7 +35,9 @@ model = dict(
         sampler=dict(type="OHEMPixelSampler", thresh=0.7, min_kept=100000),
         loss_decode=dict(**weighted),
     ),
-    auxiliary_head=dict(channels=512, num_classes=19, align_corners=True, loss_decode=dict(**weighted)),
+    auxiliary_head=dict(
+        channels=512, num_classes=19, align_corners=True, loss_decode=dict(**weighted)
+    ),
     test_cfg=dict(mode="slide", crop_size=(769, 769), stride=(513, 513)),
 )
 # Without decay of queries and keys the logits grow as sharp as they want: this stands for the temperature.

@@ -16,7 +16,10 @@ _base_ = [
 model = dict(
     # The map of stride 16 alone, frozen: deeper ones see the whole picture already.
     backbone=dict(
-        strides=(1, 2, 2, 2, 1, 2, 1), dilations=(1, 1, 1, 1, 1, 1, 1), out_indices=(2, 3), frozen_stages=6
+        strides=(1, 2, 2, 2, 1, 2, 1),
+        dilations=(1, 1, 1, 1, 1, 1, 1),
+        out_indices=(2, 3),
+        frozen_stages=6,
     ),
     decode_head=dict(
         _delete_=True,

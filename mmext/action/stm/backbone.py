@@ -80,7 +80,9 @@ class ResNetSTM(ResNet):
     ) -> None:
         if depth not in self.arch_settings:
             known = tuple(self.arch_settings)
-            raise ValueError(f"depth of ResNetSTM must be one of {known}, got {depth}: STM needs bottlenecks")
+            raise ValueError(
+                f"depth of ResNetSTM must be one of {known}, got {depth}: STM needs bottlenecks"
+            )
         if fuse not in FUSES:
             raise ValueError(f"fuse must be one of {FUSES}, got {fuse!r}")
         super().__init__(depth, **without_tsms(host_cfg))
@@ -90,7 +92,9 @@ class ResNetSTM(ResNet):
             set_width(self, base_channels)
         self._num_segments = num_segments
         norm = self.norm_cfg if cmm_norm else None
-        motion = dict(reduction=cmm_reduction, downsample=cmm_downsample, init=cmm_init, norm_cfg=norm)
+        motion = dict(
+            reduction=cmm_reduction, downsample=cmm_downsample, init=cmm_init, norm_cfg=norm
+        )
         cstm, cmm = dict(start=temporal_init) if use_cstm else None, motion if use_cmm else None
         for block in self._chosen(stm_stages):
             block.use_motion(num_segments, cstm=cstm, cmm=cmm, fuse=fuse)

@@ -23,7 +23,12 @@ class Bottleneck(resnet.Bottleneck):
         self.fuse = "post_act"
 
     def use_motion(
-        self, num_segments: int, *, cstm: dict[str, Any] | None, cmm: dict[str, Any] | None, fuse: str
+        self,
+        num_segments: int,
+        *,
+        cstm: dict[str, Any] | None,
+        cmm: dict[str, Any] | None,
+        fuse: str,
     ) -> None:
         """Add branches.
 

@@ -12,7 +12,9 @@ INITS = ("random", "delta", "zero_out")
 DOWNSAMPLES = ("pool", "strided")
 
 
-def change(now: Float[Tensor, "B T C H W"], seen: Float[Tensor, "B S C H W"]) -> Float[Tensor, "B T C H W"]:
+def change(
+    now: Float[Tensor, "B T C H W"], seen: Float[Tensor, "B S C H W"]
+) -> Float[Tensor, "B T C H W"]:
     """``seen_{t+1} - now_t``, and 0 for the last frame, which no other follows.
 
     Args:
@@ -62,7 +64,9 @@ class ChannelMotion(nn.Module):
         self.stride = stride if downsample == "strided" else 1
         self.reduce = nn.Conv2d(channels, inside, 1, bias=False)
         self.bn = nn.Identity() if norm_cfg is None else build_norm_layer(dict(norm_cfg), inside)[1]
-        self.dw = nn.Conv2d(inside, inside, 3, stride=self.stride, padding=1, groups=inside, bias=False)
+        self.dw = nn.Conv2d(
+            inside, inside, 3, stride=self.stride, padding=1, groups=inside, bias=False
+        )
         self.expand = nn.Conv2d(inside, channels, 1, bias=False)
         # DEVIATION: the draft drops an odd border here, where the 3x3 convolution keeps it.
         pools = downsample == "pool" and stride > 1

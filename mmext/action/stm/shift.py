@@ -20,7 +20,9 @@ PAST, PRESENT, FUTURE = 0, 1, 2
 STARTS = ("shift", "identity")
 
 
-def temporal_conv(x: Float[Tensor, "B T C H W"], weight: Float[Tensor, "C 3"]) -> Float[Tensor, "B T C H W"]:
+def temporal_conv(
+    x: Float[Tensor, "B T C H W"], weight: Float[Tensor, "C 3"]
+) -> Float[Tensor, "B T C H W"]:
     """``y_t = w_0 x_{t-1} + w_1 x_t + w_2 x_{t+1}`` for each channel; outside the clip is 0.
 
     Only ``x`` is kept for the backward pass.
@@ -34,7 +36,9 @@ def temporal_conv(x: Float[Tensor, "B T C H W"], weight: Float[Tensor, "C 3"]) -
         >>> temporal_conv(x, torch.tensor([[1.0, 0.0, 0.0]])).flatten()
         tensor([0., 1., 2.])
     """
-    weight = weight.to(x.dtype)  # under autocast the frames are of half precision and the weights are not
+    weight = weight.to(
+        x.dtype
+    )  # under autocast the frames are of half precision and the weights are not
     if torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
         return _concatenated(x, weight)
     return _TemporalConv.apply(x, weight) if x.device.type == "cpu" else _convolved(x, weight)

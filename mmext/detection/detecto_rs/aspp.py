@@ -21,7 +21,9 @@ class ASPP(nn.Module):
         ValueError: the last dilation is not 1.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, dilations: Sequence[int] = (1, 3, 6, 1)) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, dilations: Sequence[int] = (1, 3, 6, 1)
+    ) -> None:
         super().__init__()
         if not dilations or dilations[-1] != 1:
             raise ValueError(

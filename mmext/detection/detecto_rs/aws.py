@@ -35,7 +35,9 @@ def filter_statistics(
 
 
 def standardize(
-    weight: Float[Tensor, "O I kh kw"], gamma: Float[Tensor, "O 1 1 1"], beta: Float[Tensor, "O 1 1 1"]
+    weight: Float[Tensor, "O I kh kw"],
+    gamma: Float[Tensor, "O 1 1 1"],
+    beta: Float[Tensor, "O 1 1 1"],
 ) -> Float[Tensor, "O I kh kw"]:
     """``gamma * (W - mean) / sd + beta`` in one pass over ``weight``, in its dtype.
 
@@ -121,7 +123,14 @@ class ConvAWS(nn.Conv2d):
         bias: bool = True,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups=groups, bias=bias
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups=groups,
+            bias=bias,
         )
         self.register_buffer("weight_gamma", torch.ones(out_channels, 1, 1, 1))
         self.register_buffer("weight_beta", torch.zeros(out_channels, 1, 1, 1))
@@ -192,7 +201,11 @@ class ConvAWS(nn.Conv2d):
         weight = state_dict.get(prefix + "weight")
         statistics = {prefix + "weight_gamma", prefix + "weight_beta"}
         # DEVIATION: mmcv recomputes gamma and beta even if the checkpoint says nothing of this layer.
-        if weight is not None and weight.shape == self.weight.shape and not statistics & state_dict.keys():
+        if (
+            weight is not None
+            and weight.shape == self.weight.shape
+            and not statistics & state_dict.keys()
+        ):
             self._adopt_statistics()
             missing = [key for key in missing if key not in statistics]
         missing_keys.extend(missing)

@@ -90,7 +90,9 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
         layer = ResLayer(**stage_cfg)
         if self.stage_with_sac[stage]:
             if stage_cfg["dcn"] is not None:
-                raise ValueError(f"layer{stage + 1} can use dcn or sac, got both; sac has use_deform=True")
+                raise ValueError(
+                    f"layer{stage + 1} can use dcn or sac, got both; sac has use_deform=True"
+                )
             for block in layer:
                 block.use_sac(self.sac)
         if self.stage_with_rfp[stage]:
@@ -153,7 +155,9 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
         """Stem and stages, or all that comes after ``stage_1``."""
         if stage_1 is None:
             self._check_size(x)
-            x = self.maxpool(self.stem(x) if self.deep_stem else self.relu(self.norm1(self.conv1(x))))
+            x = self.maxpool(
+                self.stem(x) if self.deep_stem else self.relu(self.norm1(self.conv1(x)))
+            )
         outs = []
         for i, name in enumerate(self.res_layers):
             layer = getattr(self, name)
@@ -205,21 +209,28 @@ class DetectoRS_ResNeXt(DetectoRS_ResNet):  # noqa: N801  the host's name
     """
 
     arch_settings = {  # noqa: RUF012  the host's name and kind
-        depth: (ResNeXtBottleneck, DetectoRS_ResNet.arch_settings[depth][1]) for depth in (50, 101, 152)
+        depth: (ResNeXtBottleneck, DetectoRS_ResNet.arch_settings[depth][1])
+        for depth in (50, 101, 152)
     }
 
-    def __init__(self, depth: int, *, groups: int = 1, base_width: int = 4, **host_cfg: Any) -> None:
+    def __init__(
+        self, depth: int, *, groups: int = 1, base_width: int = 4, **host_cfg: Any
+    ) -> None:
         self.groups = groups
         self.base_width = base_width
         super().__init__(depth, **host_cfg)
 
     def make_res_layer(self, **stage_cfg: Any) -> ResLayer:
         """One stage of grouped bottlenecks."""
-        groups = dict(groups=self.groups, base_width=self.base_width, base_channels=self.base_channels)
+        groups = dict(
+            groups=self.groups, base_width=self.base_width, base_channels=self.base_channels
+        )
         return super().make_res_layer(**groups, **stage_cfg)
 
 
-def feedback_stages(asked: Sequence[bool] | None, channels: int | None, num_stages: int) -> tuple[bool, ...]:
+def feedback_stages(
+    asked: Sequence[bool] | None, channels: int | None, num_stages: int
+) -> tuple[bool, ...]:
     """Which stages take feedback: those asked for, or all but the first, or none without its width."""
     if channels is None:
         if asked is not None and any(asked):
@@ -228,7 +239,9 @@ def feedback_stages(asked: Sequence[bool] | None, channels: int | None, num_stag
                 "give the pyramid's, usually 256"
             )
         return (False,) * num_stages
-    return stages_with((False, *(True,) * (num_stages - 1)) if asked is None else asked, num_stages, "rfp")
+    return stages_with(
+        (False, *(True,) * (num_stages - 1)) if asked is None else asked, num_stages, "rfp"
+    )
 
 
 def stages_with(asked: Sequence[bool], num_stages: int, what: str) -> tuple[bool, ...]:

@@ -29,7 +29,9 @@ class TakesFeedback(nn.Module):
         """Make the 3x3 convolutions switchable."""
         for name in self.SAC_CONVS:
             conv = getattr(self, name)
-            shape = dict(stride=conv.stride, padding=conv.padding, dilation=conv.dilation, groups=conv.groups)
+            shape = dict(
+                stride=conv.stride, padding=conv.padding, dilation=conv.dilation, groups=conv.groups
+            )
             switchable = build_conv_layer(
                 sac, conv.in_channels, conv.out_channels, conv.kernel_size, bias=False, **shape
             )

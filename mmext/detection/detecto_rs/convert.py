@@ -52,7 +52,9 @@ def convert_to_sac(
     """
     chosen = _chooser(select)
     convs = {
-        name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d) and not isinstance(m, SAC)
+        name: m
+        for name, m in model.named_modules()
+        if isinstance(m, nn.Conv2d) and not isinstance(m, SAC)
     }
     found = {name: conv for name, conv in convs.items() if chosen(name, conv)}
     if not found:
@@ -67,7 +69,9 @@ def convert_to_sac(
                 f"{name}: expected a convolution that SAC can stand for, got one {reason}; deselect it"
             )
     # Keyed by module, so that one that stands in two places stays one.
-    return _replace(model, {c: _sac_like(c, use_deform=use_deform, backend=backend) for c in found.values()})
+    return _replace(
+        model, {c: _sac_like(c, use_deform=use_deform, backend=backend) for c in found.values()}
+    )
 
 
 def fuse(model: nn.Module) -> nn.Module:
@@ -117,7 +121,9 @@ def _chooser(select: Select | None) -> Callable[[str, nn.Conv2d], bool]:
 def _sac_like(conv: nn.Conv2d, *, use_deform: bool, backend: str) -> SAC:
     """A neutral SAC with the parameters, the mode, device and dtype of ``conv``."""
     shape: dict[str, Any] = {key: getattr(conv, key) for key in SHAPE}
-    sac = SAC(**shape, bias=conv.bias is not None, use_deform=use_deform, backend=backend).to(conv.weight)
+    sac = SAC(**shape, bias=conv.bias is not None, use_deform=use_deform, backend=backend).to(
+        conv.weight
+    )
     sac.weight, sac.bias = conv.weight, conv.bias
     if isinstance(conv, ConvAWS | ConvAWS2d):
         sac.weight_gamma, sac.weight_beta = conv.weight_gamma, conv.weight_beta

@@ -25,7 +25,10 @@ from mmext.functional import at_least_float32
 from mmext.ops.taps import Geometry, Pair, tap_positions
 
 BACKENDS = ("auto", "mmcv", "grid_sample")
-KERNEL_DTYPES = (torch.float32, torch.float64)  # mmcv's kernel knows half, but computes positions in it
+KERNEL_DTYPES = (
+    torch.float32,
+    torch.float64,
+)  # mmcv's kernel knows half, but computes positions in it
 IM2COL_STEP = 32  # images that mmcv's kernel takes at once; the batch must be a multiple of it
 
 
@@ -41,7 +44,9 @@ def sampling_grid(
         geometry: where the taps lie.
     """
     by_tap = offset.unflatten(1, (*kernel, 2))  # (N, kh, kw, 2, h, w)
-    rows, cols = (tap_positions(geometry, i, kernel[i], offset.shape[2 + i], like=offset) for i in (0, 1))
+    rows, cols = (
+        tap_positions(geometry, i, kernel[i], offset.shape[2 + i], like=offset) for i in (0, 1)
+    )
     rows, cols = (2 * rows + 1) / size[0] - 1, (2 * cols + 1) / size[1] - 1
     y = torch.add(rows[:, None, :, None], by_tap[:, :, :, 0], alpha=2 / size[0])
     x = torch.add(cols[None, :, None, :], by_tap[:, :, :, 1], alpha=2 / size[1])
@@ -90,7 +95,9 @@ class _SampleAndConvolve(torch.autograd.Function):
             if wants_x or wants_grid:
                 to_columns = conv2d_input(columns_shape, weight, grad, groups=ctx.groups)
                 to_columns = to_columns.to(x.dtype).reshape(*x.shape[:2], *grid.shape[1:3])
-                sampler = torch.ops.aten.grid_sampler_2d_backward  # bilinear, zeros, corners not aligned
+                sampler = (
+                    torch.ops.aten.grid_sampler_2d_backward
+                )  # bilinear, zeros, corners not aligned
                 to_x, to_grid = sampler(to_columns, x, grid, 0, 0, False, [wants_x, wants_grid])
         return to_x, to_grid, to_weight, None, None
 
@@ -132,7 +139,11 @@ def deform_conv2d(
         grid = sampling_grid(offset.to(x.dtype), kernel, (x.shape[2], x.shape[3]), geometry)
         flat = weight.to(dtype).reshape(len(weight), -1, 1, 1)
         # A compiler decides by itself what is kept for backward and what is computed again.
-        run = _SampleAndConvolve.forward if torch.compiler.is_compiling() else _SampleAndConvolve.apply
+        run = (
+            _SampleAndConvolve.forward
+            if torch.compiler.is_compiling()
+            else _SampleAndConvolve.apply
+        )
         y = run(x, grid, flat, groups, kernel[0] * kernel[1])
         return y if bias is None else y + bias.to(dtype)[:, None, None]
 

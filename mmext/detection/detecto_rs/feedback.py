@@ -23,7 +23,9 @@ class Slot:
     value: Tensor | None = None
 
 
-def add_feedback(slot: Slot, name: str, layout: str, module: nn.Module, args: Any, output: Any) -> Any:
+def add_feedback(
+    slot: Slot, name: str, layout: str, module: nn.Module, args: Any, output: Any
+) -> Any:
     """Forward hook: the module's output plus the feedback in the slot, in the output's layout."""
     if slot.value is None:
         return None

@@ -54,14 +54,20 @@ def parse(init_cfg: Any, pretrained: str | None = None) -> tuple[Cfgs, Cfgs]:
     files = [dict(one) for one in cfgs if names_a_file(one)]
     for one in files:
         if "checkpoint" not in one:
-            raise ValueError(f"init_cfg of type 'Pretrained' must have a checkpoint, a file, got {one}")
+            raise ValueError(
+                f"init_cfg of type 'Pretrained' must have a checkpoint, a file, got {one}"
+            )
     return [dict(one) for one in cfgs if not names_a_file(one)], files
 
 
 def names_a_file(cfg: Mapping[str, Any]) -> bool:
     """Whether a single ``init_cfg`` loads weights, be its type a name or the class."""
     kind = cfg["type"]
-    return kind.split(".")[-1] == "Pretrained" if isinstance(kind, str) else issubclass(kind, PretrainedInit)
+    return (
+        kind.split(".")[-1] == "Pretrained"
+        if isinstance(kind, str)
+        else issubclass(kind, PretrainedInit)
+    )
 
 
 @contextmanager
@@ -72,14 +78,17 @@ def loads_of(module: nn.Module) -> Iterator[set[str]]:
     """
     found: set[str] = set()
 
-    def note(name: str, one: nn.Module, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    def note(
+        name: str, one: nn.Module, state_dict: Mapping[str, Any], prefix: str, *_: Any
+    ) -> None:
         for key, value in {**one._parameters, **one._buffers}.items():
             given = state_dict.get(prefix + key)
             if value is not None and given is not None and given.shape == value.shape:
                 found.add(f"{name}.{key}" if name else key)
 
     hooks = [
-        one.register_load_state_dict_pre_hook(partial(note, name)) for name, one in module.named_modules()
+        one.register_load_state_dict_pre_hook(partial(note, name))
+        for name, one in module.named_modules()
     ]
     try:
         yield found
@@ -112,9 +121,15 @@ def initialise(backbone: ResNet, others: Cfgs, files: Cfgs) -> set[str]:
     known: set[str] = set()
     for file in files:
         known |= load(backbone, file["checkpoint"], file.get("prefix"))
-    new = {name: kind for name, kind in identities(backbone) if not any(k.startswith(name) for k in known)}
+    new = {
+        name: kind
+        for name, kind in identities(backbone)
+        if not any(k.startswith(name) for k in known)
+    }
     start = some(file["checkpoint"] for file in files) if files else "random weights"
-    kinds = ", ".join(f"{list(new.values()).count(kind)} {kind}" for kind in sorted(set(new.values())))
+    kinds = ", ".join(
+        f"{list(new.values()).count(kind)} {kind}" for kind in sorted(set(new.values()))
+    )
     print_log(
         f"{type(backbone).__name__} starts from {start}; {len(new)} new layers keep their identity init"
         f"{f' ({kinds})' if new else ''}",
@@ -225,7 +240,9 @@ def load(backbone: ResNet, file: str, prefix: str | None) -> set[str]:
         ),
     }
     if any(wrong.values()):
-        got = ", ".join(f"{len(keys)} {what} ({some(keys, 2)})" for what, keys in wrong.items() if keys)
+        got = ", ".join(
+            f"{len(keys)} {what} ({some(keys, 2)})" for what, keys in wrong.items() if keys
+        )
         raise BadInputError(
             f"{file}: expected the weights of a {type(backbone).__name__} of depth {backbone.depth} with "
             f"base_channels={backbone.base_channels}, got {got}; give a file of the same architecture"
@@ -241,10 +258,14 @@ def read(file: str, prefix: str | None) -> dict[str, Tensor]:
     # Addresses are mmengine's to fetch, through mmext.compat's safe reader; files are read by ours.
     remote = "://" in file
     content: Mapping[str, Any] = (
-        CheckpointLoader.load_checkpoint(file, map_location="cpu") if remote else checkpoint.read(file)
+        CheckpointLoader.load_checkpoint(file, map_location="cpu")
+        if remote
+        else checkpoint.read(file)
     )
     weights = content.get("state_dict", content)
-    weights = {checkpoint.MODULE_PREFIX.sub("", k): v for k, v in weights.items() if torch.is_tensor(v)}
+    weights = {
+        checkpoint.MODULE_PREFIX.sub("", k): v for k, v in weights.items() if torch.is_tensor(v)
+    }
     if prefix is None:
         return weights
     prefix = prefix if prefix.endswith(".") else f"{prefix}."

@@ -78,7 +78,9 @@ class RFP(FPN):
         **fpn_cfg: Any,
     ) -> None:
         if rfp_steps < 2:
-            raise ValueError(f"rfp_steps must be at least 2, got {rfp_steps}; one step is mmdet.FPN")
+            raise ValueError(
+                f"rfp_steps must be at least 2, got {rfp_steps}; one step is mmdet.FPN"
+            )
         if rfp_sharing != (rfp_backbone is None):
             raise ValueError(
                 f"expected either rfp_backbone or rfp_sharing=True, got {'both' if rfp_sharing else 'none'}"
@@ -86,7 +88,9 @@ class RFP(FPN):
         if reuse_stem not in REUSE_STEM:
             raise ValueError(f"reuse_stem must be one of {REUSE_STEM}, got {reuse_stem!r}")
         if fpn_cfg.pop("init_cfg", None) is not None:
-            raise ValueError("init_cfg must be None: RFP has parts that each start in a way of their own")
+            raise ValueError(
+                "init_cfg must be None: RFP has parts that each start in a way of their own"
+            )
         super().__init__(in_channels, out_channels, num_outs, **fpn_cfg)
         self.rfp_steps = rfp_steps
         self.rfp_sharing = rfp_sharing
@@ -135,9 +139,13 @@ class RFP(FPN):
         for i in range(self.rfp_steps - 1):
             backbone = first if self.rfp_sharing else self.rfp_modules[i]
             reuse = self.reuse_stem == "auto" and self._stem_reuse(first, backbone)
-            stage_1 = maps[0] if reuse else None  # it sees the image alone, so it would be the same again
+            stage_1 = (
+                maps[0] if reuse else None
+            )  # it sees the image alone, so it would be the same again
             if self.step_cp and torch.is_grad_enabled():
-                levels = recomputed(self.step, backbone, image, stage_1, levels, modules=(self, backbone))
+                levels = recomputed(
+                    self.step, backbone, image, stage_1, levels, modules=(self, backbone)
+                )
             else:
                 levels = self.step(backbone, image, stage_1, levels)
         return levels
@@ -162,7 +170,8 @@ class RFP(FPN):
         self._check_maps(maps)
         new_levels = super().forward(tuple(maps))
         return tuple(
-            fuse(new, old, self.rfp_weight(new)) for new, old in zip(new_levels, levels, strict=True)
+            fuse(new, old, self.rfp_weight(new))
+            for new, old in zip(new_levels, levels, strict=True)
         )
 
     def _feedback_levels(self, backbone: Recursive) -> dict[int, int]:

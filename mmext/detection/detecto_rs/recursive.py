@@ -21,7 +21,9 @@ class Recursive(Protocol):
     def level_channels(self) -> list[int] | None:
         """Channels of each map that it gives; None if only running it can tell."""
 
-    def rfp_forward(self, x: Tensor, rfp_feats: Sequence[Tensor | None], **known: Any) -> tuple[Tensor, ...]:
+    def rfp_forward(
+        self, x: Tensor, rfp_feats: Sequence[Tensor | None], **known: Any
+    ) -> tuple[Tensor, ...]:
         """Maps of the image with each stage's feedback."""
 
 

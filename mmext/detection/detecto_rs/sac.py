@@ -47,7 +47,9 @@ def local_mean(x: Float[Tensor, "N C H W"], stride: Pair = (1, 1)) -> Float[Tens
 
 
 def mix(
-    small: Float[Tensor, "N O H W"], large: Float[Tensor, "N O H W"], switch: Float[Tensor, "N 1 H W"]
+    small: Float[Tensor, "N O H W"],
+    large: Float[Tensor, "N O H W"],
+    switch: Float[Tensor, "N 1 H W"],
 ) -> Float[Tensor, "N O H W"]:
     """``S * small + (1 - S) * large``, written so that backward needs one map and the switch."""
     return torch.addcmul(large, switch.to(small.dtype), small - large)
@@ -119,7 +121,9 @@ class SAC(ConvAWS):
         use_deform: bool = False,
         backend: str = "auto",
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
+        )
         self._check(backend, use_deform)
         self.use_deform = use_deform
         self.backend = backend
@@ -142,7 +146,9 @@ class SAC(ConvAWS):
                 "the paper's layers have kernel_size=3 and padding=dilation"
             )
         if backend not in BACKENDS:
-            raise ValueError(f"backend must be one of {BACKENDS}, got {backend!r}; 'auto' fits all machines")
+            raise ValueError(
+                f"backend must be one of {BACKENDS}, got {backend!r}; 'auto' fits all machines"
+            )
         if use_deform and backend == "mmcv":
             mmcv_kernel()
 
@@ -167,7 +173,9 @@ class SAC(ConvAWS):
         y = mix(*look(x, small_kernel, large_kernel))
         return y + self.post_context(y.mean((2, 3), keepdim=True))
 
-    def _look(self, x: Tensor, small_kernel: Tensor, large_kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _look(
+        self, x: Tensor, small_kernel: Tensor, large_kernel: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Small look, large look, switch."""
         # DEVIATION: mmcv leaves the bias out, here and in the deformed looks.
         # The mean commutes with a 1 x 1 convolution, so it need be taken of one channel only.
@@ -187,24 +195,38 @@ class SAC(ConvAWS):
         return small, large, switch
 
     def _deformed(self, x: Tensor, offset: Tensor, kernel: Tensor, geometry: Geometry) -> Tensor:
-        return deform_conv2d(x, offset, kernel, self.bias, geometry, groups=self.groups, backend=self.backend)
+        return deform_conv2d(
+            x, offset, kernel, self.bias, geometry, groups=self.groups, backend=self.backend
+        )
 
     def _geometry(self, times: int = 1) -> Geometry:
         """Where the taps lie, ``times`` as far apart as in the small look."""
         (pad_h, pad_w), (step_h, step_w) = self.padding, self.dilation
-        return Geometry(self.stride, (times * pad_h, times * pad_w), (times * step_h, times * step_w))
+        return Geometry(
+            self.stride, (times * pad_h, times * pad_w), (times * step_h, times * step_w)
+        )
 
     def _controls(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Offsets of both looks and the switch, by one convolution, in float32 or better.
 
         The offsets' kernels are 3 x 3 with zeros around, so unlike the switch they need the mean first.
         """
-        weight = torch.cat([self.offset_s.weight, self.offset_l.weight, F.pad(self.switch.weight, (1,) * 4)])
+        weight = torch.cat(
+            [self.offset_s.weight, self.offset_l.weight, F.pad(self.switch.weight, (1,) * 4)]
+        )
         bias = torch.cat([self.offset_s.bias, self.offset_l.bias, self.switch.bias])
         with torch.autocast(x.device.type, enabled=False):
-            out = F.conv2d(local_mean(x), weight.to(x.dtype), bias.to(x.dtype), self.stride, padding=1)
-        offset_s, offset_l, switch = out.split([len(self.offset_s.bias), len(self.offset_l.bias), 1], dim=1)
-        return offset_s, offset_l, switch.clone()  # a view would keep the offsets for backward with it
+            out = F.conv2d(
+                local_mean(x), weight.to(x.dtype), bias.to(x.dtype), self.stride, padding=1
+            )
+        offset_s, offset_l, switch = out.split(
+            [len(self.offset_s.bias), len(self.offset_l.bias), 1], dim=1
+        )
+        return (
+            offset_s,
+            offset_l,
+            switch.clone(),
+        )  # a view would keep the offsets for backward with it
 
     def extra_repr(self) -> str:
         """Show arguments when printed."""

@@ -58,7 +58,9 @@ class SACBackbone(BaseModule):
             super().init_weights()
         for name, module in self.backbone.named_modules():
             if isinstance(module, SAC) and f"{name}.weight" not in loaded:
-                kaiming_init(module)  # mmengine finds layers by their class's name, and so passes these by
+                kaiming_init(
+                    module
+                )  # mmengine finds layers by their class's name, and so passes these by
         keep_identity(self.backbone, loaded)
 
     def train(self, mode: bool = True) -> "SACBackbone":

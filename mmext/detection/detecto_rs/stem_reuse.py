@@ -36,7 +36,9 @@ class StemReuse:
             return False
         if first is following:
             return True
-        if torch.is_grad_enabled() and any(p.requires_grad for start in starts for p in start.parameters()):
+        if torch.is_grad_enabled() and any(
+            p.requires_grad for start in starts for p in start.parameters()
+        ):
             return False
         return self._equal(id(following), *starts)
 
@@ -51,7 +53,8 @@ class StemReuse:
 def varies(module: nn.Module) -> bool:
     """Whether a call draws numbers or moves statistics."""
     return any(
-        m.training and isinstance(m, (_BatchNorm, _InstanceNorm, _DropoutNd)) for m in module.modules()
+        m.training and isinstance(m, (_BatchNorm, _InstanceNorm, _DropoutNd))
+        for m in module.modules()
     )
 
 
@@ -61,5 +64,9 @@ def equal(a: nn.Module, b: nn.Module) -> bool:
     return (
         repr(a) == repr(b)
         and ours.keys() == theirs.keys()
-        and all(torch.equal(ours[key], theirs[key]) for key in ours if not key.endswith("batches_tracked"))
+        and all(
+            torch.equal(ours[key], theirs[key])
+            for key in ours
+            if not key.endswith("batches_tracked")
+        )
     )

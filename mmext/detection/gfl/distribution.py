@@ -113,7 +113,9 @@ def predict_distributions(
     cfg = head.test_cfg if cfg is None else cfg
     levels = []
     strides = [w for w, _ in head.prior_generator.strides]
-    for cls_score, bbox_pred, at, stride in zip(cls_scores, bbox_preds, points, strides, strict=True):
+    for cls_score, bbox_pred, at, stride in zip(
+        cls_scores, bbox_preds, points, strides, strict=True
+    ):
         # Best nms_pre pairs of a place and a class above score_thr; of these alone the logits are read.
         scores, labels, _, kept = filter_scores_and_topk(
             rows(cls_score[None], head.num_classes)[0].sigmoid(),

@@ -118,4 +118,6 @@ class GFLHead(HostGFLHead):
     ) -> InstanceData:
         """Boxes of one image; as in the host, but only what passes the score filter is integrated."""
         centers = [centers_of(priors) for priors in mlvl_priors]
-        return predict_distributions(self, cls_score_list, bbox_pred_list, centers, *image, **options)
+        return predict_distributions(
+            self, cls_score_list, bbox_pred_list, centers, *image, **options
+        )

@@ -59,13 +59,17 @@ class _QualityFocal(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, column: Tensor | None, beta: float) -> Tensor:
+    def forward(
+        ctx: Any, logits: Tensor, target: Tensor, column: Tensor | None, beta: float
+    ) -> Tensor:
         N, K = logits.shape
         dtype = torch.promote_types(logits.dtype, torch.float32)
         loss, slope = logits.new_empty(N, dtype=dtype), torch.empty_like(logits, dtype=dtype)
         if column is not None:
             at_column = _qfl(at_least_float32(logits.gather(1, column)), target, beta)
-        rows = max(1, elements_a_block(logits.device) // (4 * max(K, 1)))  # four intermediates at once
+        rows = max(
+            1, elements_a_block(logits.device) // (4 * max(K, 1))
+        )  # four intermediates at once
         for block in (slice(i, i + rows) for i in range(0, N, rows)):
             x = at_least_float32(logits[block])
             if column is None:
@@ -136,7 +140,9 @@ def _check_beta(beta: float) -> None:
         raise ValueError(f"beta must be at least 0, got {beta}; the paper uses 2")
 
 
-def distribution_focal_loss(logits: Float[Tensor, "N R"], target: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+def distribution_focal_loss(
+    logits: Float[Tensor, "N R"], target: Float[Tensor, " N"]
+) -> Float[Tensor, " N"]:
     """Distribution Focal Loss of each sample: cross-entropy on the two bins around the target (Eq. 6).
 
     With j = floor(t) it is ``-((j+1-t) * log S_j + (t-j) * log S_{j+1})``, from one log-softmax.
@@ -152,7 +158,9 @@ def distribution_focal_loss(logits: Float[Tensor, "N R"], target: Float[Tensor, 
     right_weight = t - left
     at = left.long()[:, None]
     log_s = x.log_softmax(1)
-    loss = torch.lerp(log_s.gather(1, at).squeeze(1), log_s.gather(1, at + 1).squeeze(1), right_weight)
+    loss = torch.lerp(
+        log_s.gather(1, at).squeeze(1), log_s.gather(1, at + 1).squeeze(1), right_weight
+    )
     return -loss.masked_fill(target.isnan(), 0)
 
 
@@ -192,7 +200,9 @@ class QualityFocalLoss(nn.Module):
     ) -> None:
         super().__init__()
         if not use_sigmoid:
-            raise ValueError("QualityFocalLoss is defined on sigmoids: use_sigmoid must be True, got False")
+            raise ValueError(
+                "QualityFocalLoss is defined on sigmoids: use_sigmoid must be True, got False"
+            )
         _check_beta(beta)
         self.use_sigmoid = use_sigmoid  # the head asks for it
         self.beta = beta
@@ -235,7 +245,9 @@ class QualityFocalLoss(nn.Module):
             label, quality = target
             loss = quality_focal_loss(pred, label, quality, beta=self.beta)
         reduction = reduction_override or self.reduction
-        return self.loss_weight * reduce_loss(loss, weight, reduction=reduction, avg_factor=avg_factor)
+        return self.loss_weight * reduce_loss(
+            loss, weight, reduction=reduction, avg_factor=avg_factor
+        )
 
 
 @MODELS.register_module()
@@ -263,4 +275,6 @@ class DistributionFocalLoss(nn.Module):
         """Return the weighted, reduced loss of logits (N, R) against positions (N,) in bins."""
         loss = distribution_focal_loss(pred, target)
         reduction = reduction_override or self.reduction
-        return self.loss_weight * reduce_loss(loss, weight, reduction=reduction, avg_factor=avg_factor)
+        return self.loss_weight * reduce_loss(
+            loss, weight, reduction=reduction, avg_factor=avg_factor
+        )

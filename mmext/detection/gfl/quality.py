@@ -78,7 +78,9 @@ def joint_losses(
         distributions: what DFL sees, or None for a head without it.
     """
     quality = quality_labels(boxes, box_targets, row, len(labels))
-    score = at_least_float32(cls_score.detach()[row]).sigmoid().amax(1)  # (P,), the weights of Eq. 8
+    score = (
+        at_least_float32(cls_score.detach()[row]).sigmoid().amax(1)
+    )  # (P,), the weights of Eq. 8
     # This rank's sums, which become means over the ranks in one message.
     local = [score.new_tensor(num_total), score.sum()]
     if distributions is not None:
@@ -87,7 +89,9 @@ def joint_losses(
     norm = max(score_sum, head.avg_factor_floor)  # Eq. 8 divides by the sum of the weights
     target = (labels, quality)
     losses = dict(
-        loss_cls=head.loss_cls(cls_score, target, weight=label_weights, avg_factor=max(num_pos, 1.0)),
+        loss_cls=head.loss_cls(
+            cls_score, target, weight=label_weights, avg_factor=max(num_pos, 1.0)
+        ),
         loss_bbox=head.loss_bbox(boxes, box_targets, weight=score, avg_factor=1.0) / norm,
     )
     if distributions is not None:
@@ -125,7 +129,9 @@ def anchor_losses(
     bbox_pred = torch.cat([rows(x, 4 * (head.reg_max + 1)) for x in bbox_preds], 1)
     # From here on only the positives: logits or deltas (P, 4 * R) or (P, 4), boxes (P, 4).
     positive = foreground(labels.flatten(), head.num_classes)
-    pred, anchors, gt_bboxes = (x.flatten(0, 1)[positive] for x in (bbox_pred, anchors, bbox_targets))
+    pred, anchors, gt_bboxes = (
+        x.flatten(0, 1)[positive] for x in (bbox_pred, anchors, bbox_targets)
+    )
     pred, distributions = at_least_float32(pred), None
     if head.reg_max:  # in strides, as GFL measures boxes
         stride = _strides(head, sizes, anchors, positive)
@@ -170,7 +176,9 @@ def check_quality_loss(head: Any) -> None:
     loss = head.loss_cls
     if isinstance(loss, QualityFocalLoss | HostQualityFocalLoss) and not loss.activated:
         return
-    got = type(loss).__name__ + (" with activated=True" if getattr(loss, "activated", False) else "")
+    got = type(loss).__name__ + (
+        " with activated=True" if getattr(loss, "activated", False) else ""
+    )
     raise ValueError(
         f"{type(head).__name__} needs a QualityFocalLoss on logits as loss_cls, got {got}; write "
         "loss_cls=dict(_delete_=True, type='mmext.QualityFocalLoss'), or take mmdet's head for other losses"
@@ -195,7 +203,11 @@ def quality_loss(loss_cls: dict) -> dict:
 def check_coder(head: Any, *, by_distance: bool) -> None:
     """Refuse a box coder that does not fit what the head predicts."""
     if isinstance(head.bbox_coder, DistancePointBBoxCoder) != by_distance:
-        needs = "a DistancePointBBoxCoder" if by_distance else "a coder of deltas such as DeltaXYWHBBoxCoder"
+        needs = (
+            "a DistancePointBBoxCoder"
+            if by_distance
+            else "a coder of deltas such as DeltaXYWHBBoxCoder"
+        )
         raise ValueError(
             f"{type(head).__name__} {'with' if by_distance else 'without'} loss_dfl needs {needs}, got "
             f"{type(head.bbox_coder).__name__}; leave bbox_coder out, or replace it with _delete_=True"
@@ -205,7 +217,9 @@ def check_coder(head: Any, *, by_distance: bool) -> None:
 def last_bin(loss_dfl: dict | None, reg_max: int) -> int:
     """The last bin of a side, 0 for a head without distributions."""
     if loss_dfl is not None and reg_max < 1:
-        raise ValueError(f"a distribution needs two bins or more: reg_max must be at least 1, got {reg_max}")
+        raise ValueError(
+            f"a distribution needs two bins or more: reg_max must be at least 1, got {reg_max}"
+        )
     return 0 if loss_dfl is None else reg_max
 
 

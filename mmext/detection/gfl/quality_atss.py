@@ -152,7 +152,9 @@ class QualityATSSHead(ATSSHead):
         """Boxes of one image: the host's way, or from distributions."""
         if self.reg_max:
             centers = [centers_of(priors) for priors in mlvl_priors]
-            return predict_distributions(self, cls_score_list, bbox_pred_list, centers, *image, **options)
+            return predict_distributions(
+                self, cls_score_list, bbox_pred_list, centers, *image, **options
+            )
         return super()._predict_by_feat_single(
             cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors, *image, **options
         )

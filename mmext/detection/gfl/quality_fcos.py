@@ -135,11 +135,16 @@ class QualityFCOSHead(FCOSHead):
             batch_gt_instances_ignore: not used, as in the host.
         """
         sizes = [x.shape[-2:] for x in cls_scores]
-        points = self.prior_generator.grid_priors(sizes, dtype=torch.float32, device=cls_scores[0].device)
+        points = self.prior_generator.grid_priors(
+            sizes, dtype=torch.float32, device=cls_scores[0].device
+        )
         labels, reach = (torch.cat(level) for level in self.get_targets(points, batch_gt_instances))
         cls_score, bbox_pred = (
             torch.cat([rows(x, channels).flatten(0, 1) for x in maps])
-            for maps, channels in ((cls_scores, self.cls_out_channels), (bbox_preds, 4 * (self.reg_max + 1)))
+            for maps, channels in (
+                (cls_scores, self.cls_out_channels),
+                (bbox_preds, 4 * (self.reg_max + 1)),
+            )
         )
         positive = foreground(labels, self.num_classes)
         pred, reach = at_least_float32(bbox_pred[positive]), reach[positive]
@@ -152,7 +157,9 @@ class QualityFCOSHead(FCOSHead):
             None,
             len(positive),
             row=positive,
-            boxes=self.bbox_coder.decode(origin, distances(pred, self.reg_max) if self.reg_max else pred),
+            boxes=self.bbox_coder.decode(
+                origin, distances(pred, self.reg_max) if self.reg_max else pred
+            ),
             box_targets=self.bbox_coder.decode(origin, reach),
             distributions=Distributions(pred, reach) if self.reg_max else None,
         )
@@ -168,7 +175,9 @@ class QualityFCOSHead(FCOSHead):
     ) -> InstanceData:
         """Boxes of one image: the host's way, or from distributions."""
         if self.reg_max:
-            return predict_distributions(self, cls_score_list, bbox_pred_list, mlvl_priors, *image, **options)
+            return predict_distributions(
+                self, cls_score_list, bbox_pred_list, mlvl_priors, *image, **options
+            )
         return super()._predict_by_feat_single(
             cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors, *image, **options
         )

@@ -103,7 +103,12 @@ class QualityRetinaHead(RetinaHead):
         row = self._rows_of_levels.pop(0)
         pred, targets, anchors, weights = (
             x.flatten(0, 1)[row]
-            for x in (rows(bbox_pred, self.bbox_coder.encode_size), bbox_targets, anchors, bbox_weights)
+            for x in (
+                rows(bbox_pred, self.bbox_coder.encode_size),
+                bbox_targets,
+                anchors,
+                bbox_weights,
+            )
         )
         pred = at_least_float32(pred)
         boxes = get_box_tensor(self.bbox_coder.decode(anchors, pred))

@@ -46,7 +46,9 @@ def fold_mean(weight: Float[Tensor, "C I 1 1"]) -> Float[Tensor, "C J 1 1"]:
     return (top + mean / top.shape[2]).flatten(1, 2)
 
 
-def joint_logit(c: Float[Tensor, "B K H W"], q: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B K H W"]:
+def joint_logit(
+    c: Float[Tensor, "B K H W"], q: Float[Tensor, "B 1 H W"]
+) -> Float[Tensor, "B K H W"]:
     """Logit of ``sigmoid(c) * sigmoid(q)``, exact where the product itself would round to 0 or 1.
 
     ``z = -logsumexp(-c, -q, -c - q)``. The last two terms are ``-logsigmoid(c) - q``, or with c and q
@@ -122,7 +124,9 @@ class GFLv2Head(GFLHead):
                 "the paper uses 4"
             )
         if reg_channels < 1:
-            raise ValueError(f"reg_channels must be at least 1, got {reg_channels}; the paper uses 64")
+            raise ValueError(
+                f"reg_channels must be at least 1, got {reg_channels}; the paper uses 64"
+            )
         # The host's constructor calls _init_layers, which reads these.
         self.reg_topk = reg_topk
         self.reg_channels = reg_channels

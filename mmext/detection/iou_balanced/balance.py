@@ -67,7 +67,9 @@ class IoUBalance(nn.Module):
         super().__init__()
         for name, value in (("eta", eta), ("lam", lam)):
             if value is not None and value < 0:
-                raise ValueError(f"{name} must be at least 0, or None to turn its half off; got {value}")
+                raise ValueError(
+                    f"{name} must be at least 0, or None to turn its half off; got {value}"
+                )
         if w_loc != "auto" and (isinstance(w_loc, str) or w_loc <= 0):
             raise ValueError(f"w_loc must be 'auto' or above 0, got {w_loc!r}")
         if cls_scope not in SCOPES:
@@ -194,7 +196,9 @@ class IoUBalance(nn.Module):
         return None, 1
 
 
-def balance_of(iou_balance: dict, loss_cls: nn.Module | None, loss_bbox: nn.Module | None) -> IoUBalance:
+def balance_of(
+    iou_balance: dict, loss_cls: nn.Module | None, loss_bbox: nn.Module | None
+) -> IoUBalance:
     """The balance of a head, from its config and the losses that go with it.
 
     Raises:

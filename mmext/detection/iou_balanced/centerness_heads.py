@@ -42,8 +42,12 @@ class IoUBalancedATSSHead(ATSSHead):
         """As in the host; adds ``iou_pos_mean`` and ``w_loc`` for the log."""
         losses = super().loss_by_feat(cls_scores, *args, **kwargs)
         units = taken_out(losses)  # one a level
-        anchors, unit = positives_of(units, self.num_classes)  # (P, ...) and the level of each, (P,)
-        boxes = self.bbox_coder.decode(anchors.prior, at_least_float32(anchors.bbox_pred))  # (P, 4) pixels
+        anchors, unit = positives_of(
+            units, self.num_classes
+        )  # (P, ...) and the level of each, (P,)
+        boxes = self.bbox_coder.decode(
+            anchors.prior, at_least_float32(anchors.bbox_pred)
+        )  # (P, 4) pixels
         iou = box_iou(boxes, anchors.target)  # (P,)
         # The host's function fails on nothing.
         center = self.centerness_target(anchors.prior, anchors.target) if len(iou) else iou
@@ -51,7 +55,8 @@ class IoUBalancedATSSHead(ATSSHead):
         losses["loss_bbox"] = [loss for loss, _ in losses["loss_bbox"]]
         loss_bbox = partial(self.loss_bbox, reduction_override="none")
         positives = Positives(
-            cls_loss=own_class_loss(self.loss_cls, anchors.cls_score, anchors.label) * anchors.label_weight,
+            cls_loss=own_class_loss(self.loss_cls, anchors.cls_score, anchors.label)
+            * anchors.label_weight,
             box_loss=own_box_loss(loss_bbox, boxes, anchors.target, center),
             iou=iou,
             unit=unit,
@@ -90,7 +95,14 @@ class IoUBalancedATSSHead(ATSSHead):
             )
 
         loss_cls, loss_bbox, *centers = super().loss_by_feat_single(
-            anchors, cls_score, bbox_pred, centerness, labels, label_weights, bbox_targets, avg_factor
+            anchors,
+            cls_score,
+            bbox_pred,
+            centerness,
+            labels,
+            label_weights,
+            bbox_targets,
+            avg_factor,
         )
         # The host divides this by the centerness of all levels and ranks, and the 1 tells by how much.
         loss_bbox = torch.stack([loss_bbox, torch.ones_like(loss_bbox)])
@@ -135,11 +147,15 @@ class IoUBalancedFCOSHead(FCOSHead):
         # Targets and logits of all levels as one, level after level and in it image after image, as the host
         # has them: (N, ...) with N = B * (H1 * W1 + H2 * W2 + ...).
         points = self.prior_generator.grid_priors(
-            [x.shape[-2:] for x in cls_scores], dtype=bbox_preds[0].dtype, device=bbox_preds[0].device
+            [x.shape[-2:] for x in cls_scores],
+            dtype=bbox_preds[0].dtype,
+            device=bbox_preds[0].device,
         )
         level_labels, level_targets = self.get_targets(points, batch_gt_instances)
         labels = torch.cat(level_labels)  # (N,)
-        cls_score = torch.cat([rows(x, self.cls_out_channels).flatten(0, 1) for x in cls_scores])  # (N, K)
+        cls_score = torch.cat(
+            [rows(x, self.cls_out_channels).flatten(0, 1) for x in cls_scores]
+        )  # (N, K)
         at = foreground(labels, self.num_classes)  # (P,)
         num_pos = reduce_mean(cls_score.new_tensor(len(at), dtype=torch.float)).clamp(min=1.0)
 
@@ -152,10 +168,16 @@ class IoUBalancedFCOSHead(FCOSHead):
         B = len(cls_scores[0])
         point = torch.cat([p.repeat(B, 1) for p in points])[at]  # (P, 2)
         # Both in strides around the point where the host normalises distances; the IoU is the same.
-        boxes, gt_boxes = self.bbox_coder.decode(point, bbox_pred), self.bbox_coder.decode(point, target)
+        boxes, gt_boxes = (
+            self.bbox_coder.decode(point, bbox_pred),
+            self.bbox_coder.decode(point, target),
+        )
         iou = box_iou(boxes, gt_boxes)  # (P,)
         # The host's three losses, in its order of operations.
-        loss_bbox, loss_centerness = bbox_pred.sum(), centerness.sum()  # a graph where there are none
+        loss_bbox, loss_centerness = (
+            bbox_pred.sum(),
+            centerness.sum(),
+        )  # a graph where there are none
         if len(at):
             loss_bbox = self.loss_bbox(boxes, gt_boxes, weight=center, avg_factor=center_sum)
             loss_centerness = self.loss_centerness(centerness, center, avg_factor=num_pos)

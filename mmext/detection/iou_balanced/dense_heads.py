@@ -86,9 +86,13 @@ class IoUBalancedRetinaHead(RetinaHead):
         divisor = units[0].avg_factor + EPS
         pred, iou = compared_and_iou(self, anchors.prior, anchors.bbox_pred, anchors.target)
         positives = Positives(
-            cls_loss=own_class_loss(self.loss_cls, anchors.cls_score, anchors.label) * anchors.label_weight,
+            cls_loss=own_class_loss(self.loss_cls, anchors.cls_score, anchors.label)
+            * anchors.label_weight,
             box_loss=own_box_loss(
-                partial(self.loss_bbox, reduction_override="none"), pred, anchors.target, anchors.weight
+                partial(self.loss_bbox, reduction_override="none"),
+                pred,
+                anchors.target,
+                anchors.weight,
             ),
             iou=iou,
             unit=unit,
@@ -128,7 +132,14 @@ class IoUBalancedRetinaHead(RetinaHead):
             )
 
         loss_cls, loss_bbox = super().loss_by_feat_single(
-            cls_score, bbox_pred, anchors, labels, label_weights, bbox_targets, bbox_weights, avg_factor
+            cls_score,
+            bbox_pred,
+            anchors,
+            labels,
+            label_weights,
+            bbox_targets,
+            bbox_weights,
+            avg_factor,
         )
         return UnitLoss(loss_cls, labels.flatten(), anchors_at, avg_factor), loss_bbox
 
@@ -155,7 +166,9 @@ class IoUBalancedSSDHead(SSDHead):
         anchors, unit = positives_of(units, self.num_classes)
         avg_factor = units[0].avg_factor
         pred, iou = compared_and_iou(self, anchors.prior, anchors.bbox_pred, anchors.target)
-        cls_loss = F.cross_entropy(at_least_float32(anchors.cls_score), anchors.label, reduction="none")
+        cls_loss = F.cross_entropy(
+            at_least_float32(anchors.cls_score), anchors.label, reduction="none"
+        )
         smooth_l1 = partial(smooth_l1_loss, beta=self.train_cfg["smoothl1_beta"], reduction="none")
         positives = Positives(
             cls_loss=cls_loss * anchors.label_weight,
@@ -184,10 +197,25 @@ class IoUBalancedSSDHead(SSDHead):
         """The host's losses of one image, and how to look at its positives."""
 
         def anchors_at(index: Tensor) -> Anchors:
-            columns = (labels, label_weights, cls_score, bbox_pred, anchor, bbox_targets, bbox_weights)
+            columns = (
+                labels,
+                label_weights,
+                cls_score,
+                bbox_pred,
+                anchor,
+                bbox_targets,
+                bbox_weights,
+            )
             return Anchors(index, *(x[index] for x in columns))
 
         loss_cls, loss_bbox = super().loss_by_feat_single(
-            cls_score, bbox_pred, anchor, labels, label_weights, bbox_targets, bbox_weights, avg_factor
+            cls_score,
+            bbox_pred,
+            anchor,
+            labels,
+            label_weights,
+            bbox_targets,
+            bbox_weights,
+            avg_factor,
         )
         return UnitLoss(loss_cls, labels, anchors_at, avg_factor), loss_bbox

@@ -57,7 +57,9 @@ def own_class_loss(loss_cls: nn.Module, cls_score: Tensor, labels: Tensor) -> Te
     return loss if loss.dim() == 1 else loss.gather(1, labels[:, None]).squeeze(1)
 
 
-def own_box_loss(loss: Callable[..., Tensor], pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def own_box_loss(
+    loss: Callable[..., Tensor], pred: Tensor, target: Tensor, weight: Tensor
+) -> Tensor:
     """Loss (P,) of each positive's box, from predictions and targets (P, 4) and weights (P, 4) or (P,).
 
     Args:
@@ -69,13 +71,17 @@ def own_box_loss(loss: Callable[..., Tensor], pred: Tensor, target: Tensor, weig
     if len(target) == 0:
         return pred.sum(1)  # some losses refuse to be empty
     with torch.autocast(pred.device.type, enabled=False):
-        found = loss(at_least_float32(pred), target)  # with weights some losses look whether there are any
+        found = loss(
+            at_least_float32(pred), target
+        )  # with weights some losses look whether there are any
     if found.dim() == 1:
         return found * (weight.mean(1) if weight.dim() == 2 else weight)
     return (found * (weight if weight.dim() == 2 else weight[:, None])).sum(1)
 
 
-def compared_and_iou(head: Any, prior: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def compared_and_iou(
+    head: Any, prior: Tensor, pred: Tensor, target: Tensor
+) -> tuple[Tensor, Tensor]:
     """What the head's box loss compares with its targets, (P, 4), and the IoU of the boxes, (P,).
 
     DEVIATION: the authors decode every anchor; only positives have a weight, so only they come here.

@@ -98,7 +98,9 @@ class IoUBalancedShared2FCBBoxHead(IoUBalancedConvFCBBoxHead):
         host_cfg: the host's arguments.
     """
 
-    def __init__(self, *, fc_out_channels: int = 1024, iou_balance: dict = BALANCE, **host_cfg: Any) -> None:
+    def __init__(
+        self, *, fc_out_channels: int = 1024, iou_balance: dict = BALANCE, **host_cfg: Any
+    ) -> None:
         super().__init__(
             num_shared_fcs=2, fc_out_channels=fc_out_channels, iou_balance=iou_balance, **host_cfg
         )
@@ -114,7 +116,9 @@ class IoUBalancedShared4Conv1FCBBoxHead(IoUBalancedConvFCBBoxHead):
         host_cfg: the host's arguments.
     """
 
-    def __init__(self, *, fc_out_channels: int = 1024, iou_balance: dict = BALANCE, **host_cfg: Any) -> None:
+    def __init__(
+        self, *, fc_out_channels: int = 1024, iou_balance: dict = BALANCE, **host_cfg: Any
+    ) -> None:
         super().__init__(
             num_shared_convs=4,
             num_shared_fcs=1,

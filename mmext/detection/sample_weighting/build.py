@@ -57,5 +57,7 @@ def sample_weighting(*, mode: str = "mlp", **settings: Any) -> SampleWeighting:
 
 def arguments(kind: type) -> set[str]:
     """Names of a class's arguments, those of its parents included."""
-    parameters = [p for one in kind.__mro__ for p in inspect.signature(one.__init__).parameters.values()]
+    parameters = [
+        p for one in kind.__mro__ for p in inspect.signature(one.__init__).parameters.values()
+    ]
     return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}

@@ -36,7 +36,9 @@ class ConstantWeighting(SampleWeighting):
         cls = torch.ones_like(samples.cls)
         for group, rows in zip(self.cls_groups, members, strict=True):
             cls = torch.where(rows > 0, self.weights[group], cls)
-        reg, mask = (self.weights[group] if group in self.groups else 1.0 for group in ("reg", "mask"))
+        reg, mask = (
+            self.weights[group] if group in self.groups else 1.0 for group in ("reg", "mask")
+        )
         return Found(
             cls,
             samples.box.new_full((len(samples.box),), reg),

@@ -51,7 +51,9 @@ class SWNAnchorHeadMixin(AnchorHead):
         ValueError: a loss or a head whose single losses cannot be weighted.
     """
 
-    def __init__(self, *, swn: dict | None = SWN, official_means: bool = False, **host_cfg: Any) -> None:
+    def __init__(
+        self, *, swn: dict | None = SWN, official_means: bool = False, **host_cfg: Any
+    ) -> None:
         super().__init__(**host_cfg)
         self.official_means = official_means
         self.swn = None
@@ -96,14 +98,20 @@ class SWNAnchorHeadMixin(AnchorHead):
             anchors, valid, *gts[:2], batch_gt_instances_ignore=batch_gt_instances_ignore
         )
         # All levels as one: a level of its own would cost its operators, and its wait, once more.
-        scores = _joined([rows(maps, self.cls_out_channels).flatten(0, 1) for maps in cls_scores])  # (N, K)
+        scores = _joined(
+            [rows(maps, self.cls_out_channels).flatten(0, 1) for maps in cls_scores]
+        )  # (N, K)
         pred = _joined(
             [rows(maps, self.bbox_coder.encode_size).flatten(0, 1) for maps in bbox_preds]
         )  # (N, 4)
-        labels, counted, target, weight = (_joined([level.flatten(0, 1) for level in x]) for x in targets)
+        labels, counted, target, weight = (
+            _joined([level.flatten(0, 1) for level in x]) for x in targets
+        )
         prior = _joined([get_box_tensor(level).flatten(0, 1) for level in levels])  # (N, 4)
         # Summed over classes at once: weights then keep one loss an anchor for backward, not one a class.
-        loss_cls = per_sample(self.loss_cls(scores, labels, counted, reduction_override="none"))  # (N,)
+        loss_cls = per_sample(
+            self.loss_cls(scores, labels, counted, reduction_override="none")
+        )  # (N,)
         at = foreground(labels, self.num_classes)
         # The host takes the box loss of every anchor, with weight 0 for all but these.
         prior, pred, target, weight = (x[at] for x in (prior, pred, target, weight))  # (P, 4)
@@ -115,7 +123,9 @@ class SWNAnchorHeadMixin(AnchorHead):
                 negative=negative if self.official_means else negative & (counted > 0),
                 cls=loss_cls,
                 box=loss_bbox,
-                iou=decoded_iou(self.bbox_coder, prior, pred, target, decoded_target=self.reg_decoded_bbox)
+                iou=decoded_iou(
+                    self.bbox_coder, prior, pred, target, decoded_target=self.reg_decoded_bbox
+                )
                 if "iou" in self.swn.sees
                 else None,
                 prob=own_probability(scores[at], labels[at], sigmoid=self.use_sigmoid_cls)
@@ -136,7 +146,9 @@ class SWNAnchorHeadMixin(AnchorHead):
         """Loss of each positive's box and coordinate, (P, 4)."""
         if not len(pred):
             return pred
-        boxes = get_box_tensor(self.bbox_coder.decode(prior, pred)) if self.reg_decoded_bbox else pred
+        boxes = (
+            get_box_tensor(self.bbox_coder.decode(prior, pred)) if self.reg_decoded_bbox else pred
+        )
         return per_coordinate(self.loss_bbox(boxes, target, weight, reduction_override="none"))
 
 

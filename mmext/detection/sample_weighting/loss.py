@@ -113,7 +113,9 @@ class SWNLoss(nn.Module):
         single = self.loss(pred, target, reduction_override="none", **kwargs)  # (P,) or (P, 4)
         # One weight a box, from the sum over its coordinates.
         factor = inverse_loss_weight(
-            at_least_float32(single.detach()).flatten(1).sum(1) if single.dim() > 1 else single.detach(),
+            at_least_float32(single.detach()).flatten(1).sum(1)
+            if single.dim() > 1
+            else single.detach(),
             lam=self.lam,
             clamp=self.clamp,
         )

@@ -64,7 +64,11 @@ class SWNStandardRoIHead(StandardRoIHead):
     """
 
     def __init__(self, bbox_head: dict, **host_cfg: Any) -> None:
-        kind = MODELS.get(bbox_head["type"]) if isinstance(bbox_head["type"], str) else bbox_head["type"]
+        kind = (
+            MODELS.get(bbox_head["type"])
+            if isinstance(bbox_head["type"], str)
+            else bbox_head["type"]
+        )
         if kind is None or not issubclass(kind, SWNBBoxHeadMixin):
             raise ValueError(
                 f"SWNStandardRoIHead expects a box head with sample weighting, got {bbox_head['type']}; use "
@@ -99,9 +103,13 @@ class SWNStandardRoIHead(StandardRoIHead):
         # Without positives the host gives one 0 that keeps the graph.
         masks = masks.reshape(-1)[:positives]
         targets = self.bbox_head.get_targets(sampled, self.train_cfg)
-        return self.bbox_head.loss(found["cls_score"], found["bbox_pred"], rois, *targets, mask_loss=masks)
+        return self.bbox_head.loss(
+            found["cls_score"], found["bbox_pred"], rois, *targets, mask_loss=masks
+        )
 
-    def _sample(self, x: tuple[Tensor, ...], proposals: list, instances: list, ignored: list) -> list:
+    def _sample(
+        self, x: tuple[Tensor, ...], proposals: list, instances: list, ignored: list
+    ) -> list:
         """The host's sampling of proposals, image by image."""
         sampled = []
         for i, found in enumerate(proposals):

@@ -19,7 +19,13 @@ from mmext.detection.sample_weighting.predictor import (
     optimal_log_variance,
 )
 from mmext.detection.sample_weighting.samples import Samples, mean_over_ranks
-from mmext.detection.sample_weighting.weighting import Found, SampleWeighting, by_group, one_of, spread
+from mmext.detection.sample_weighting.weighting import (
+    Found,
+    SampleWeighting,
+    by_group,
+    one_of,
+    spread,
+)
 
 REGULARISE = ("group", "loss")
 INPUTS = ("iou", "prob", "cls", "box")
@@ -82,7 +88,11 @@ class ObjectiveWeighting(SampleWeighting):
         return [x if group in self.groups else 0 * x for group, x in columns]
 
     def found(
-        self, cls: Tensor, others: list[Tensor], regularisers: dict[str, Tensor], raw: tuple[Tensor, ...]
+        self,
+        cls: Tensor,
+        others: list[Tensor],
+        regularisers: dict[str, Tensor],
+        raw: tuple[Tensor, ...],
     ) -> Found:
         """Weights of log variances: of classification, and of boxes and masks."""
         reg, *masks = (torch.exp(-m) for m in others)
@@ -164,13 +174,17 @@ class ClosedFormWeighting(ObjectiveWeighting):
             sizes = samples.sizes(members)  # (2, K)
             K = sizes.shape[1]
             # DEVIATION: the authors count on each GPU by itself, so that it matters who got which image.
-            counts, divisors, losses = mean_over_ranks(torch.cat([sizes, losses[None, :K]])).unbind()
+            counts, divisors, losses = mean_over_ranks(
+                torch.cat([sizes, losses[None, :K]])
+            ).unbind()
             lam, over = self.lam.to(counts).clamp_min(TINY), self.averaged_over(counts, divisors)
             G = len(members)
             if self.shares:
                 # One log variance counts as often as its group has members.
                 over_one = (over / counts.clamp_min(1e-6))[:G]
-                m = optimal_log_variance(losses[:G], lam=lam[:G], divisor=divisors[:G], count=over_one)
+                m = optimal_log_variance(
+                    losses[:G], lam=lam[:G], divisor=divisors[:G], count=over_one
+                )
                 raw_cls = spread(self.clamped(m), members)
             else:
                 own = [spread(x[:G], members) for x in (lam, divisors, over)]

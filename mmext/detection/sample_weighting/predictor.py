@@ -23,7 +23,10 @@ WIDTHS = {"iou": 1, "prob": 1, "cls": 1, "box": 4, "mask": 1}
 ground truth; predicted probability of the true class; classification loss; box loss of each coordinate; mean
 mask loss. Of a negative only the classification loss is not 0."""
 KEPT = 2**14  # samples up to which a step keeps their hidden layers for backward, 8 MB
-BLOCK = {"cpu": 2**16, "other": 2**18}  # samples at once beyond that; a dense head has hundreds of thousands
+BLOCK = {
+    "cpu": 2**16,
+    "other": 2**18,
+}  # samples at once beyond that; a dense head has hundreds of thousands
 INITS = ("zero_last", "official")
 CLAMP_MODES = ("hard", "inward", "tanh")
 
@@ -137,7 +140,9 @@ class SWNPredictor(nn.Module):
         self.inputs = tuple(inputs)
         self.init = init
         with _own_randomness():
-            self.embeddings = nn.ModuleDict({name: _embedding(WIDTHS[name], embed) for name in inputs})
+            self.embeddings = nn.ModuleDict(
+                {name: _embedding(WIDTHS[name], embed) for name in inputs}
+            )
             self.fuse = nn.Linear(len(inputs) * embed, embed)
             self.last = nn.Linear(embed, num_outputs)
         self.init_weights()
@@ -191,12 +196,17 @@ class SWNPredictor(nn.Module):
         return torch.cat([again(block, of_zeros, cls_of_zero) for block in cls_loss.split(size)])
 
     def _of_loss(
-        self, cls_loss: Float[Tensor, " N"], of_zeros: Float[Tensor, "1 E"], cls_of_zero: Tensor | None
+        self,
+        cls_loss: Float[Tensor, " N"],
+        of_zeros: Float[Tensor, "1 E"],
+        cls_of_zero: Tensor | None,
     ) -> Float[Tensor, " N"]:
         """Log variance of classification where all but that loss is 0, from what zeros give."""
         hidden = of_zeros.expand(len(cls_loss), -1)
         if cls_of_zero is not None:
             block = self.fuse.weight.chunk(len(self.inputs), 1)[self.inputs.index("cls")]
             of_others = of_zeros - F.linear(cls_of_zero, block)
-            hidden = F.linear(self.embeddings["cls"](cls_loss[:, None]), block, of_others.squeeze(0))
+            hidden = F.linear(
+                self.embeddings["cls"](cls_loss[:, None]), block, of_others.squeeze(0)
+            )
         return F.linear(F.relu(hidden), self.last.weight[:1], self.last.bias[:1]).squeeze(1)

@@ -91,7 +91,9 @@ class SWNBBoxHeadMixin(BBoxHead):
         at = foreground(labels, self.num_classes)  # (P,)
         # Without samples or positives the host has no single losses; these are empty and keep the graph.
         loss_cls = per_sample(losses.get("loss_cls", cls_score))  # (R,)
-        loss_bbox = losses["loss_bbox"] if len(at) else bbox_pred[at, :4]  # (P, 4), or (P,) of an IoU loss
+        loss_bbox = (
+            losses["loss_bbox"] if len(at) else bbox_pred[at, :4]
+        )  # (P, 4), or (P,) of an IoU loss
         samples = self._samples(args, at, loss_cls, loss_bbox, mask_loss)
         weights = self.swn(samples)
         # The host's sums and divisors, in its order: weights of 1 change no number.
@@ -117,7 +119,11 @@ class SWNBBoxHeadMixin(BBoxHead):
             cls=loss_cls,
             box=per_coordinate(loss_bbox),
             iou=decoded_iou(
-                self.bbox_coder, rois[at, 1:], boxes, bbox_targets[at], decoded_target=self.reg_decoded_bbox
+                self.bbox_coder,
+                rois[at, 1:],
+                boxes,
+                bbox_targets[at],
+                decoded_target=self.reg_decoded_bbox,
             )
             if "iou" in sees
             else None,

@@ -50,18 +50,26 @@ class Samples:
         positive = torch.zeros_like(self.negative).index_fill(0, self.positive, True)
         masks = dict(cls_pos=positive, cls_neg=self.negative)
         rows = [positive | self.negative if group == "cls" else masks[group] for group in groups]
-        return torch.stack(rows).to(self.cls.dtype) if rows else self.cls.new_zeros(0, len(self.cls))
+        return (
+            torch.stack(rows).to(self.cls.dtype) if rows else self.cls.new_zeros(0, len(self.cls))
+        )
 
     def features(self) -> dict[str, Tensor]:
         """What the network sees of the positives, each (P, width)."""
-        found = dict(iou=self.iou, prob=self.prob, cls=self.cls[self.positive], box=self.box, mask=self.mask)
+        found = dict(
+            iou=self.iou, prob=self.prob, cls=self.cls[self.positive], box=self.box, mask=self.mask
+        )
         return {name: x.reshape(-1, WIDTHS[name]) for name, x in found.items() if x is not None}
 
     def as_constants(self) -> "Samples":
         """Without graph, and all in the widest of their types, float32 or better: hosts mix them."""
-        real = {n: x for n, x in vars(self).items() if isinstance(x, Tensor) and x.is_floating_point()}
+        real = {
+            n: x for n, x in vars(self).items() if isinstance(x, Tensor) and x.is_floating_point()
+        }
         dtype = reduce(torch.promote_types, (x.dtype for x in real.values()), torch.float32)
-        return replace(self, **{n: (x.detach() if x.requires_grad else x).to(dtype) for n, x in real.items()})
+        return replace(
+            self, **{n: (x.detach() if x.requires_grad else x).to(dtype) for n, x in real.items()}
+        )
 
     def sizes(self, members: Tensor) -> Tensor:
         """How many samples each group has, and what the host divides its losses by, (2, groups).
@@ -71,7 +79,9 @@ class Samples:
         G, P = len(members), len(self.positive)
         by_positive = [self.box_divisor] if self.mask is None else [self.box_divisor, max(P, 1)]
         counts = torch.cat([members.sum(1), members.new_full((len(by_positive),), P)])
-        divisors = torch.stack([_scalar(x, members) for x in [*[self.cls_divisor] * G, *by_positive]])
+        divisors = torch.stack(
+            [_scalar(x, members) for x in [*[self.cls_divisor] * G, *by_positive]]
+        )
         return torch.stack([counts, divisors])
 
 

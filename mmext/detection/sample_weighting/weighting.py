@@ -78,7 +78,9 @@ class SampleWeighting(nn.Module):
         for name in names:
             one_of("weighted", name, GROUPS)
         self.groups = tuple(
-            group for group in self.all_groups if group in names or (group in CLS_GROUPS and "cls" in names)
+            group
+            for group in self.all_groups
+            if group in names or (group in CLS_GROUPS and "cls" in names)
         )
         self.calls = 0
         self.warned = False
@@ -124,7 +126,9 @@ class SampleWeighting(nn.Module):
                 weights["mask"] = found.mask
             sums = torch.stack([x.sum() for x in weights.values()])
             # Boxes and masks: a mean of as many as there are positives.
-            counts = torch.cat([counted.sum()[None], sums.new_full((len(sums) - 1,), len(found.reg))])
+            counts = torch.cat(
+                [counted.sum()[None], sums.new_full((len(sums) - 1,), len(found.reg))]
+            )
             sums, counts = mean_over_ranks(torch.stack([sums, counts])).unbind()
             # A mean of 0 are weights of 0, which stay.
             means = torch.where(sums > 0, counts / sums, 1).unbind()
@@ -151,10 +155,15 @@ class SampleWeighting(nn.Module):
         if self._seen and (not self.training or self.calls % LOOK_EVERY):
             return
         by_group = {
-            group: (found.cls, row > 0, 0) for group, row in zip(self.cls_groups, members, strict=True)
+            group: (found.cls, row > 0, 0)
+            for group, row in zip(self.cls_groups, members, strict=True)
         }
         by_group |= {"reg": (found.reg, ..., 1)} if "reg" in self.groups else {}
-        by_group |= {"mask": (found.mask, ..., 2)} if found.mask is not None and "mask" in self.groups else {}
+        by_group |= (
+            {"mask": (found.mask, ..., 2)}
+            if found.mask is not None and "mask" in self.groups
+            else {}
+        )
         table: dict[str, Tensor] = {}
         for group, (w, rows, part) in by_group.items():
             w = w[rows]
@@ -164,7 +173,9 @@ class SampleWeighting(nn.Module):
                 table |= {f"swn_w_{group}_min": filled.min(), f"swn_w_{group}_max": filled.max()}
             low, high = self.clamp
             held = [(m[rows] <= low) | (m[rows] >= high) for m in found.raw[part : part + 1]]
-            table[f"swn_w_{group}_clipped"] = sum(x.sum() / max(len(x), 1) for x in held) + w.new_zeros(())
+            table[f"swn_w_{group}_clipped"] = sum(
+                x.sum() / max(len(x), 1) for x in held
+            ) + w.new_zeros(())
         values = torch.stack([x.to(w.dtype) for x in table.values()]).cpu() if table else ()
         self._seen = dict(zip(table, values, strict=True))
         self._warn({group: float(self._seen[f"swn_w_{group}_clipped"]) for group in by_group})
@@ -172,7 +183,9 @@ class SampleWeighting(nn.Module):
     def _warn(self, shares: dict[str, float]) -> None:
         """Say once that half of a group's weights are what the clamp makes them."""
         low, high = self.clamp
-        many = ", ".join(f"{share:.0%} of {group}" for group, share in shares.items() if share >= 0.5)
+        many = ", ".join(
+            f"{share:.0%} of {group}" for group, share in shares.items() if share >= 0.5
+        )
         if many and low < high and not self.warned and self.calls >= LOOK_EVERY:
             self.warned = True
             print_log(
@@ -213,4 +226,6 @@ def by_group(name: str, given: dict | None, default: float, groups: tuple[str, .
             logger="current",
             level=logging.WARNING,
         )
-    return dict.fromkeys(groups, default) | {group: x for group, x in given.items() if group in groups}
+    return dict.fromkeys(groups, default) | {
+        group: x for group, x in given.items() if group in groups
+    }

@@ -24,7 +24,9 @@ def motion(x, branch, num_segments):
         clip = features[start : start + num_segments]
         for t in range(num_segments):
             if t + 1 < num_segments:
-                looked = F.conv2d(clip[t + 1 : t + 2], branch.dw.weight, padding=1, groups=clip.shape[1])
+                looked = F.conv2d(
+                    clip[t + 1 : t + 2], branch.dw.weight, padding=1, groups=clip.shape[1]
+                )
                 difference = looked - clip[t : t + 1]
             else:
                 difference = torch.zeros_like(clip[:1])

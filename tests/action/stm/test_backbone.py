@@ -28,7 +28,12 @@ def frames(B=1, size=32, T=T, seed=0):
 def recognizer(test_cfg=None, **options):
     torch.manual_seed(0)
     head = dict(
-        type="mmaction.TSMHead", num_classes=5, in_channels=512, num_segments=T, init_std=0.1, topk=(1,)
+        type="mmaction.TSMHead",
+        num_classes=5,
+        in_channels=512,
+        num_segments=T,
+        init_std=0.1,
+        topk=(1,),
     )
     backbone = dict(type="mmext.ResNetSTM", depth=14, base_channels=16, num_segments=T, **options)
     cfg = dict(backbone=backbone, cls_head=head | dict(average_clips="prob"), test_cfg=test_cfg)
@@ -53,7 +58,12 @@ def test_without_motion_it_is_the_hosts_resnet_frame_by_frame():
 def test_parameters_are_those_of_the_paper():
     ours, host = ResNetSTM(50), ResNet(50)
     count = lambda module: sum(p.numel() for p in module.parameters())  # noqa: E731
-    for classes, expected in {174: 24_035_666, 400: 24_498_740, 27: 23_734_463, 101: 23_886_089}.items():
+    for classes, expected in {
+        174: 24_035_666,
+        400: 24_498_740,
+        27: 23_734_463,
+        101: 23_886_089,
+    }.items():
         assert count(ours) + 2049 * classes == expected
     assert count(ours) - count(host) == 171_108
     kernels = [m for m in ours.modules() if isinstance(m, ChannelTemporalConv)]
@@ -120,7 +130,9 @@ def test_other_lengths_after_training(length):
     assert model.cls_head(model.backbone(x), num_segs=length).shape == (2, 5)
 
 
-@pytest.mark.parametrize("option", [dict(style="caffe"), dict(dilations=(1, 1, 1, 2), strides=(1, 2, 2, 1))])
+@pytest.mark.parametrize(
+    "option", [dict(style="caffe"), dict(dilations=(1, 1, 1, 2), strides=(1, 2, 2, 1))]
+)
 @pytest.mark.parametrize("fuse", ["post_act", "pre_act"])
 def test_options_of_the_host(option, fuse):
     net = small(fuse=fuse, **option).train()
@@ -158,7 +170,9 @@ def test_chosen_stages_and_blocks():
 def test_files_of_torchvision_load(tmp_path):
     host, names = ResNet(50), {}
     for key, value in host.state_dict().items():  # as torchvision calls them
-        key = key.replace("downsample.conv", "downsample.0").replace("downsample.bn", "downsample.1")
+        key = key.replace("downsample.conv", "downsample.0").replace(
+            "downsample.bn", "downsample.1"
+        )
         first, _, last = key.rpartition(".")
         layer, _, kind = first.rpartition(".")
         name = layer.replace("conv", "bn") if kind == "bn" else layer
@@ -168,11 +182,15 @@ def test_files_of_torchvision_load(tmp_path):
     net = ResNetSTM(50, pretrained=str(tmp_path / "resnet50.pth"))
     net.init_weights()
     assert torch.equal(net.layer3[2].conv2.conv.weight, names["layer3.2.conv2.weight"])
-    assert torch.equal(net.layer4[0].downsample.bn.running_var, names["layer4.0.downsample.1.running_var"])
+    assert torch.equal(
+        net.layer4[0].downsample.bn.running_var, names["layer4.0.downsample.1.running_var"]
+    )
     assert torch.equal(net.layer1[0].cstm.weight[:16, 0], torch.tensor([1.0, 0, 0]).expand(16, 3))
 
 
-@pytest.mark.parametrize("theirs", [ResNet(50), ResNetTSM(50, pretrained2d=False)], ids=["TSN", "TSM"])
+@pytest.mark.parametrize(
+    "theirs", [ResNet(50), ResNetTSM(50, pretrained2d=False)], ids=["TSN", "TSM"]
+)
 def test_files_of_tsn_and_tsm_load(theirs):
     state = {key: torch.rand_like(value.float()) for key, value in theirs.state_dict().items()}
     net = ResNetSTM(50)

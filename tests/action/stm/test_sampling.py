@@ -17,7 +17,9 @@ def drawn(results=None, **options):
     return SegmentRepeatSample(**options)(results or video())["frame_inds"]
 
 
-@pytest.mark.parametrize(("total", "segments"), [(40, 8), (41, 8), (8, 8), (100, 16), (3, 8), (1, 4)])
+@pytest.mark.parametrize(
+    ("total", "segments"), [(40, 8), (41, 8), (8, 8), (100, 16), (3, 8), (1, 4)]
+)
 def test_each_view_has_one_frame_of_each_segment(total, segments):
     views = sample_segments(total, segments, 200, np.random.default_rng(0))
     assert views.shape == (200, segments)
@@ -48,7 +50,9 @@ def test_a_seed_gives_a_video_the_same_views_and_another_video_others():
 
 
 def test_it_is_the_papers_thirty_views_in_the_hosts_pipeline():
-    results = TRANSFORMS.build(dict(type="mmext.SegmentRepeatSample", num_segments=4, seed=0))(video())
+    results = TRANSFORMS.build(dict(type="mmext.SegmentRepeatSample", num_segments=4, seed=0))(
+        video()
+    )
     results["imgs"] = [np.full((40, 60, 3), i, np.uint8) for i in results["frame_inds"]]
     results["img_shape"] = (40, 60)
     cropped = TRANSFORMS.build(dict(type="mmaction.ThreeCrop", crop_size=40))(results)
@@ -62,7 +66,9 @@ def test_a_video_that_is_too_short_is_named():
         ValueError, match=r"a\.mp4: expected at least 8 frames, one a segment, got 3; leave it"
     ):
         drawn(video(3))
-    with pytest.raises(ValueError, match=r"a\.mp4: expected at least 8 frames, one a segment, got 0; leave"):
+    with pytest.raises(
+        ValueError, match=r"a\.mp4: expected at least 8 frames, one a segment, got 0; leave"
+    ):
         drawn(video(0))
     with pytest.raises(ValueError, match=r"clip_7: expected at least 8 frames"):
         drawn(dict(total_frames=2, frame_dir="clip_7", start_index=1))

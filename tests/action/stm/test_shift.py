@@ -58,7 +58,9 @@ def test_at_the_start_it_is_a_shift_exactly():
 
 def test_identity_start_and_unknown_start():
     x = clips()
-    assert torch.equal(ChannelTemporalConv(6, 5, start="identity")(x.flatten(0, 1)), x.flatten(0, 1))
+    assert torch.equal(
+        ChannelTemporalConv(6, 5, start="identity")(x.flatten(0, 1)), x.flatten(0, 1)
+    )
     with pytest.raises(ValueError, match=r"temporal_init must be one of .*, got 'turn'"):
         ChannelTemporalConv(6, 5, start="turn")
 

@@ -20,7 +20,9 @@ SAC = dict(
     sac=dict(type="SAC", use_deform=True),
     stage_with_sac=(False, True, True, True),
 )
-OUR_SAC = dict(SAC, conv_cfg=dict(type="mmext.ConvAWS"), sac=dict(type="mmext.SAC", use_deform=True))
+OUR_SAC = dict(
+    SAC, conv_cfg=dict(type="mmext.ConvAWS"), sac=dict(type="mmext.SAC", use_deform=True)
+)
 FPN = dict(out_channels=8, num_outs=5)
 FEEDBACK = 16  # four views of four channels
 
@@ -50,7 +52,9 @@ def detector(scope=OURS, net=TINY, kind="ResNet", sharing=False, seed=0, rfp=(),
     feedback = dict(
         type=f"{scope}.DetectoRS_{kind}", rfp_inplanes=FEEDBACK, **copy.deepcopy(net), **dict(rfp)
     )
-    first = backbone(scope, kind, **net, **(dict(rfp_inplanes=FEEDBACK) if sharing else {}), output_img=True)
+    first = backbone(
+        scope, kind, **net, **(dict(rfp_inplanes=FEEDBACK) if sharing else {}), output_img=True
+    )
     later = dict(rfp_sharing=True) if sharing else dict(rfp_backbone=feedback)
     neck = dict(
         type=f"{scope}.RFP",
@@ -91,7 +95,9 @@ def images(batch=2, height=64, width=96, seed=0):
 
 def plain_file(folder, net=TINY, kind="ResNet", seed=3, name="resnet.pth"):
     """A file of a classifier's weights: a plain ResNet's, lively, and the classifier itself."""
-    cfg = {key: value for key, value in net.items() if key not in ("conv_cfg", "sac", "stage_with_sac")}
+    cfg = {
+        key: value for key, value in net.items() if key not in ("conv_cfg", "sac", "stage_with_sac")
+    }
     model = lively(MODELS.build(dict(type=f"mmdet.{kind}", **cfg)), seed)
     weights = {**model.state_dict(), "fc.weight": torch.zeros(2, 2), "fc.bias": torch.zeros(2)}
     torch.save(weights, folder / name)
@@ -102,7 +108,9 @@ def gradients(model, x):
     """Levels, and the gradients of a loss that weighs all their places differently."""
     model.zero_grad(set_to_none=True)
     levels = model(x)
-    weights = [torch.rand(y.shape, generator=torch.Generator().manual_seed(7)).to(y) for y in levels]
+    weights = [
+        torch.rand(y.shape, generator=torch.Generator().manual_seed(7)).to(y) for y in levels
+    ]
     sum((w * y).sum() for w, y in zip(weights, levels, strict=True)).backward()
     return [y.detach() for y in levels], {
         name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()

@@ -11,12 +11,15 @@ EPS = 1e-5
 
 
 def below(weights, prefix):
-    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
+    }
 
 
 def norm(x, w, name):
     mean, var, scale, shift = (
-        w[f"{name}.{key}"][None, :, None, None] for key in ("running_mean", "running_var", "weight", "bias")
+        w[f"{name}.{key}"][None, :, None, None]
+        for key in ("running_mean", "running_var", "weight", "bias")
     )
     return scale * (x - mean) / (var + EPS) ** 0.5 + shift
 
@@ -44,7 +47,9 @@ def backbone(image, w, depth, feedback=(None, None, None, None)):
     for stage, num_blocks in enumerate(BLOCKS[depth]):
         for block in range(num_blocks):
             stride = 2 if stage > 0 and block == 0 else 1
-            x = bottleneck(x, w, f"layer{stage + 1}.{block}", stride, feedback[stage] if block == 0 else None)
+            x = bottleneck(
+                x, w, f"layer{stage + 1}.{block}", stride, feedback[stage] if block == 0 else None
+            )
         maps.append(x)
     return maps
 

@@ -7,7 +7,9 @@ from torch import nn
 
 from mmext.detection.detecto_rs.sac import SAC
 
-UPSTREAM = pytest.mark.xfail(strict=True, reason="upstream's defect; when this passes, say so in the README")
+UPSTREAM = pytest.mark.xfail(
+    strict=True, reason="upstream's defect; when this passes, say so in the README"
+)
 DEFORM = pytest.mark.parametrize("use_deform", [False, True], ids=["plain", "deform"])
 
 

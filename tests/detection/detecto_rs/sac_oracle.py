@@ -16,7 +16,9 @@ def standardized(weight, gamma, beta):
         values = weight[o].flatten().tolist()
         mean, spread = statistics.fmean(values), math.sqrt(statistics.variance(values) + 1e-5)
         for at in itertools.product(*map(range, weight.shape[1:])):
-            out[(o, *at)] = gamma[o].item() * (weight[(o, *at)].item() - mean) / spread + beta[o].item()
+            out[(o, *at)] = (
+                gamma[o].item() * (weight[(o, *at)].item() - mean) / spread + beta[o].item()
+            )
     return out
 
 
@@ -65,7 +67,9 @@ def mean_5x5(x):
     """Mean of the 25 pixels around each, the map mirrored at its border."""
     C, H, W = x.shape
     out = torch.zeros_like(x)
-    for c, i, j, dy, dx in itertools.product(range(C), range(H), range(W), range(-2, 3), range(-2, 3)):
+    for c, i, j, dy, dx in itertools.product(
+        range(C), range(H), range(W), range(-2, 3), range(-2, 3)
+    ):
         out[c, i, j] += x[c, mirrored(i + dy, H), mirrored(j + dx, W)] / 25
     return out
 

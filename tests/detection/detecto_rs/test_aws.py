@@ -86,7 +86,9 @@ class TestSingleWeights:
 
 
 class TestParity:
-    @pytest.mark.parametrize("cfg", [{}, dict(stride=2, groups=2, bias=False), dict(dilation=2)], ids=str)
+    @pytest.mark.parametrize(
+        "cfg", [{}, dict(stride=2, groups=2, bias=False), dict(dilation=2)], ids=str
+    )
     @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (torch.float64, 1e-13)])
     def test_outputs_and_gradients(self, cfg, dtype, limit):
         theirs, ours = conv(dtype=dtype, cls=ConvAWS2d, **cfg), conv(dtype=dtype, **cfg)
@@ -179,12 +181,16 @@ class TestInitialisation:
 
 class TestRegistry:
     def test_mmcv_builds_it_by_name(self):
-        layer = build_conv_layer(dict(type="mmext.ConvAWS"), 4, 6, kernel_size=3, stride=2, bias=False)
+        layer = build_conv_layer(
+            dict(type="mmext.ConvAWS"), 4, 6, kernel_size=3, stride=2, bias=False
+        )
         assert type(layer) is ConvAWS
         assert layer.stride == (2, 2)
 
     def test_it_serves_in_mmcv_s_conv_module(self):
-        module = ConvModule(4, 6, 3, padding=1, conv_cfg=dict(type="mmext.ConvAWS"), norm_cfg=dict(type="BN"))
+        module = ConvModule(
+            4, 6, 3, padding=1, conv_cfg=dict(type="mmext.ConvAWS"), norm_cfg=dict(type="BN")
+        )
         assert module(image()).shape == (2, 6, 9, 11)
         assert_close(module.conv.effective_weights()[0], module.conv.weight)
 

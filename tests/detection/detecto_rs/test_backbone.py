@@ -65,7 +65,9 @@ class TestParity:
         x = images(1, 65, 96).double()
         assert_close(mine(x), upstream(x), rtol=1e-10, atol=1e-10)
         feats = [f.double() for f in feedback(mine(x))]
-        (maps, grads), (their_maps, their_grads) = (gradients(Fed(m, feats), x) for m in (mine, upstream))
+        (maps, grads), (their_maps, their_grads) = (
+            gradients(Fed(m, feats), x) for m in (mine, upstream)
+        )
         assert min(m.abs().mean() for m in maps) > 0.05
         assert_close(maps, their_maps, rtol=1e-10, atol=1e-10)
         for name, grad in their_grads.items():
@@ -80,7 +82,9 @@ class TestParity:
             dict(depth=50, style="caffe"),
             dict(depth=50, deep_stem=True, avg_down=True),
             dict(
-                depth=50, dcn=dict(type="DCNv2", deform_groups=1), stage_with_dcn=(False, False, True, True)
+                depth=50,
+                dcn=dict(type="DCNv2", deform_groups=1),
+                stage_with_dcn=(False, False, True, True),
             ),
             dict(
                 depth=50,
@@ -91,7 +95,9 @@ class TestParity:
         ids=["18", "34-deep-stem", "50-caffe", "50-d", "50-dcn", "50-plugin-gn"],
     )
     def test_without_the_paper_s_parts_it_is_mmdet_s_resnet(self, cfg):
-        host = lively(MODELS.build(dict(type="mmdet.ResNet", base_channels=8, **copy.deepcopy(cfg))))
+        host = lively(
+            MODELS.build(dict(type="mmdet.ResNet", base_channels=8, **copy.deepcopy(cfg)))
+        )
         mine = backbone(base_channels=8, **cfg)
         mine.load_state_dict(host.state_dict(), strict=True)
         evaluation(host, mine)
@@ -136,7 +142,9 @@ class TestFeedback:
         net = backbone(**TINY, rfp_inplanes=FEEDBACK, stage_with_rfp=asked)
         assert net.rfp_stages == stages
         names = [name for name, _ in net.named_parameters() if "rfp_conv" in name]
-        assert names == [f"layer{i + 1}.0.rfp_conv.{key}" for i in stages for key in ("weight", "bias")]
+        assert names == [
+            f"layer{i + 1}.0.rfp_conv.{key}" for i in stages for key in ("weight", "bias")
+        ]
         lively(net).eval()
         before = net(images())
         for stage in range(4):
@@ -196,7 +204,9 @@ class TestFreezing:
     @pytest.mark.parametrize("frozen_stages", [-1, 0, 1, 2])
     @pytest.mark.parametrize("norm_eval", [True, False])
     def test_frozen_stages_and_norms_stay_so(self, frozen_stages, norm_eval):
-        net = backbone(**TINY, frozen_stages=frozen_stages, norm_eval=norm_eval, rfp_inplanes=FEEDBACK)
+        net = backbone(
+            **TINY, frozen_stages=frozen_stages, norm_eval=norm_eval, rfp_inplanes=FEEDBACK
+        )
         assert net.eval() is net
         assert net.train() is net
         frozen = [["conv1", "bn1"], ["layer1"], ["layer2"]][: frozen_stages + 1]
@@ -213,7 +223,10 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("cfg", "message"),
         [
-            (dict(depth=20), r"depth of DetectoRS_ResNet must be one of \(18, 34, 50, 101, 152\), got 20"),
+            (
+                dict(depth=20),
+                r"depth of DetectoRS_ResNet must be one of \(18, 34, 50, 101, 152\), got 20",
+            ),
             (
                 dict(rfp_inplanes=8, stage_with_rfp=(False, True)),
                 "stage_with_rfp must have one entry for each",
@@ -222,15 +235,30 @@ class TestBadInput:
                 dict(**THREE_STAGES, rfp_inplanes=8, stage_with_rfp=(False, True, True, True)),
                 r"each of the 3 stages, got \(False, True, True, True\)",
             ),
-            (dict(stage_with_rfp=(False, True, True, True)), "needs rfp_inplanes, the channels of the feed"),
-            (dict(stage_with_sac=(False, True, True, True)), "needs sac, a convolution's config, got None"),
-            (dict(sac=dict(type="mmext.SAC"), stage_with_sac=(True,)), "stage_with_sac must have one entry"),
+            (
+                dict(stage_with_rfp=(False, True, True, True)),
+                "needs rfp_inplanes, the channels of the feed",
+            ),
+            (
+                dict(stage_with_sac=(False, True, True, True)),
+                "needs sac, a convolution's config, got None",
+            ),
+            (
+                dict(sac=dict(type="mmext.SAC"), stage_with_sac=(True,)),
+                "stage_with_sac must have one entry",
+            ),
             (
                 dict(init_cfg="a.pth"),
                 "init_cfg must be None, a dict or a list of dicts with a type, got 'a.pth'",
             ),
-            (dict(init_cfg=["a.pth"]), r"with a type, got \['a.pth'\]; a file goes into dict\(type='Pretr"),
-            (dict(init_cfg=dict(checkpoint="a.pth")), "a list of dicts with a type, got {'checkpoint'"),
+            (
+                dict(init_cfg=["a.pth"]),
+                r"with a type, got \['a.pth'\]; a file goes into dict\(type='Pretr",
+            ),
+            (
+                dict(init_cfg=dict(checkpoint="a.pth")),
+                "a list of dicts with a type, got {'checkpoint'",
+            ),
             (dict(init_cfg=dict(type="Pretrained")), "must have a checkpoint, a file, got {'type'"),
             (
                 dict(init_cfg=dict(type="Pretrained", checkpoint="a"), pretrained="b"),
@@ -247,12 +275,18 @@ class TestBadInput:
             backbone(**{**TINY, **cfg})
 
     def test_a_stage_is_deformable_in_one_way(self):
-        dcn = dict(dcn=dict(type="DCNv2", deform_groups=1), stage_with_dcn=(False, True, True, True))
+        dcn = dict(
+            dcn=dict(type="DCNv2", deform_groups=1), stage_with_dcn=(False, True, True, True)
+        )
         with pytest.raises(ValueError, match="layer2 can use dcn or sac, got both"):
-            backbone(**PLAIN, **dcn, sac=dict(type="mmext.SAC"), stage_with_sac=(False, True, True, True))
+            backbone(
+                **PLAIN, **dcn, sac=dict(type="mmext.SAC"), stage_with_sac=(False, True, True, True)
+            )
 
     def test_resnext_has_no_18(self):
-        with pytest.raises(ValueError, match=r"DetectoRS_ResNeXt must be one of \(50, 101, 152\), got 18"):
+        with pytest.raises(
+            ValueError, match=r"DetectoRS_ResNeXt must be one of \(50, 101, 152\), got 18"
+        ):
             backbone(kind="ResNeXt", **TINY)
 
     def test_an_image_that_mmcv_s_sac_cannot_pad_is_refused(self):
@@ -270,7 +304,9 @@ class TestBadInput:
         net(images(1, 96, 64))
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="mmdet knows bottlenecks only (defect A6.10)")
+@pytest.mark.xfail(
+    strict=True, raises=KeyError, reason="mmdet knows bottlenecks only (defect A6.10)"
+)
 def test_mmdet_s_has_a_depth_of_18():
     backbone(UPSTREAM, **TINY)
 

@@ -56,7 +56,9 @@ class TestConversion:
         before = net(image())
         assert convert_to_sac(net, "layer[234].*.conv[12]", use_deform=use_deform) is net
         assert len(sacs(net)) == 12
-        assert all(module.use_deform == use_deform for module in net.modules() if isinstance(module, SAC))
+        assert all(
+            module.use_deform == use_deform for module in net.modules() if isinstance(module, SAC)
+        )
         for a, b in zip(net(image()), before, strict=True):
             assert error(a, b) < 1e-5
 
@@ -108,7 +110,9 @@ class TestConversion:
         assert error(convert_to_sac(conv)(image()), conv(image())) < 1e-6
 
     def test_what_is_new_learns(self):
-        net = convert_to_sac(resnet(zero_init_residual=False), "layer[12].*.conv[12]", use_deform=True)
+        net = convert_to_sac(
+            resnet(zero_init_residual=False), "layer[12].*.conv[12]", use_deform=True
+        )
         net.train()
         before = {name: p.detach().clone() for name, p in net.named_parameters()}
         optimizer = torch.optim.SGD(net.parameters(), lr=1e-2)
@@ -116,7 +120,11 @@ class TestConversion:
             optimizer.zero_grad()
             sum(y.square().mean() for y in net(image())).backward()
             optimizer.step()
-        new = [f"{name}.{key}" for name in sacs(net) for key, _ in net.get_submodule(name).named_parameters()]
+        new = [
+            f"{name}.{key}"
+            for name in sacs(net)
+            for key, _ in net.get_submodule(name).named_parameters()
+        ]
         assert [name for name in new if torch.equal(net.get_parameter(name), before[name])] == []
 
 
@@ -175,7 +183,9 @@ class TestFuse:
         assert fuse(net) is net
         assert error(net(image()), before) < 1e-5
         assert type(net[1]) is nn.Conv2d
-        assert not [key for key in net.state_dict() if "weight_gamma" in key or "weight_beta" in key]
+        assert not [
+            key for key in net.state_dict() if "weight_gamma" in key or "weight_beta" in key
+        ]
         assert torch.equal(net[3][0].effective_weights()[0], net[3][0].weight)
 
     def test_twice_is_once(self):

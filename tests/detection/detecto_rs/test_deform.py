@@ -40,12 +40,23 @@ def geometry(stride=1, dilation=1):
     return Geometry((stride,) * 2, (dilation,) * 2, (dilation,) * 2)
 
 
-def case(stride=1, dilation=1, groups=1, spread=4.0, size=(9, 13), batch=2, dtype=torch.float64, channels=4):
+def case(
+    stride=1,
+    dilation=1,
+    groups=1,
+    spread=4.0,
+    size=(9, 13),
+    batch=2,
+    dtype=torch.float64,
+    channels=4,
+):
     """Input, offsets, weight and geometry of a 3 x 3 convolution."""
     g = torch.Generator().manual_seed(0)
     out = [-(-n // stride) for n in size]
     shapes = ((batch, channels, *size), (batch, 18, *out), (6, channels // groups, 3, 3))
-    x, offset, weight = (torch.randn(shape, generator=g, dtype=torch.float64).to(dtype) for shape in shapes)
+    x, offset, weight = (
+        torch.randn(shape, generator=g, dtype=torch.float64).to(dtype) for shape in shapes
+    )
     return x, offset * spread, weight, geometry(stride, dilation)
 
 
@@ -88,8 +99,15 @@ class TestValues:
         offset = offset.zero_()
         offset[:, 0::2], offset[:, 1::2] = down, right
         moved = F.pad(x, (3, 0, 0, 2))[:, :, down:, :right]
-        y, expected = deform_conv2d(x, offset, weight, None, where), F.conv2d(moved, weight, None, *where)
-        inner = (..., slice(1, -1), slice(1, -1))  # beside the border the moved map lacks what the map has
+        y, expected = (
+            deform_conv2d(x, offset, weight, None, where),
+            F.conv2d(moved, weight, None, *where),
+        )
+        inner = (
+            ...,
+            slice(1, -1),
+            slice(1, -1),
+        )  # beside the border the moved map lacks what the map has
         assert_close(y[inner], expected[inner])
 
     def test_outside_is_zero_however_far(self):
@@ -182,7 +200,9 @@ class TestBackends:
 
     @pytest.mark.parametrize("has_ops", [True, False])
     @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.bfloat16])
-    def test_auto_is_mmcv_on_cuda_for_float_if_its_kernel_is_there(self, monkeypatch, has_ops, dtype):
+    def test_auto_is_mmcv_on_cuda_for_float_if_its_kernel_is_there(
+        self, monkeypatch, has_ops, dtype
+    ):
         monkeypatch.setattr(deform, "mmcv_has_cuda", lambda: has_ops)
         known = has_ops and dtype == torch.float32
         assert self.choose("auto", "cuda", dtype) == ("mmcv" if known else "grid_sample")
@@ -212,7 +232,10 @@ class TestBackends:
     def test_any_batch_does(self, batch):
         """mmcv's kernel takes up to 32 images at once, and only batches that are a multiple of its share."""
         x, offset, weight, where = case(batch=batch, size=(4, 4))
-        y, y0 = (deform_conv2d(x, offset, weight, None, where, backend=b) for b in ("mmcv", "grid_sample"))
+        y, y0 = (
+            deform_conv2d(x, offset, weight, None, where, backend=b)
+            for b in ("mmcv", "grid_sample")
+        )
         assert y.shape == (batch, 6, 4, 4)
         assert_close(y, y0)
 

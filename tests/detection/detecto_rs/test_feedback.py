@@ -52,7 +52,9 @@ class TinyConvNeXt(BaseModule):
             nn.Conv2d(a, b, 4 if i == 0 else 2, 4 if i == 0 else 2, padding=1)
             for i, (a, b) in enumerate(zip(before, dims, strict=True))
         )
-        self.stages = nn.ModuleList(nn.Sequential(*(Block(d, channels_last) for _ in range(2))) for d in dims)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Block(d, channels_last) for _ in range(2))) for d in dims
+        )
 
     def forward(self, x):
         maps = []
@@ -101,7 +103,9 @@ def wrapped(case, feedback=True, stages=(1, 2, 3), **cfg):
         rfp_inplanes=FEEDBACK,
         layout=layout,
     )
-    return dict(type="mmext.RFPFeedback", backbone=copy.deepcopy(net), **(where if feedback else {}), **cfg)
+    return dict(
+        type="mmext.RFPFeedback", backbone=copy.deepcopy(net), **(where if feedback else {}), **cfg
+    )
 
 
 def build(cfg, seed=0):
@@ -116,7 +120,9 @@ def detector(case, sharing=False, **neck):
     """Two backbones of equal weights, or one, and the pyramid."""
     first = build(wrapped(case, feedback=sharing, output_img=True))
     later = dict(rfp_sharing=True) if sharing else dict(rfp_backbone=wrapped(case))
-    cfg = dict(type="mmext.RFP", in_channels=list(CASES[case][2]), aspp_out_channels=FEEDBACK // 4, **FPN)
+    cfg = dict(
+        type="mmext.RFP", in_channels=list(CASES[case][2]), aspp_out_channels=FEEDBACK // 4, **FPN
+    )
     model = Detector(first, MODELS.build({**cfg, **later, **neck}))
     for part in model.neck.rfp_modules:
         part.backbone.load_state_dict(first.backbone.state_dict())
@@ -169,7 +175,9 @@ class TestFeedback:
         feats = feedback(net, x)
         block = net.backbone.get_submodule(CASES[case][1].format(3))
         seen = []
-        block.register_forward_hook(lambda m, args, out: seen.append(out))  # runs after the feedback's
+        block.register_forward_hook(
+            lambda m, args, out: seen.append(out)
+        )  # runs after the feedback's
         net(x)
         net.rfp_forward(x, feats)
         added = net.rfp_convs["3"](feats[3])
@@ -192,11 +200,15 @@ class TestFeedback:
         )
         mine.backbone.load_state_dict(paper.state_dict(), strict=False)
         for i in (1, 2, 3):
-            mine.rfp_convs[str(i)].load_state_dict(getattr(paper, f"layer{i + 1}")[0].rfp_conv.state_dict())
+            mine.rfp_convs[str(i)].load_state_dict(
+                getattr(paper, f"layer{i + 1}")[0].rfp_conv.state_dict()
+            )
         evaluation(paper.double(), mine.double())
         x = images(1).double()
         feats = [f.double() for f in feedback(paper, x)]
-        assert_close(mine.rfp_forward(x, feats), paper.rfp_forward(x, feats), rtol=1e-10, atol=1e-10)
+        assert_close(
+            mine.rfp_forward(x, feats), paper.rfp_forward(x, feats), rtol=1e-10, atol=1e-10
+        )
 
     @pytest.mark.parametrize("case", ["convnext", "convnext-nhwc"])
     @pytest.mark.parametrize("change", [1, -1])
@@ -222,7 +234,9 @@ class TestState:
                 p.zero_()
         assert_close(twin.rfp_forward(x, feats), expected, rtol=0, atol=0)
         assert_close(net.rfp_forward(x, feats), before, rtol=0, atol=0)
-        with twin._feeding(feats):  # the twin's feedback is on its way, and the original must not see it
+        with twin._feeding(
+            feats
+        ):  # the twin's feedback is on its way, and the original must not see it
             assert_close(fed(net)(x), before, rtol=0, atol=0)
 
     @ALL
@@ -261,7 +275,9 @@ class TestState:
         bare = build(wrapped(case, feedback=False))
         bare.load_state_dict(plain.state_dict(), strict=True)
         parent = nn.ModuleDict(dict(backbone=bare))
-        parent.load_state_dict({f"backbone.{k}": v for k, v in plain.state_dict().items()}, strict=True)
+        parent.load_state_dict(
+            {f"backbone.{k}": v for k, v in plain.state_dict().items()}, strict=True
+        )
 
     @ALL
     def test_initialisation_keeps_the_identity(self, case):
@@ -310,7 +326,9 @@ class TestInThePyramid:
         later = wrapped("swin")
         later["backbone"]["out_indices"] = (1, 2, 3)
         later.update(stages=three, channels=(None, 32, 64))
-        model = detector("swin", sharing=True, in_channels=[16, 32, 64], add_extra_convs="on_output")
+        model = detector(
+            "swin", sharing=True, in_channels=[16, 32, 64], add_extra_convs="on_output"
+        )
         model.backbone = fed(build({**later, "output_img": True}))
         levels, grads = gradients(model.train(), images())
         assert len(levels) == 5
@@ -343,12 +361,19 @@ class TestBadInput:
             ValueError, match=r"layer2.0 has with_cp=True and is computed again .* step_cp=True"
         ):
             RFPFeedback(dict(type="mmdet.ResNet", **PLAIN, with_cp=True), **cfg)
-        RFPFeedback(dict(type="mmdet.ResNet", **PLAIN, with_cp=True), **{**cfg, "stages": (None, "layer2.0")})
+        RFPFeedback(
+            dict(type="mmdet.ResNet", **PLAIN, with_cp=True),
+            **{**cfg, "stages": (None, "layer2.0")},
+        )
 
     @pytest.mark.parametrize(
         ("case", "change", "message"),
         [
-            ("convnext", dict(layout="NLC"), r"stages.1.0 must give a tensor laid out as NLC, got \(2, 16, "),
+            (
+                "convnext",
+                dict(layout="NLC"),
+                r"stages.1.0 must give a tensor laid out as NLC, got \(2, 16, ",
+            ),
             (
                 "swin",
                 dict(layout="NCHW"),
@@ -363,7 +388,10 @@ class TestBadInput:
             ("swin", dict(channels=(None, 17, 32, 64)), r"feedback .* does not fit the output of"),
             (
                 "convnext",
-                dict(stages=(None, "stages.0.0", "stages.2.0", "stages.3.0"), channels=(None, 8, 24, 32)),
+                dict(
+                    stages=(None, "stages.0.0", "stages.2.0", "stages.3.0"),
+                    channels=(None, 8, 24, 32),
+                ),
                 "name a module of the stage whose map has the same size",
             ),
             (
@@ -399,7 +427,8 @@ def test_a_trained_start_is_kept(form, tmp_path):
     trained = lively(MODELS.build(copy.deepcopy(cfg)))
     torch.save(trained.state_dict(), tmp_path / "a.pth")
     by_name, by_class = (
-        dict(type=kind, checkpoint=str(tmp_path / "a.pth")) for kind in ("Pretrained", PretrainedInit)
+        dict(type=kind, checkpoint=str(tmp_path / "a.pth"))
+        for kind in ("Pretrained", PretrainedInit)
     )
     mine = MODELS.build(dict(cfg, init_cfg=[by_name, by_class, [by_name]][form]))
     mine.init_weights()

@@ -62,7 +62,9 @@ class TestIdentity:
         assert not any("missing" in r.message or r.levelno > logging.INFO for r in log.records)
 
     @NETS
-    def test_from_a_classifier_s_weights_it_computes_what_the_classifier_computes(self, net, tmp_path):
+    def test_from_a_classifier_s_weights_it_computes_what_the_classifier_computes(
+        self, net, tmp_path
+    ):
         file, classifier = plain_file(tmp_path, PLAIN)
         mine = backbone(**net, pretrained=file)
         mine.init_weights()
@@ -80,7 +82,9 @@ class TestIdentity:
         maps = mine.train()(images(1, 65, 96))
         assert all(0 < m.abs().max() < 1e3 for m in maps)
 
-    @pytest.mark.parametrize("net", [TINY, OUR_SAC, dict(OUR_SAC, depth=34)], ids=["18", "50-sac", "34-sac"])
+    @pytest.mark.parametrize(
+        "net", [TINY, OUR_SAC, dict(OUR_SAC, depth=34)], ids=["18", "50-sac", "34-sac"]
+    )
     def test_random_weights_are_drawn_as_mmdet_draws_a_resnet_s(self, net):
         mine = lively(backbone(**net))
         mine.init_weights()
@@ -93,7 +97,9 @@ class TestIdentity:
             w = block.conv1.weight
             sd = (w.flatten(1).var(1) + 1e-5).sqrt()
             assert_close(block.conv1.weight_gamma.flatten(), sd)
-            assert_close(block.conv1.weight_beta.flatten(), w.flatten(1).mean(1), atol=1e-7, rtol=1e-4)
+            assert_close(
+                block.conv1.weight_beta.flatten(), w.flatten(1).mean(1), atol=1e-7, rtol=1e-4
+            )
 
     def test_plugins_and_deformable_convolutions_keep_theirs(self):
         mine = backbone(
@@ -123,9 +129,13 @@ class TestFiles:
         mine = backbone(**OUR_SAC, rfp_inplanes=FEEDBACK, init_cfg=init_cfg)
         mine.init_weights()
         assert all(
-            "rfp_conv" in name for name in not_identity(lively(mine)) if name not in trained.state_dict()
+            "rfp_conv" in name
+            for name in not_identity(lively(mine))
+            if name not in trained.state_dict()
         )
-        assert any("3 new layers keep their identity init (3 rfp_conv)" in r.message for r in log.records)
+        assert any(
+            "3 new layers keep their identity init (3 rfp_conv)" in r.message for r in log.records
+        )
 
     @pytest.mark.parametrize("prefix", ["backbone", "backbone.", "module.backbone."])
     def test_a_detector_s_backbone_is_found_below_its_prefix(self, prefix, tmp_path):
@@ -134,7 +144,9 @@ class TestFiles:
         wrapped = {f"module.{key}": value for key, value in weights.items()}
         torch.save(dict(state_dict=wrapped if "module" in prefix else weights), tmp_path / "a.pth")
         init_cfg = dict(
-            type="Pretrained", checkpoint=str(tmp_path / "a.pth"), prefix=prefix.removeprefix("module.")
+            type="Pretrained",
+            checkpoint=str(tmp_path / "a.pth"),
+            prefix=prefix.removeprefix("module."),
         )
         mine = backbone(**TINY, init_cfg=init_cfg)
         mine.init_weights()
@@ -158,9 +170,7 @@ class TestFiles:
     )
     def test_one_of_another_architecture_is_refused_with_a_sentence(self, other, got, tmp_path):
         file, _ = plain_file(tmp_path, other)
-        message = (
-            r"resnet.pth: expected the weights of a DetectoRS_ResNet of depth 18 with base_channels=8, got"
-        )
+        message = r"resnet.pth: expected the weights of a DetectoRS_ResNet of depth 18 with base_channels=8, got"
         with pytest.raises(
             BadInputError, match=f"{message}.*({got}).*; give a file of the same architecture"
         ):
@@ -168,13 +178,19 @@ class TestFiles:
 
     def test_a_shallower_one_too(self, tmp_path):
         file, _ = plain_file(tmp_path)
-        with pytest.raises(BadInputError, match=r"got \d+ missing \(layer1.2.bn1.bias, .* more\); give"):
+        with pytest.raises(
+            BadInputError, match=r"got \d+ missing \(layer1.2.bn1.bias, .* more\); give"
+        ):
             backbone(depth=34, base_channels=8, pretrained=file).init_weights()
 
     def test_a_whole_detector_s_file_without_its_prefix_is_refused_with_the_cure(self, tmp_path):
         _, classifier = plain_file(tmp_path)
-        torch.save({f"backbone.{k}": v for k, v in classifier.state_dict().items()}, tmp_path / "a.pth")
-        with pytest.raises(BadInputError, match=r"missing .*, or prefix='backbone.' for a detector's"):
+        torch.save(
+            {f"backbone.{k}": v for k, v in classifier.state_dict().items()}, tmp_path / "a.pth"
+        )
+        with pytest.raises(
+            BadInputError, match=r"missing .*, or prefix='backbone.' for a detector's"
+        ):
             backbone(**TINY, pretrained=str(tmp_path / "a.pth")).init_weights()
 
     def test_one_that_is_not_there_is_named(self):
@@ -187,7 +203,14 @@ def forms(file):
     one = dict(type="Pretrained", checkpoint=file)
     by_class = dict(one, type=PretrainedInit)
     drawn = dict(type="Kaiming", layer="Conv2d")
-    return [one, [one], [one, drawn], by_class, [drawn, by_class], dict(one, type="mmengine.Pretrained")]
+    return [
+        one,
+        [one],
+        [one, drawn],
+        by_class,
+        [drawn, by_class],
+        dict(one, type="mmengine.Pretrained"),
+    ]
 
 
 class TestForms:
@@ -217,7 +240,9 @@ class TestForms:
         mine = backbone(**net, pretrained=str(tmp_path / "sac.pth"))
         mine.init_weights()
         free = {name for name, p in mine.train().named_parameters() if p.requires_grad}
-        assert free == {f"layer{i}.0.rfp_conv.{key}" for i in (2, 3, 4) for key in ("weight", "bias")}
+        assert free == {
+            f"layer{i}.0.rfp_conv.{key}" for i in (2, 3, 4) for key in ("weight", "bias")
+        }
         random = backbone(**net)
         random.init_weights()
         free = {name for name, p in random.train().named_parameters() if p.requires_grad}

@@ -70,7 +70,9 @@ class TestDataFlow:
             assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
     @pytest.mark.parametrize("steps", [2, 3])
-    @pytest.mark.parametrize(("ours", "theirs"), [(PLAIN, PLAIN), (OUR_SAC, SAC)], ids=["plain", "sac"])
+    @pytest.mark.parametrize(
+        ("ours", "theirs"), [(PLAIN, PLAIN), (OUR_SAC, SAC)], ids=["plain", "sac"]
+    )
     def test_keys_outputs_and_gradients_are_mmdet_s(self, ours, theirs, steps):
         upstream = lively(detector(UPSTREAM, theirs, rfp_steps=steps))
         mine = detector(net=ours, rfp_steps=steps)
@@ -78,7 +80,9 @@ class TestDataFlow:
         upstream.load_state_dict(mine.state_dict(), strict=True)
         evaluation(mine.double(), upstream.double())
         x = images(1, 65, 96).double()
-        (levels, grads), (their_levels, their_grads) = (gradients(model, x) for model in (mine, upstream))
+        (levels, grads), (their_levels, their_grads) = (
+            gradients(model, x) for model in (mine, upstream)
+        )
         assert_close(levels, their_levels, rtol=1e-9, atol=1e-9)
         for name, grad in their_grads.items():
             assert (grads[name] - grad).norm() <= 1e-7 * grad.norm(), name
@@ -105,7 +109,9 @@ class TestDataFlow:
     def test_only_levels_that_something_reads_become_feedback(self):
         model = lively(detector(rfp_steps=3)).eval()
         sizes = []
-        model.neck.rfp_aspp.register_forward_hook(lambda m, args, out: sizes.append(args[0].shape[-1]))
+        model.neck.rfp_aspp.register_forward_hook(
+            lambda m, args, out: sizes.append(args[0].shape[-1])
+        )
         model(images(1, 64, 64))
         assert sizes == [8, 4, 2] * 2
 
@@ -286,7 +292,9 @@ class TestSize:
 class TestUpstream:
     """Witnesses: when one of these passes, mmdet has mended the defect."""
 
-    @pytest.mark.xfail(strict=True, raises=AssertionError, reason="ASPP keeps PyTorch's init (defect A6.2)")
+    @pytest.mark.xfail(
+        strict=True, raises=AssertionError, reason="ASPP keeps PyTorch's init (defect A6.2)"
+    )
     def test_mmdet_s_aspp_starts_as_the_authors(self, tmp_path):
         file, _ = plain_file(tmp_path, PLAIN)
         model = detector(UPSTREAM, PLAIN, rfp=dict(pretrained=file))
@@ -296,7 +304,9 @@ class TestUpstream:
             expected = (2 / (conv.weight[0, 0].numel() * len(conv.weight))) ** 0.5
             assert conv.weight.std().item() == pytest.approx(expected, rel=0.3)
 
-    @pytest.mark.xfail(strict=True, raises=AssertionError, reason="feedback starts at random (defect A6.1)")
+    @pytest.mark.xfail(
+        strict=True, raises=AssertionError, reason="feedback starts at random (defect A6.1)"
+    )
     def test_mmdet_s_rfp_starts_as_its_pyramid(self, tmp_path):
         file, _ = plain_file(tmp_path, PLAIN)
         model = detector(UPSTREAM, PLAIN, rfp=dict(pretrained=file))
@@ -314,4 +324,6 @@ class TestUpstream:
 
 
 def test_aspp_is_used_by_its_name_in_files():
-    assert set(ASPP(4, 2).state_dict()) == {f"aspp.{i}.{key}" for i in range(4) for key in ("weight", "bias")}
+    assert set(ASPP(4, 2).state_dict()) == {
+        f"aspp.{i}.{key}" for i in range(4) for key in ("weight", "bias")
+    }

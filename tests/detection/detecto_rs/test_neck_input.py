@@ -3,7 +3,16 @@
 import pytest
 
 from mmext.detection.detecto_rs.neck import RFP
-from tests.detection.detecto_rs.nets import FEEDBACK, FPN, PLAIN, TINY, backbone, channels, detector, images
+from tests.detection.detecto_rs.nets import (
+    FEEDBACK,
+    FPN,
+    PLAIN,
+    TINY,
+    backbone,
+    channels,
+    detector,
+    images,
+)
 
 
 class TestBadInput:
@@ -14,9 +23,15 @@ class TestBadInput:
             (dict(rfp_backbone=None), "either rfp_backbone or rfp_sharing=True, got none"),
             (dict(rfp_sharing=True), "either rfp_backbone or rfp_sharing=True, got both"),
             (dict(reuse_stem="yes"), r"reuse_stem must be one of \('auto', 'never'\), got 'yes'"),
-            (dict(init_cfg=dict(type="Xavier")), "init_cfg must be None: RFP has parts that each start"),
+            (
+                dict(init_cfg=dict(type="Xavier")),
+                "init_cfg must be None: RFP has parts that each start",
+            ),
             (dict(aspp_dilations=(1, 3, 6)), r"aspp_dilations must end with 1, .* got \(1, 3, 6\)"),
-            (dict(aspp_out_channels=3), "rfp_inplanes of DetectoRS_ResNet must be 12, .* got 16 in 3"),
+            (
+                dict(aspp_out_channels=3),
+                "rfp_inplanes of DetectoRS_ResNet must be 12, .* got 16 in 3",
+            ),
             (
                 dict(in_channels=[32, 64, 128, 256]),
                 r"in_channels=\[32, 64, 128, 256\], got \[8, 16, 32, 64\]",

@@ -25,7 +25,9 @@ from tests.detection.detecto_rs.sac_layers import (
 
 class TestFormula:
     @DEFORM
-    @pytest.mark.parametrize(("stride", "dilation", "size"), [(1, 1, (4, 5)), (2, 2, (5, 4)), (1, 1, (2, 5))])
+    @pytest.mark.parametrize(
+        ("stride", "dilation", "size"), [(1, 1, (4, 5)), (2, 2, (5, 4)), (1, 1, (2, 5))]
+    )
     def test_equals_the_loop(self, use_deform, stride, dilation, size):
         cfg = dict(stride=stride, padding=dilation, dilation=dilation, use_deform=use_deform)
         sac = shake(SAC(2, 3, 3, **cfg)).double()
@@ -79,7 +81,9 @@ class TestParity:
     @pytest.mark.parametrize("dilation", [1, 2])
     @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
     def test_outputs_and_gradients(self, use_deform, stride, groups, dilation, dtype, limit):
-        cfg = dict(use_deform=use_deform, stride=stride, groups=groups, dilation=dilation, dtype=dtype)
+        cfg = dict(
+            use_deform=use_deform, stride=stride, groups=groups, dilation=dilation, dtype=dtype
+        )
         ours, theirs = pair(**cfg)
         x = image((9, 12), dtype=dtype)
         (y, grads), (y0, grads0) = gradients(ours, x), gradients(theirs, x)
@@ -98,7 +102,9 @@ class TestParity:
 
     def test_the_kernel_of_mmcv_as_backend(self):
         ours, theirs = pair(use_deform=True, backend="mmcv", dtype=torch.float64)
-        assert_close(ours(image(dtype=torch.float64)), theirs(image(dtype=torch.float64)), rtol=0, atol=1e-12)
+        assert_close(
+            ours(image(dtype=torch.float64)), theirs(image(dtype=torch.float64)), rtol=0, atol=1e-12
+        )
 
     def test_one_modulated_convolution_with_18_taps_is_the_same_function(self):
         """The switch as modulation, dilation 3 in the offsets: a relation that no part of ours is made of."""
@@ -113,9 +119,9 @@ class TestParity:
         k = torch.arange(3.0, dtype=x.dtype)
         far[:, :, :, 0] += (2 * k - 2)[:, None, None, None]
         far[:, :, :, 1] += (2 * k - 5)[:, None, None]
-        mask = torch.cat([switch.expand(-1, 3, -1, -1), (1 - switch).expand(-1, 3, -1, -1)], 1).repeat(
-            1, 3, 1, 1
-        )
+        mask = torch.cat(
+            [switch.expand(-1, 3, -1, -1), (1 - switch).expand(-1, 3, -1, -1)], 1
+        ).repeat(1, 3, 1, 1)
         y = modulated_deform_conv2d(
             F.pad(seen, (0, 3)),  # as wide as makes the output as wide as the map
             torch.cat([near, far], 2).flatten(1, 3).contiguous(),
@@ -197,9 +203,7 @@ class TestCorners:
 class TestBadInput:
     @pytest.mark.parametrize("cfg", [dict(padding=0), dict(padding=1, dilation=2)], ids=str)
     def test_padding_that_changes_the_size(self, cfg):
-        expected = (
-            "SAC needs padding that keeps the map's size, .* got .*; the paper's layers have kernel_size=3"
-        )
+        expected = "SAC needs padding that keeps the map's size, .* got .*; the paper's layers have kernel_size=3"
         with pytest.raises(ValueError, match=expected):
             SAC(8, 12, 3, **cfg)
 
@@ -208,5 +212,7 @@ class TestBadInput:
             SAC(8, 12, 2, padding=1)
 
     def test_an_unknown_backend(self):
-        with pytest.raises(ValueError, match=r"backend must be one of .*'auto'.* got 'cudnn'; 'auto' fits"):
+        with pytest.raises(
+            ValueError, match=r"backend must be one of .*'auto'.* got 'cudnn'; 'auto' fits"
+        ):
             SAC(8, 12, 3, padding=1, backend="cudnn")

@@ -74,13 +74,17 @@ class TestStart:
         for layer in sacs(net):
             assert_close(layer.effective_weights()[0], layer.weight)
         for ours, theirs in zip(net(image()), plain(name)(image()), strict=True):
-            assert 0.3 < ours.std() / theirs.std() < 3, "drawn from another distribution than the host's"
+            assert 0.3 < ours.std() / theirs.std() < 3, (
+                "drawn from another distribution than the host's"
+            )
 
     def test_what_a_file_knows_of_switches_is_kept(self, tmp_path):
         trained = changed(converted("residual"))
         torch.save(dict(state_dict=trained.state_dict()), tmp_path / "trained.pth")
         start = dict(type="Pretrained", checkpoint=str(tmp_path / "trained.pth"))
-        assert_close(converted("residual", init_cfg=start)(image()), trained(image()), rtol=0, atol=0)
+        assert_close(
+            converted("residual", init_cfg=start)(image()), trained(image()), rtol=0, atol=0
+        )
 
     @pytest.mark.parametrize("form", range(4))
     @pytest.mark.parametrize("inside", [False, True])
@@ -89,7 +93,9 @@ class TestStart:
         trained = changed(converted("residual"))
         file = str(tmp_path / "trained.pth")
         torch.save((trained.backbone if inside else trained).state_dict(), file)
-        by_name, by_class = (dict(type=kind, checkpoint=file) for kind in ("Pretrained", PretrainedInit))
+        by_name, by_class = (
+            dict(type=kind, checkpoint=file) for kind in ("Pretrained", PretrainedInit)
+        )
         start = dict(init_cfg=[by_name, by_class, [by_name], [by_class]][form])
         # Within, the plain net loads the file: it is asked to while its convolutions are converted already.
         net = converted("residual", **(dict(inner=start) if inside else start))
@@ -125,7 +131,9 @@ class TestFiles:
 
 def test_it_takes_feedback_inside_rfp_feedback():
     torch.manual_seed(0)
-    inner = dict(type="mmext.SACBackbone", backbone=copy.deepcopy(MOBILE), select=NETS["depthwise"][1])
+    inner = dict(
+        type="mmext.SACBackbone", backbone=copy.deepcopy(MOBILE), select=NETS["depthwise"][1]
+    )
     net = MODELS.build(
         dict(
             type="mmext.RFPFeedback",
@@ -139,7 +147,9 @@ def test_it_takes_feedback_inside_rfp_feedback():
     net.eval()
     assert not net.load_state_dict(plain("depthwise").state_dict(), strict=False).unexpected_keys
     feedback = [torch.randn(2, 4, 8, 10), None, torch.randn(2, 4, 2, 3)]
-    assert_close(net.rfp_forward(image(), feedback), plain("depthwise")(image()), rtol=1e-4, atol=1e-5)
+    assert_close(
+        net.rfp_forward(image(), feedback), plain("depthwise")(image()), rtol=1e-4, atol=1e-5
+    )
     torch.nn.init.normal_(net.rfp_convs["0"].weight)
     assert error(net.rfp_forward(image(), feedback)[0], net(image())[0]) > 0.01
 

@@ -48,9 +48,13 @@ class TestCost:
         return [bytes_kept_for_backward(lambda sac=sac: sac(x)) for sac in both]
 
     @pytest.mark.parametrize(
-        ("channels", "stride", "limit"), [(128, 1, 7e6), (256, 2, 14e6)], ids=["128", "256 stride 2"]
+        ("channels", "stride", "limit"),
+        [(128, 1, 7e6), (256, 2, 14e6)],
+        ids=["128", "256 stride 2"],
     )
-    def test_without_deformation_it_keeps_at_most_three_fifths_for_backward(self, channels, stride, limit):
+    def test_without_deformation_it_keeps_at_most_three_fifths_for_backward(
+        self, channels, stride, limit
+    ):
         ours, theirs = self.kept(False, channels, (50, 84), stride)
         assert ours <= limit
         assert ours <= 0.6 * theirs

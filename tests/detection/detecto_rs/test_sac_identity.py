@@ -46,7 +46,9 @@ class TestIdentity:
     @pytest.mark.parametrize("stride", [1, 2])
     @pytest.mark.parametrize("groups", [1, 4])
     @pytest.mark.parametrize("dilation", [1, 2])
-    def test_a_layer_that_loads_a_plain_convolution_is_that(self, use_deform, stride, groups, dilation):
+    def test_a_layer_that_loads_a_plain_convolution_is_that(
+        self, use_deform, stride, groups, dilation
+    ):
         cfg = dict(stride=stride, groups=groups, padding=dilation, dilation=dilation, bias=False)
         plain = shake(nn.Conv2d(8, 12, 3, **cfg))
         sac = SAC(8, 12, 3, **cfg, use_deform=use_deform)
@@ -82,7 +84,11 @@ class TestIdentity:
 
     def test_keeping_leaves_alone_what_was_loaded(self):
         trained, net = layer(), Net(None)
-        half = {f"body.0.{k}": v for k, v in trained.state_dict().items() if "context" in k or "gamma" in k}
+        half = {
+            f"body.0.{k}": v
+            for k, v in trained.state_dict().items()
+            if "context" in k or "gamma" in k
+        }
         net.load_state_dict(half, strict=False)
         assert keep_identity(net, half) == 1
         once = copy.deepcopy(net.state_dict())
@@ -107,7 +113,9 @@ class TestIdentity:
 class TestRegistry:
     def test_mmcv_builds_it_by_name(self):
         cfg = dict(type="mmext.SAC", use_deform=True, backend="grid_sample")
-        sac = build_conv_layer(cfg, 8, 12, kernel_size=3, stride=2, padding=1, dilation=1, bias=False)
+        sac = build_conv_layer(
+            cfg, 8, 12, kernel_size=3, stride=2, padding=1, dilation=1, bias=False
+        )
         assert type(sac) is SAC
         assert (sac.use_deform, sac.backend, sac.bias) == (True, "grid_sample", None)
         assert "use_deform=True, backend='grid_sample'" in repr(sac)

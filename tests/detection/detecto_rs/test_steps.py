@@ -39,7 +39,9 @@ def same_stems(model):
 def reused(model, x):
     """How many later steps took stem and first stage from the first."""
     calls = []
-    hooks = [p.conv1.register_forward_hook(lambda *_: calls.append(1)) for p in model.neck.rfp_modules]
+    hooks = [
+        p.conv1.register_forward_hook(lambda *_: calls.append(1)) for p in model.neck.rfp_modules
+    ]
     hooks += [model.backbone.conv1.register_forward_hook(lambda *_: calls.append(1))]
     model(x)
     for hook in hooks:
@@ -49,12 +51,16 @@ def reused(model, x):
 
 def pair(net=FROZEN, **neck):
     """Two detectors of equal weights, one that reuses the stem and one that never does."""
-    models = [same_stems(lively(detector(net=net, reuse_stem=how, **neck))) for how in ("auto", "never")]
+    models = [
+        same_stems(lively(detector(net=net, reuse_stem=how, **neck))) for how in ("auto", "never")
+    ]
     return [model.train() for model in models]
 
 
 class TestStem:
-    @pytest.mark.parametrize("net", [FROZEN, dict(PLAIN, frozen_stages=1), dict(OUR_SAC, frozen_stages=1)])
+    @pytest.mark.parametrize(
+        "net", [FROZEN, dict(PLAIN, frozen_stages=1), dict(OUR_SAC, frozen_stages=1)]
+    )
     @pytest.mark.parametrize("steps", [2, 3])
     def test_reusing_it_changes_no_bit(self, net, steps):
         auto, never = pair(net, rfp_steps=steps)
@@ -100,7 +106,13 @@ class TestStem:
             (FROZEN, dict(rfp=dict(dilations=(2, 1, 1, 1)))),
             (dict(FROZEN, out_indices=(1, 2, 3)), dict(in_channels=[16, 32, 64])),
         ],
-        ids=["trained", "moving-statistics", "feedback-to-stage-1", "other-dilation", "no-map-of-stage-1"],
+        ids=[
+            "trained",
+            "moving-statistics",
+            "feedback-to-stage-1",
+            "other-dilation",
+            "no-map-of-stage-1",
+        ],
     )
     def test_where_it_would_not_be_exact_every_step_looks_for_itself(self, net, neck):
         assert reused(same_stems(lively(detector(net=net, **neck))).train(), images()) == 0
@@ -157,17 +169,25 @@ def swin_detector():
         rfp_inplanes=FEEDBACK,
         layout="NLC",
     )
-    neck = dict(in_channels=[8, 16, 32, 64], aspp_out_channels=FEEDBACK // 4, rfp_backbone=later, **FPN)
-    return Detector(MODELS.build(dict(cfg, output_img=True)), MODELS.build(dict(type="mmext.RFP", **neck)))
+    neck = dict(
+        in_channels=[8, 16, 32, 64], aspp_out_channels=FEEDBACK // 4, rfp_backbone=later, **FPN
+    )
+    return Detector(
+        MODELS.build(dict(cfg, output_img=True)), MODELS.build(dict(type="mmext.RFP", **neck))
+    )
 
 
 class TestFewerMaps:
     def test_feedback_goes_to_the_stages_of_the_maps(self):
-        model = lively(detector(net=dict(FROZEN, out_indices=(1, 2, 3)), in_channels=[16, 32, 64])).train()
+        model = lively(
+            detector(net=dict(FROZEN, out_indices=(1, 2, 3)), in_channels=[16, 32, 64])
+        ).train()
         assert len(model(images())) == 5
         assert model.neck.rfp_modules[0].rfp_stages == (1, 2, 3)
         _, grads = gradients(model, images())
-        assert all(grads[name] is not None for name, p in model.named_parameters() if p.requires_grad)
+        assert all(
+            grads[name] is not None for name, p in model.named_parameters() if p.requires_grad
+        )
 
 
 class TestCheckpointing:
@@ -186,15 +206,21 @@ class TestCheckpointing:
         for name, grad in expected_grads.items():
             assert (grads[name] - grad).norm() <= 1e-5 * grad.norm(), name
         assert_close(dict(forgotten.named_buffers()), dict(kept.named_buffers()), rtol=0, atol=0)
-        moved = any(int(b) for name, b in kept.named_buffers() if name.endswith("num_batches_tracked"))
+        moved = any(
+            int(b) for name, b in kept.named_buffers() if name.endswith("num_batches_tracked")
+        )
         assert moved is not norm_eval
 
-    @pytest.mark.parametrize("net", [dict(PLAIN, base_channels=16), OUR_SAC], ids=["r50", "sac-r50"])
+    @pytest.mark.parametrize(
+        "net", [dict(PLAIN, base_channels=16), OUR_SAC], ids=["r50", "sac-r50"]
+    )
     def test_it_keeps_about_half_of_the_bytes(self, net):
         x = images(1, 96, 96)
         models = [detector(net=net, step_cp=flag).train() for flag in (False, True)]
         kept, forgotten = (bytes_kept_for_backward(lambda m=m: m(x)) for m in models)
-        inputs = x.nbytes + sum(level.nbytes for level in models[1](x))  # of the step, which no hook sees
+        inputs = x.nbytes + sum(
+            level.nbytes for level in models[1](x)
+        )  # of the step, which no hook sees
         assert forgotten + inputs <= 0.55 * kept
 
     def test_without_gradients_nothing_is_prepared(self):

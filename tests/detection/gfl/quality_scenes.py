@@ -82,7 +82,9 @@ def build_host(kind, **changes):
     else:
         cfg.setdefault("loss_bbox", dict(type="mmdet.SmoothL1Loss", beta=1 / 9))
     if host is not FCOSHead:
-        cfg["anchor_generator"] = dict(type="mmdet.AnchorGenerator", strides=STRIDES, **HOST_ANCHORS[host])
+        cfg["anchor_generator"] = dict(
+            type="mmdet.AnchorGenerator", strides=STRIDES, **HOST_ANCHORS[host]
+        )
     torch.manual_seed(1)
     head = host(**cfg)
     head.init_weights()
@@ -94,10 +96,15 @@ def maps(head, batch, height, width, seed=0, dtype=torch.float32):
     g = torch.Generator().manual_seed(seed)
     bins, per_place = getattr(head, "reg_max", 0) + 1, head.num_base_priors
     sizes = [(-(-height // s), -(-width // s)) for s in STRIDES]
-    scores = [torch.randn(batch, per_place * head.num_classes, h, w, generator=g) - 2.5 for h, w in sizes]
+    scores = [
+        torch.randn(batch, per_place * head.num_classes, h, w, generator=g) - 2.5 for h, w in sizes
+    ]
     boxes = [torch.randn(batch, per_place * 4 * bins, h, w, generator=g) for h, w in sizes]
     if isinstance(head, FCOSHead) and bins == 1:  # distances, in strides or in pixels
-        boxes = [b.abs() * (3 if head.norm_on_bbox else 3 * s) for b, s in zip(boxes, STRIDES, strict=True)]
+        boxes = [
+            b.abs() * (3 if head.norm_on_bbox else 3 * s)
+            for b, s in zip(boxes, STRIDES, strict=True)
+        ]
     elif bins == 1:
         boxes = [b * 0.3 for b in boxes]
     return tuple([x.to(dtype).requires_grad_() for x in level] for level in (scores, boxes))
@@ -125,7 +132,9 @@ def decode(head, prior, pred, stride):
     if head.reg_max:
         R = head.reg_max + 1
         sides = [pred[i * R : (i + 1) * R] for i in range(4)]
-        pred = [sum(j * math.exp(v) for j, v in enumerate(s)) / sum(map(math.exp, s)) for s in sides]
+        pred = [
+            sum(j * math.exp(v) for j, v in enumerate(s)) / sum(map(math.exp, s)) for s in sides
+        ]
     unit = stride if head.reg_max or head.norm_on_bbox else 1
     left, top, right, bottom = (unit * p for p in pred)
     return x - left, y - top, x + right, y + bottom
@@ -199,7 +208,9 @@ def oracle(head, scores, boxes, instances, metas):
     losses = dict(loss_cls=qfl / total, loss_bbox=giou / weight, loss_dfl=dfl / weight)
     if isinstance(head, RetinaHead):
         return dict(loss_cls=losses["loss_cls"])  # its box loss is the host's
-    return losses if head.reg_max else dict(loss_cls=losses["loss_cls"], loss_bbox=losses["loss_bbox"])
+    return (
+        losses if head.reg_max else dict(loss_cls=losses["loss_cls"], loss_bbox=losses["loss_bbox"])
+    )
 
 
 def losses_of(head, scores, boxes, instances, metas, ignore=None):

@@ -14,7 +14,11 @@ HOST_LOSSES = dict(
     loss_bbox=dict(type="mmdet.GIoULoss", loss_weight=2.0),
     bbox_coder=dict(type="mmdet.DistancePointBBoxCoder"),
     anchor_generator=dict(
-        type="mmdet.AnchorGenerator", ratios=[1.0], octave_base_scale=8, scales_per_octave=1, strides=STRIDES
+        type="mmdet.AnchorGenerator",
+        ratios=[1.0],
+        octave_base_scale=8,
+        scales_per_octave=1,
+        strides=STRIDES,
     ),
 )
 
@@ -27,7 +31,10 @@ def host_cfg(num_classes=4, channels=8):
         stacked_convs=1,
         norm_cfg=dict(type="GN", num_groups=2),
         train_cfg=ConfigDict(
-            assigner=dict(type="mmdet.ATSSAssigner", topk=9), allowed_border=-1, pos_weight=-1, debug=False
+            assigner=dict(type="mmdet.ATSSAssigner", topk=9),
+            allowed_border=-1,
+            pos_weight=-1,
+            debug=False,
         ),
         test_cfg=ConfigDict(
             nms_pre=100,

@@ -28,7 +28,9 @@ def total(loss):
 
 def losses_and_gradients(head, scores, boxes, instances, metas):
     leaves = [x.detach().clone().requires_grad_() for x in [*scores, *boxes]]
-    out = head.loss_by_feat(leaves[: len(scores)], leaves[len(scores) :], copy.deepcopy(instances), metas)
+    out = head.loss_by_feat(
+        leaves[: len(scores)], leaves[len(scores) :], copy.deepcopy(instances), metas
+    )
     assert set(out) == set(LOSSES)
     totals = {name: total(out[name]) for name in LOSSES}
     sum(totals.values()).backward()
@@ -79,14 +81,18 @@ class TestParity:
         _, metas = ground_truth((0, 0), *size)
         metas[1]["scale_factor"] = (0.5, 0.5)
         mine, host = (
-            head.predict_by_feat(scores, boxes, None, metas, cfg, rescale=with_nms, with_nms=with_nms)
+            head.predict_by_feat(
+                scores, boxes, None, metas, cfg, rescale=with_nms, with_nms=with_nms
+            )
             for head in (ours, theirs)
         )
         for a, b in zip(mine, host, strict=True):
             assert len(a) > 0
             assert torch.equal(a.labels, b.labels)
             assert torch.equal(a.scores, b.scores)
-            assert_close(a.bboxes, b.bboxes, rtol=0, atol=1e-4)  # px; sums of 17 products in another order
+            assert_close(
+                a.bboxes, b.bboxes, rtol=0, atol=1e-4
+            )  # px; sums of 17 products in another order
 
     def test_an_image_without_any_score_gives_no_boxes(self):
         ours, _ = head_pair()
@@ -160,7 +166,9 @@ class TestFloor:
         paper, _ = head_pair(ours=dict(avg_factor_floor="paper"))
         damped, host = head_pair()
         instances, metas, maps = self.few_positives()
-        a, b, c = (h.loss_by_feat(*h(maps), copy.deepcopy(instances), metas) for h in (paper, damped, host))
+        a, b, c = (
+            h.loss_by_feat(*h(maps), copy.deepcopy(instances), metas) for h in (paper, damped, host)
+        )
         # The sum of the positives' scores, worked out once more and on its own.
         scores = host(maps)[0]
         sizes = [s.shape[-2:] for s in scores]
@@ -168,7 +176,8 @@ class TestFloor:
             *host.get_anchors(sizes, metas, device="cpu"), copy.deepcopy(instances), metas
         )
         score_sum = sum(
-            s.sigmoid().amax(1).flatten()[y.flatten() < 4].sum() for s, y in zip(scores, labels, strict=True)
+            s.sigmoid().amax(1).flatten()[y.flatten() < 4].sum()
+            for s, y in zip(scores, labels, strict=True)
         )
         assert 0 < score_sum < 0.5
         for name in ("loss_bbox", "loss_dfl"):

@@ -70,7 +70,9 @@ class TestGolden:
         pred = torch.tensor(self.logits, requires_grad=True)
         target = (torch.tensor([1, 3, 0]), torch.tensor([0.8, 0.0, 0.3]))
         rows = QualityFocalLoss(reduction="none")(pred, target)
-        assert_close(rows, torch.tensor([0.1993847271, 1.0810834671, 0.9356689856]), rtol=1e-6, atol=0)
+        assert_close(
+            rows, torch.tensor([0.1993847271, 1.0810834671, 0.9356689856]), rtol=1e-6, atol=0
+        )
         loss = QualityFocalLoss()(pred, target, weight=torch.tensor([1, 1, 0.5]), avg_factor=2)
         assert_close(loss.item(), 0.8741512914, rtol=1e-6, atol=0)
         loss.backward()
@@ -101,7 +103,8 @@ class TestOracle:
     def test_qfl_equals_the_loop(self, beta):
         logits, label, quality = random_case(dtype=torch.float64)
         assert_close(
-            quality_focal_loss(logits, label, quality, beta=beta), oracle_qfl(logits, label, quality, beta)
+            quality_focal_loss(logits, label, quality, beta=beta),
+            oracle_qfl(logits, label, quality, beta),
         )
 
     def test_float32_is_as_good_as_float32_can_be(self):
@@ -123,7 +126,9 @@ class TestProperties:
         dense = torch.zeros_like(logits)
         rows = label < logits.shape[1]
         dense[rows, label[rows]] = quality[rows]
-        assert_close(dense_quality_focal_loss(logits, dense), quality_focal_loss(logits, label, quality))
+        assert_close(
+            dense_quality_focal_loss(logits, dense), quality_focal_loss(logits, label, quality)
+        )
 
     def test_the_loss_is_least_where_the_score_equals_the_quality(self):
         x = torch.linspace(-6, 6, 2001, dtype=torch.float64)[:, None]
@@ -136,7 +141,9 @@ class TestProperties:
         dense = torch.zeros_like(logits)
         rows = label < logits.shape[1]
         dense[rows, label[rows]] = quality[rows]
-        bce = torch.nn.functional.binary_cross_entropy_with_logits(logits, dense, reduction="none").sum(1)
+        bce = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, dense, reduction="none"
+        ).sum(1)
         assert_close(quality_focal_loss(logits, label, quality, beta=0.0), bce)
 
     def test_large_batches_are_cut_into_blocks_without_a_seam(self):
@@ -223,12 +230,16 @@ class TestCorners:
         assert logits.grad.dtype == dtype
         assert_close(logits.grad, exact.grad.to(dtype))
         bins, t = torch.randn(8, 17, dtype=dtype), torch.rand(8, dtype=dtype) * 16
-        assert_close(distribution_focal_loss(bins, t), distribution_focal_loss(bins.float(), t.float()))
+        assert_close(
+            distribution_focal_loss(bins, t), distribution_focal_loss(bins.float(), t.float())
+        )
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
     @pytest.mark.parametrize(("logit", "avg_factor"), [(-7.0, 100.0), (-4.6, 1.0), (-16.0, 1.0)])
     @pytest.mark.parametrize("dense", [False, True])
-    def test_a_loss_scale_neither_loses_nor_blows_up_a_gradient(self, dtype, logit, avg_factor, dense):
+    def test_a_loss_scale_neither_loses_nor_blows_up_a_gradient(
+        self, dtype, logit, avg_factor, dense
+    ):
         """The slope of a sure negative is too small for half precision, and scaled it may not overflow."""
         scale = 2.0**16
         half = torch.full((50, 8), logit, dtype=dtype, requires_grad=True)
@@ -244,8 +255,14 @@ class TestCorners:
         [
             (lambda: QualityFocalLoss(use_sigmoid=False), "use_sigmoid must be True"),
             (lambda: QualityFocalLoss(beta=-1.0), "beta must be at least 0"),
-            (lambda: QualityFocalLoss()(torch.zeros(2, 3), torch.zeros(2)), r"shape of pred \(2, 3\)"),
-            (lambda: DistributionFocalLoss(reduction="max")(torch.zeros(2, 3), torch.zeros(2)), "reduction"),
+            (
+                lambda: QualityFocalLoss()(torch.zeros(2, 3), torch.zeros(2)),
+                r"shape of pred \(2, 3\)",
+            ),
+            (
+                lambda: DistributionFocalLoss(reduction="max")(torch.zeros(2, 3), torch.zeros(2)),
+                "reduction",
+            ),
         ],
     )
     def test_wrong_use_says_what_was_expected(self, call, says):
@@ -324,13 +341,17 @@ class TestParity:
             theirs(logits, target, reduction_override=reduction),
         )
         assert_close(
-            DistributionFocalLoss(reduction)(bins, t), host.DistributionFocalLoss(reduction)(bins, t)
+            DistributionFocalLoss(reduction)(bins, t),
+            host.DistributionFocalLoss(reduction)(bins, t),
         )
 
     def test_dfl(self):
         bins, t = torch.randn(200, 17), torch.rand(200) * 15.9
         results = []
-        for loss in (DistributionFocalLoss(loss_weight=0.25), host.DistributionFocalLoss(loss_weight=0.25)):
+        for loss in (
+            DistributionFocalLoss(loss_weight=0.25),
+            host.DistributionFocalLoss(loss_weight=0.25),
+        ):
             pred = bins.clone().requires_grad_()
             value = loss(pred, t, weight=torch.ones(200), avg_factor=4.0)
             value.backward()
@@ -347,10 +368,14 @@ class TestLean:
 
         def kept(loss):
             pred = torch.randn(N, K, requires_grad=True)
-            return bytes_kept_for_backward(lambda: loss(pred, (label, 0.5 * (label < K)), weight, 300.0))
+            return bytes_kept_for_backward(
+                lambda: loss(pred, (label, 0.5 * (label < K)), weight, 300.0)
+            )
 
         assert kept(QualityFocalLoss()) <= 1.1 * N * K * 4
-        assert kept(host.QualityFocalLoss()) >= 5.0 * N * K * 4  # the witness: if it falls, say so in README
+        assert (
+            kept(host.QualityFocalLoss()) >= 5.0 * N * K * 4
+        )  # the witness: if it falls, say so in README
 
     def test_dfl_keeps_less_than_the_host(self):
         t = torch.rand(16_000) * 15.9

@@ -74,7 +74,9 @@ class TestProperties:
     @pytest.mark.parametrize("kind", [name for name in KINDS if "dfl" not in name])
     def test_where_every_box_fits_it_is_focal_loss_without_alpha(self, kind):
         """At IoU 1 Eq. 2 with beta 2 is focal loss with gamma 2, and an alpha of 1/2 halves all its terms."""
-        focal = dict(type="mmdet.FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.5, loss_weight=2.0)
+        focal = dict(
+            type="mmdet.FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.5, loss_weight=2.0
+        )
         ours, host = build(kind), build_host(kind, loss_cls=focal)
         instances, metas = scene((4, 2))
         scores, boxes = maps(ours, 2, *SIZE)
@@ -118,7 +120,13 @@ class TestProperties:
         scores, boxes = maps(paper, 2, *SIZE)
         a, b = (losses_of(head, scores, boxes, instances, metas) for head in (paper, floored))
         labels = torch.cat(
-            [y for _, y, _, _ in targets_of(paper, [s.shape[-2:] for s in scores], instances, metas)], 1
+            [
+                y
+                for _, y, _, _ in targets_of(
+                    paper, [s.shape[-2:] for s in scores], instances, metas
+                )
+            ],
+            1,
         )
         rows = torch.cat([s.flatten(2).mT for s in scores], 1)[labels < paper.num_classes]
         assert_close(a["loss_bbox"] * rows.sigmoid().amax(1).sum(), b["loss_bbox"] * 1e6)
@@ -149,7 +157,9 @@ class TestCorners:
         head = build(kind)
         head.assigner.ignore_iof_thr = 0.3
         instances, metas = scene((1, 1))
-        ignore, _ = ground_truth((3, 3), *SIZE, seed=7)  # small ones: the large box keeps its anchors
+        ignore, _ = ground_truth(
+            (3, 3), *SIZE, seed=7
+        )  # small ones: the large box keeps its anchors
         scores, boxes = maps(head, 2, *SIZE)
         everything = losses_of(head, scores, boxes, instances, metas)
         some = losses_of(head, scores, boxes, instances, metas, ignore)
@@ -160,7 +170,9 @@ class TestCorners:
         head = build(kind)
         instances, metas = scene((4, 2))
         scores, boxes = maps(head, 2, *SIZE, dtype=torch.bfloat16)
-        exact = losses_of(head, [s.float() for s in scores], [b.float() for b in boxes], instances, metas)
+        exact = losses_of(
+            head, [s.float() for s in scores], [b.float() for b in boxes], instances, metas
+        )
         with torch.autocast("cpu", dtype=torch.bfloat16):
             half = losses_of(head, scores, boxes, instances, metas)
         assert_close(half, exact, rtol=1e-5, atol=1e-6)
@@ -219,10 +231,26 @@ class TestBadInput:
                 dict(loss_cls=dict(type="mmext.QualityFocalLoss", gamma=2.0, alpha=0.25)),
                 "got alpha, gamma of a FocalLoss; write loss_cls=dict\\(_delete_=True",
             ),
-            (QualityATSSHead, dict(reg_decoded_bbox=False), "reg_decoded_bbox must be True, got False"),
-            (QualityATSSHead, dict(avg_factor_floor=0), "avg_factor_floor must be 'paper' or above 0, got 0"),
-            (QualityFCOSHead, dict(avg_factor_floor="none"), "avg_factor_floor must be 'paper' or above 0"),
-            (QualityFCOSHead, dict(loss_dfl=DFL, norm_on_bbox=False), "needs norm_on_bbox=True, got False"),
+            (
+                QualityATSSHead,
+                dict(reg_decoded_bbox=False),
+                "reg_decoded_bbox must be True, got False",
+            ),
+            (
+                QualityATSSHead,
+                dict(avg_factor_floor=0),
+                "avg_factor_floor must be 'paper' or above 0, got 0",
+            ),
+            (
+                QualityFCOSHead,
+                dict(avg_factor_floor="none"),
+                "avg_factor_floor must be 'paper' or above 0",
+            ),
+            (
+                QualityFCOSHead,
+                dict(loss_dfl=DFL, norm_on_bbox=False),
+                "needs norm_on_bbox=True, got False",
+            ),
             (
                 QualityATSSHead,
                 dict(loss_dfl=DFL, bbox_coder=dict(type="mmdet.DeltaXYWHBBoxCoder")),
@@ -246,7 +274,10 @@ class TestBadInput:
             (dict(type="mmdet.FocalLoss"), "FocalLoss"),
             (dict(type="mmdet.VarifocalLoss"), "VarifocalLoss"),
             (dict(type="mmdet.CrossEntropyLoss", use_sigmoid=False), "CrossEntropyLoss"),
-            (dict(type="mmext.QualityFocalLoss", activated=True), "QualityFocalLoss with activated=True"),
+            (
+                dict(type="mmext.QualityFocalLoss", activated=True),
+                "QualityFocalLoss with activated=True",
+            ),
         ],
     )
     def test_any_other_classification_loss_is_refused(self, cls, loss, got):
@@ -258,7 +289,9 @@ class TestBadInput:
     @pytest.mark.parametrize("cls", [QualityATSSHead, QualityFCOSHead])
     def test_what_a_host_s_config_says_of_centerness_may_stay(self, cls):
         head = cls(
-            **host_cfg(), loss_bbox=GIOU, loss_centerness=dict(type="CrossEntropyLoss", use_sigmoid=True)
+            **host_cfg(),
+            loss_bbox=GIOU,
+            loss_centerness=dict(type="CrossEntropyLoss", use_sigmoid=True),
         )
         assert not hasattr(head, "loss_centerness")
         assert not [name for name in head.state_dict() if "centerness" in name]

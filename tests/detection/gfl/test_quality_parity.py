@@ -12,7 +12,16 @@ from torch.testing import assert_close
 from mmext.detection.gfl.head import GFLHead
 from mmext.detection.gfl.losses import integral
 from mmext.detection.gfl.quality_atss import QualityATSSHead
-from tests.detection.gfl.quality_scenes import DFL, KINDS, SIZE, build, build_host, losses_of, maps, scene
+from tests.detection.gfl.quality_scenes import (
+    DFL,
+    KINDS,
+    SIZE,
+    build,
+    build_host,
+    losses_of,
+    maps,
+    scene,
+)
 from tests.detection.gfl.scenes import STRIDES, feature_maps, host_cfg
 
 
@@ -43,7 +52,9 @@ class TestParity:
         atss, gfl = self.gfl()
         scores, boxes = maps(atss, 2, *SIZE)
         _, metas = scene((0, 0))
-        for a, b in zip(*(h.predict_by_feat(scores, boxes, None, metas) for h in (atss, gfl)), strict=True):
+        for a, b in zip(
+            *(h.predict_by_feat(scores, boxes, None, metas) for h in (atss, gfl)), strict=True
+        ):
             assert len(a) > 0
             assert torch.equal(a.labels, b.labels)
             assert torch.equal(a.scores, b.scores)
@@ -77,9 +88,13 @@ class TestParity:
             head.test_cfg.score_thr = 0.2
         scores, boxes = maps(ours, 2, *SIZE)
         _, metas = scene((0, 0))
-        sure = None if kind.startswith("retina") else [torch.full_like(b[:, :1], 50.0) for b in boxes]
+        sure = (
+            None if kind.startswith("retina") else [torch.full_like(b[:, :1], 50.0) for b in boxes]
+        )
         mine = ours.predict_by_feat(scores, boxes, None, metas, rescale=with_nms, with_nms=with_nms)
-        theirs = host.predict_by_feat(scores, boxes, sure, metas, rescale=with_nms, with_nms=with_nms)
+        theirs = host.predict_by_feat(
+            scores, boxes, sure, metas, rescale=with_nms, with_nms=with_nms
+        )
         for a, b in zip(mine, theirs, strict=True):
             assert len(a) > 0
             assert torch.equal(a.bboxes, b.bboxes)
@@ -92,9 +107,13 @@ class TestParity:
         means = []
         for x, stride in zip(logits, STRIDES, strict=True):
             B, _, H, W = x.shape
-            means.append(stride * integral(x.permute(0, 2, 3, 1).reshape(B, H, W, 4, 13)).permute(0, 3, 1, 2))
+            means.append(
+                stride * integral(x.permute(0, 2, 3, 1).reshape(B, H, W, 4, 13)).permute(0, 3, 1, 2)
+            )
         _, metas = scene((0, 0))
-        mine, theirs = (h.predict_by_feat(scores, b, None, metas) for h, b in ((dfl, logits), (plain, means)))
+        mine, theirs = (
+            h.predict_by_feat(scores, b, None, metas) for h, b in ((dfl, logits), (plain, means))
+        )
         for a, b in zip(mine, theirs, strict=True):
             assert len(a) > 0
             assert torch.equal(a.scores, b.scores)
@@ -127,8 +146,12 @@ class Detector(nn.Module):
 
 class TestCheckpoints:
     @pytest.mark.parametrize("kind", [name for name in KINDS if "dfl" not in name])
-    @pytest.mark.parametrize("load", [nn.Module.load_state_dict, load_state_dict], ids=["torch", "mmengine"])
-    def test_the_host_s_checkpoint_loads_and_the_log_names_what_is_left_out(self, kind, load, caplog):
+    @pytest.mark.parametrize(
+        "load", [nn.Module.load_state_dict, load_state_dict], ids=["torch", "mmengine"]
+    )
+    def test_the_host_s_checkpoint_loads_and_the_log_names_what_is_left_out(
+        self, kind, load, caplog
+    ):
         logger = MMLogger.get_instance("quality_heads")
         logger.addHandler(caplog.handler)
         ours, state = Detector(build(kind)), Detector(build_host(kind)).state_dict()

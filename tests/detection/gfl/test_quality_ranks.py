@@ -12,7 +12,9 @@ def gradients(kind, images):
     head = build(kind)
     instances, metas = scene((5, 1))
     maps = tuple(x[images] for x in feature_maps(2, *SIZE))
-    losses = losses_of(head, *head(maps), [instances[i] for i in images], [metas[i] for i in images])
+    losses = losses_of(
+        head, *head(maps), [instances[i] for i in images], [metas[i] for i in images]
+    )
     sum(losses.values()).backward()
     return {name: p.grad for name, p in head.named_parameters()}
 

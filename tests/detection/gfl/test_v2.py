@@ -53,7 +53,10 @@ class TestStatistics:
 
     @pytest.mark.parametrize("k", [1, 4, 7])
     def test_folding_the_mean_is_exact(self, k):
-        weight, top = double(8, 4 * (k + 1), 1, 1, seed=1), top_probabilities(double(2, 4, 9, 3, 5), k)
+        weight, top = (
+            double(8, 4 * (k + 1), 1, 1, seed=1),
+            top_probabilities(double(2, 4, 9, 3, 5), k),
+        )
         stats = torch.cat([top, top.mean(2, keepdim=True)], 2).flatten(1, 2)
         folded = F.conv2d(top.flatten(1, 2), fold_mean(weight))
         assert_close(folded, F.conv2d(stats, weight), rtol=1e-12, atol=1e-12)
@@ -61,16 +64,24 @@ class TestStatistics:
 
 class TestJointLogit:
     def test_golden_numbers(self):
-        c, q = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1, 1) for v in ([2.0, -4, 0], [1.0, 0, -3]))
+        c, q = (
+            torch.tensor(v, dtype=torch.float64).view(3, 1, 1, 1)
+            for v in ([2.0, -4, 0], [1.0, 0, -3])
+        )
         z = joint_logit(c, q).flatten()
         expected = dict(
-            z=[0.5923940356, -4.7022633214, -3.7177359187], s=[0.6439142599, 0.0089931050, 0.0237129366]
+            z=[0.5923940356, -4.7022633214, -3.7177359187],
+            s=[0.6439142599, 0.0089931050, 0.0237129366],
         )
         assert_close(z, torch.tensor(expected["z"], dtype=torch.float64), rtol=0, atol=1e-10)
-        assert_close(z.sigmoid(), torch.tensor(expected["s"], dtype=torch.float64), rtol=0, atol=1e-10)
+        assert_close(
+            z.sigmoid(), torch.tensor(expected["s"], dtype=torch.float64), rtol=0, atol=1e-10
+        )
 
     def test_it_is_the_formula_over_the_whole_range(self):
-        c, q = torch.meshgrid(*[torch.linspace(-60, 60, 241, dtype=torch.float64)] * 2, indexing="ij")
+        c, q = torch.meshgrid(
+            *[torch.linspace(-60, 60, 241, dtype=torch.float64)] * 2, indexing="ij"
+        )
         z = joint_logit(c[:, None, :, None], q[:, None, :, None])[:, 0, :, 0]
         assert_close(z, -torch.stack([-c, -q, -c - q]).logsumexp(0), rtol=1e-13, atol=1e-13)
         assert_close(z.sigmoid(), c.sigmoid() * q.sigmoid(), rtol=1e-11, atol=1e-13)
@@ -81,7 +92,10 @@ class TestJointLogit:
         assert_close(joint_logit(c, torch.full((1, 1, 1, 1), 200.0)), c)
 
     def test_it_learns_where_the_probability_has_no_gradient_left(self):
-        c, q = (torch.full((1, 1, 1, 1), 40.0, dtype=torch.float64, requires_grad=True) for _ in range(2))
+        c, q = (
+            torch.full((1, 1, 1, 1), 40.0, dtype=torch.float64, requires_grad=True)
+            for _ in range(2)
+        )
         (c.sigmoid() * q.sigmoid()).backward()
         assert c.grad.item() < 1e-15  # the witness: the authors' product is flat here
         c.grad = q.grad = None
@@ -109,9 +123,14 @@ class TestJointLogit:
         z = joint_logit(c[..., None, None], q[..., None, None])[..., 0, 0]
         rows = qfl(reduction="none")(z, target)
         assert_close(
-            rows, torch.tensor([0.0627345024, 0.0394909702], dtype=torch.float64), rtol=0, atol=1e-10
+            rows,
+            torch.tensor([0.0627345024, 0.0394909702], dtype=torch.float64),
+            rtol=0,
+            atol=1e-10,
         )
-        product = HostQualityFocalLoss(reduction="none", activated=True)(c.sigmoid() * q.sigmoid(), target)
+        product = HostQualityFocalLoss(reduction="none", activated=True)(
+            c.sigmoid() * q.sigmoid(), target
+        )
         assert_close(rows, product, rtol=1e-12, atol=0)
 
 

@@ -50,7 +50,9 @@ def oracle_of(head, x, scale):
     """The oracle on the head's own class logits, distributions and predictor."""
     c, bbox_pred = GFLHead.forward_single(head, x, scale)
     weights = [(layer.weight, layer.bias) for layer in (head.reg_conf[0], head.reg_conf[2])]
-    return oracle(c, bbox_pred.unflatten(1, (4, 17)), weights, k=head.reg_topk, add_mean=head.add_mean)
+    return oracle(
+        c, bbox_pred.unflatten(1, (4, 17)), weights, k=head.reg_topk, add_mean=head.add_mean
+    )
 
 
 class TestProbabilityForm:
@@ -119,7 +121,13 @@ def authors_keys(stacked_convs, levels):
     ]
     outputs = [f"{name}.{key}" for name in ("gfl_cls", "gfl_reg") for key in ("weight", "bias")]
     predictor = [f"reg_conf.{i}.{key}" for i in (0, 2) for key in ("weight", "bias")]
-    return {*towers, *outputs, *predictor, "integral.project", *(f"scales.{i}.scale" for i in range(levels))}
+    return {
+        *towers,
+        *outputs,
+        *predictor,
+        "integral.project",
+        *(f"scales.{i}.scale" for i in range(levels)),
+    }
 
 
 class TestCheckpoints:
@@ -148,7 +156,9 @@ class TestCheckpoints:
         for name in ("gfl_cls.weight", "gfl_cls.bias"):
             state[name] = torch.cat([state[name], torch.full_like(state[name][:1], 9.0)])
         file = tmp_path / "gfocal_r50_fpn_1x.pth"
-        torch.save(dict(meta={}, state_dict={f"bbox_head.{key}": v for key, v in state.items()}), file)
+        torch.save(
+            dict(meta={}, state_dict={f"bbox_head.{key}": v for key, v in state.items()}), file
+        )
         head = v2_head(seed=6)
         logger = MMLogger.get_instance("authors")
         logger.addHandler(caplog.handler)
@@ -182,7 +192,9 @@ class TestGradients:
     def test_the_class_loss_shapes_the_distributions_unless_detached(self, detach_stats):
         head = wider(v2_head(detach_stats=detach_stats))
         sum(self.losses(head)["loss_cls"]).backward()
-        touched = head.gfl_reg.weight.grad is not None and bool(head.gfl_reg.weight.grad.abs().sum() > 0)
+        touched = head.gfl_reg.weight.grad is not None and bool(
+            head.gfl_reg.weight.grad.abs().sum() > 0
+        )
         assert touched is not detach_stats
         assert head.reg_conf[0].weight.grad.abs().sum() > 0
 

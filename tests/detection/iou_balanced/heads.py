@@ -44,7 +44,9 @@ def outputs(kind, num_images=2, seed=0, dtype=torch.float32):
         shapes = [(16 * num_images, K + 1), (16 * num_images, 4 * K)]
     else:
         head = build(kind)
-        channels = head.in_channels if isinstance(head.in_channels, tuple) else [head.in_channels] * 3
+        channels = (
+            head.in_channels if isinstance(head.in_channels, tuple) else [head.in_channels] * 3
+        )
         strides = (16, 32, 64, 107) if kind == "SSDHead" else (8, 16, 32)
         feats = [
             torch.zeros(num_images, c, -(-SIZE // s), -(-SIZE // s))
@@ -82,7 +84,9 @@ def truth(counts, seed=0):
         extent = torch.rand(count, 2, generator=g) * 66 + 24
         corner = torch.rand(count, 2, generator=g) * (SIZE - extent)
         labels = torch.randint(0, K, (count,), generator=g)
-        instances.append(InstanceData(bboxes=torch.cat([corner, corner + extent], 1), labels=labels))
+        instances.append(
+            InstanceData(bboxes=torch.cat([corner, corner + extent], 1), labels=labels)
+        )
     return instances
 
 

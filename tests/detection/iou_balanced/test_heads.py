@@ -91,7 +91,9 @@ def test_the_correction_equals_weighting_each_element():
     meta = dict(img_shape=(160, 160), pad_shape=(160, 160))
     sizes = [x.shape[-2:] for x in out[0]]
     anchors, flags = host.get_anchors(sizes, [meta] * 2, device="cpu")
-    labels, label_weights, targets, _, avg_factor = host.get_targets(anchors, flags, gts, [meta] * 2)
+    labels, label_weights, targets, _, avg_factor = host.get_targets(
+        anchors, flags, gts, [meta] * 2
+    )
     rows = [
         torch.cat([m.permute(0, 2, 3, 1).reshape(2, -1, w) for m in maps], 1).reshape(-1, w)
         for maps, w in zip(out, (K, 4), strict=True)
@@ -115,7 +117,9 @@ def test_the_correction_equals_weighting_each_element():
 
 @pytest.mark.parametrize("name", ["ConvFCBBoxHead", "Shared2FCBBoxHead", "Shared4Conv1FCBBoxHead"])
 def test_layers_and_state_dict_of_r_cnn_heads_are_the_hosts(name):
-    cfg = dict(in_channels=8, num_classes=K, conv_out_channels=8, roi_feat_size=3, fc_out_channels=16)
+    cfg = dict(
+        in_channels=8, num_classes=K, conv_out_channels=8, roi_feat_size=3, fc_out_channels=16
+    )
     if name == "ConvFCBBoxHead":
         cfg |= dict(num_cls_fcs=1, num_reg_convs=1)
     host = MODELS.build(dict(type=f"mmdet.{name}", **cfg))
@@ -177,7 +181,9 @@ def test_any_box_loss_delta_coded_or_decoded(kind, loss):
     _, expected, _ = step(kind, build(kind, **changes), out, gts)
     head = build(kind, dict(eta=1.5, lam=1.5, w_loc="auto"), **changes)
     found, sums, _ = step(kind, head, out, gts)
-    assert_close(sums["loss_bbox"], expected["loss_bbox"], rtol=1e-5, atol=0)  # the first step calibrates
+    assert_close(
+        sums["loss_bbox"], expected["loss_bbox"], rtol=1e-5, atol=0
+    )  # the first step calibrates
     assert_close(sums["loss_cls"], expected["loss_cls"], rtol=1e-6, atol=0)
     assert found["w_loc"] > 1
 
@@ -262,7 +268,9 @@ def test_images_without_rois_are_no_scope(seen):
 
 
 def test_a_misspelt_key_is_answered_with_the_nearest_one():
-    with pytest.raises(ValueError, match=r"no key 'etta' \(did you mean 'eta'\?\); it takes eta, lam, w_loc"):
+    with pytest.raises(
+        ValueError, match=r"no key 'etta' \(did you mean 'eta'\?\); it takes eta, lam, w_loc"
+    ):
         build("RetinaHead", dict(etta=1.5))
 
 
@@ -389,12 +397,17 @@ def test_float64_gives_what_float32_gives(kind):
     for dtype in (torch.float32, torch.float64):
         head = build(kind, dict(eta=1.5, lam=1.5)).to(dtype)
         out = outputs(kind, dtype=dtype)
-        out = [[x.detach().requires_grad_() for x in m] if isinstance(m, list) else m.detach() for m in out]
+        out = [
+            [x.detach().requires_grad_() for x in m] if isinstance(m, list) else m.detach()
+            for m in out
+        ]
         for x in flat(out):
             x.requires_grad_()
         found[dtype] = step(kind, head, out, gts)[1:]
     (single, grads), (double, exact) = found.values()
-    assert_close({k: v.double() for k, v in single.items()}, {k: v.double() for k, v in double.items()})
+    assert_close(
+        {k: v.double() for k, v in single.items()}, {k: v.double() for k, v in double.items()}
+    )
     for got, want in zip(grads, exact, strict=True):
         assert_close(got, want.float(), rtol=1e-4, atol=1e-6)
 
@@ -436,7 +449,9 @@ def test_bf16_outputs_are_finite(kind):
 )
 def test_classification_losses_that_do_not_fit_are_refused(loss, name):
     kind = "Shared2FCBBoxHead" if name == "SeesawLoss" else "RetinaHead"
-    with pytest.raises(ValueError, match=rf"got {name}.*use FocalLoss or CrossEntropyLoss, or set eta=None"):
+    with pytest.raises(
+        ValueError, match=rf"got {name}.*use FocalLoss or CrossEntropyLoss, or set eta=None"
+    ):
         build(kind, {}, loss_cls=loss)
     build(kind, dict(eta=None), loss_cls=loss)
 

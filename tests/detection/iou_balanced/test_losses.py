@@ -64,7 +64,9 @@ def test_golden_numbers_of_softmax():
 
 
 def test_golden_numbers_of_the_localisation_weight():
-    pred = torch.tensor([[0.05, -0.2, 0.3, 0], [0.1, 0.02, -0.5, 0.4]], dtype=f64, requires_grad=True)
+    pred = torch.tensor(
+        [[0.05, -0.2, 0.3, 0], [0.1, 0.02, -0.5, 0.4]], dtype=f64, requires_grad=True
+    )
     loss = F.smooth_l1_loss(pred, torch.zeros_like(pred), beta=0.11, reduction="none").sum(1)
     assert_close(loss, golden(0.4013636364, 0.8372727273), rtol=1e-9, atol=0)
     iou = golden(0.8, 0.5)
@@ -84,7 +86,9 @@ def test_it_equals_the_loop(exponent):
     weight = iou_balanced_weight(
         loss, iou, exponent=exponent, label_weight=label_weight, scope=scope, num_scopes=3
     )
-    assert_close(weight, golden(*oracle(loss, iou, exponent, label_weight, scope)), rtol=1e-12, atol=0)
+    assert_close(
+        weight, golden(*oracle(loss, iou, exponent, label_weight, scope)), rtol=1e-12, atol=0
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -110,7 +114,9 @@ def test_order_does_not_matter_and_better_boxes_count_more():
 def test_exponent_0_gives_exact_ones():
     loss, iou, label_weight, scope = positives(50, dtype=torch.float32)
     iou[::3] = 0
-    weight = iou_balanced_weight(loss, iou, exponent=0, label_weight=label_weight, scope=scope, num_scopes=3)
+    weight = iou_balanced_weight(
+        loss, iou, exponent=0, label_weight=label_weight, scope=scope, num_scopes=3
+    )
     assert torch.equal(weight, torch.ones(50))
 
 
@@ -139,7 +145,9 @@ def test_no_positives_still_take_part_across_ranks():
         seen.append(sums)
         return sums + 1
 
-    weight = iou_balanced_weight(torch.zeros(0), torch.zeros(0), exponent=1.5, over_ranks=over_ranks)
+    weight = iou_balanced_weight(
+        torch.zeros(0), torch.zeros(0), exponent=1.5, over_ranks=over_ranks
+    )
     assert weight.shape == (0,)
     assert_close(seen, [torch.zeros(1, 2)])
 
@@ -157,7 +165,9 @@ def test_half_precision_is_computed_in_float32():
     loss, iou, _, _ = positives(40, dtype=torch.bfloat16)
     weight = iou_balanced_weight(loss, iou, exponent=1.5)
     assert weight.dtype == torch.float32
-    assert_close(weight, iou_balanced_weight(loss.float(), iou.float(), exponent=1.5), rtol=0, atol=0)
+    assert_close(
+        weight, iou_balanced_weight(loss.float(), iou.float(), exponent=1.5), rtol=0, atol=0
+    )
 
 
 def test_a_negative_exponent_is_refused():

@@ -52,6 +52,8 @@ def test_global_weights_are_those_of_the_joined_batch(kind, case, ranks):
     joined = weights_of(kind, "batch", (4, 3), [0, 1])
     iou, weight = (torch.cat([x[key] for x in found]) for key in ("iou", "weight"))
     assert len(iou) > 4
-    assert_close(weight[iou.argsort()], joined["weight"][joined["iou"].argsort()], rtol=1e-5, atol=1e-7)
+    assert_close(
+        weight[iou.argsort()], joined["weight"][joined["iou"].argsort()], rtol=1e-5, atol=1e-7
+    )
     for x in found:
         assert_close(x["w_loc"], joined["w_loc"], rtol=1e-5, atol=0)

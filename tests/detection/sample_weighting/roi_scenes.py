@@ -27,7 +27,9 @@ class Scene(NamedTuple):
 def build(type_="SWNShared2FCBBoxHead", swn=None, **changes):
     """A head of ours with ``swn``, or mmdet's; the same weights but for the network's."""
     init_default_scope("mmdet")
-    cfg = dict(type=type_, num_classes=K, in_channels=4, fc_out_channels=8, roi_feat_size=3) | changes
+    cfg = (
+        dict(type=type_, num_classes=K, in_channels=4, fc_out_channels=8, roi_feat_size=3) | changes
+    )
     if type_.startswith("SWN"):
         cfg |= dict(type=f"mmext.{type_}", swn=swn)
     torch.manual_seed(0)
@@ -72,5 +74,8 @@ def gradients(head, x: Scene) -> dict[str, Tensor]:
     total = sum(value for key, value in found.items() if "loss" in key)
     scores, boxes = torch.autograd.grad(total, [x.cls_score, x.bbox_pred], allow_unused=True)
     return dict(
-        loss_cls=found["loss_cls"].detach(), loss_bbox=found["loss_bbox"].detach(), scores=scores, boxes=boxes
+        loss_cls=found["loss_cls"].detach(),
+        loss_bbox=found["loss_bbox"].detach(),
+        scores=scores,
+        boxes=boxes,
     )

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from mmext.detection.sample_weighting.samples import Samples
 
 
-def samples(positives=6, negatives=18, ignored=0, *, mask=False, seed=0, dtype=torch.float32) -> Samples:
+def samples(
+    positives=6, negatives=18, ignored=0, *, mask=False, seed=0, dtype=torch.float32
+) -> Samples:
     """Positives, then negatives, then ignored ones; losses of the size that a detector has."""
     g = torch.Generator().manual_seed(seed)
 

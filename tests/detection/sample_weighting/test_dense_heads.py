@@ -24,7 +24,10 @@ def build(swn=None, type_="mmext.SWNRetinaHead", **changes):
     """Ours, or mmdet's; the same weights but for the network's."""
     init_default_scope("mmdet")
     model = Config.fromfile(ROOT / "configs/_base_/models/retinanet_mobilenet-v2_fpn.py").model
-    cfg = dict(model.bbox_head, train_cfg=model.train_cfg, test_cfg=model.test_cfg, num_classes=K) | changes
+    cfg = (
+        dict(model.bbox_head, train_cfg=model.train_cfg, test_cfg=model.test_cfg, num_classes=K)
+        | changes
+    )
     if type_ != "RetinaHead":
         cfg |= dict(type=type_, swn=swn)
     torch.manual_seed(0)
@@ -42,8 +45,12 @@ def scene(counts=(3, 2), *, shape=None, seed=0):
     """
     g = torch.Generator().manual_seed(seed)
     sides = [SIZE // stride for stride in (8, 16, 32)]
-    scores = [(torch.randn(len(counts), 9 * K, s, s, generator=g) - 2).requires_grad_() for s in sides]
-    boxes = [(0.1 * torch.randn(len(counts), 36, s, s, generator=g)).requires_grad_() for s in sides]
+    scores = [
+        (torch.randn(len(counts), 9 * K, s, s, generator=g) - 2).requires_grad_() for s in sides
+    ]
+    boxes = [
+        (0.1 * torch.randn(len(counts), 36, s, s, generator=g)).requires_grad_() for s in sides
+    ]
     gts = []
     for count in counts:
         corner = torch.rand(count, 2, generator=g) * 40
@@ -121,7 +128,9 @@ def test_weights_multiply_the_hosts_gradients(changes):
     (_, found), (_, plain) = gradients(ours, x), gradients(theirs(**changes), x)
     seen, at = ours.swn.samples, 0
     for level in range(3):
-        rows, before = (slopes[level].permute(0, 2, 3, 1).reshape(-1, K) for slopes in (found, plain))
+        rows, before = (
+            slopes[level].permute(0, 2, 3, 1).reshape(-1, K) for slopes in (found, plain)
+        )
         index = torch.arange(at, at + len(rows))
         w = torch.where(torch.isin(index, seen.positive), 3.0, 0.5)
         w[~(torch.isin(index, seen.positive) | seen.negative[index])] = 1.0
@@ -175,7 +184,9 @@ def test_a_head_with_losses_of_its_own_is_refused(host):
     class Ours(SWNAnchorHeadMixin, host):
         pass
 
-    with pytest.raises(ValueError, match=r"with AnchorHead's loss_by_feat.*, got Ours with one of its own"):
+    with pytest.raises(
+        ValueError, match=r"with AnchorHead's loss_by_feat.*, got Ours with one of its own"
+    ):
         build({}, Ours)
     assert build(None, Ours).swn is None
 
@@ -183,6 +194,8 @@ def test_a_head_with_losses_of_its_own_is_refused(host):
 def test_checkpoints_go_both_ways_and_predictions_stay():
     ours, host = build({}), theirs()
     ours.load_state_dict(host.state_dict(), strict=True)
-    host.load_state_dict({k: v for k, v in ours.state_dict().items() if "swn." not in k}, strict=True)
+    host.load_state_dict(
+        {k: v for k, v in ours.state_dict().items() if "swn." not in k}, strict=True
+    )
     feats = [torch.rand(1, 96, SIZE // stride, SIZE // stride) for stride in (8, 16, 32)]
     assert_close(ours(feats), host(feats), rtol=0, atol=0)

@@ -58,7 +58,9 @@ def test_it_is_the_weighted_sum_of_single_losses(inner):
 
 def test_a_weighted_loss_is_lambda_where_the_clamp_does_not_act():
     losses = torch.tensor([0.2, 0.5, 3.0])
-    assert_close(inverse_loss_weight(losses, lam=0.7, clamp=(-5, 5)) * losses, torch.full((3,), 0.7))
+    assert_close(
+        inverse_loss_weight(losses, lam=0.7, clamp=(-5, 5)) * losses, torch.full((3,), 0.7)
+    )
 
 
 def test_normalized_weights_keep_the_size_of_the_loss():
@@ -119,7 +121,9 @@ def test_a_misspelt_name_gets_the_nearest(cfg, words):
 def test_a_lambda_of_zero_takes_the_least_weight():
     pred, target, _ = boxes()
     plain = MODELS.build(INNER[0])(pred, target, reduction_override="none")
-    assert_close(SWNLoss(INNER[0], lam=0)(pred, target, reduction_override="none"), plain * math.exp(-2))
+    assert_close(
+        SWNLoss(INNER[0], lam=0)(pred, target, reduction_override="none"), plain * math.exp(-2)
+    )
 
 
 @pytest.mark.parametrize("base", ["retinanet", "fcos", "atss", "gfl"])

@@ -12,7 +12,9 @@ from mmext.detection.sample_weighting.samples import Weights
 from tests.contract import detection as host
 from tests.contract.parts import ROOT, built
 
-CONFIG = ROOT / "configs/detection/sample_weighting/swn_mask-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
+CONFIG = (
+    ROOT / "configs/detection/sample_weighting/swn_mask-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
+)
 NEUTRAL = dict(clamp=(0, 0), lambdas=dict(cls_pos=0, cls_neg=0, reg=0, mask=0))
 
 
@@ -104,18 +106,24 @@ def test_the_weight_of_the_host_s_loss_is_kept():
 def test_images_without_objects_give_finite_losses_and_reach_every_parameter(counts):
     model = detector({})
     losses, _ = step(model, counts)
-    assert all(torch.isfinite(torch.as_tensor(v).sum()) for v in losses.values() if torch.is_tensor(v))
+    assert all(
+        torch.isfinite(torch.as_tensor(v).sum()) for v in losses.values() if torch.is_tensor(v)
+    )
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name
 
 
 def test_other_losses_and_heads_are_refused():
-    with pytest.raises(ValueError, match=r"expects CrossEntropyLoss\(use_mask=True\), got CrossEntropyLoss"):
+    with pytest.raises(
+        ValueError, match=r"expects CrossEntropyLoss\(use_mask=True\), got CrossEntropyLoss"
+    ):
         detector({}, use_mask=False)
     cfg = Config.fromfile(CONFIG)
     cfg.model.roi_head.bbox_head.type = "Shared2FCBBoxHead"
-    with pytest.raises(ValueError, match="expects a box head with sample weighting, got Shared2FCBBoxHead"):
+    with pytest.raises(
+        ValueError, match="expects a box head with sample weighting, got Shared2FCBBoxHead"
+    ):
         built(cfg, MODELS)
 
 
@@ -132,7 +140,9 @@ def test_a_mask_head_with_other_losses_is_refused():
 
     model = detector({})
     model.roi_head.mask_head.loss_mask = Mean()
-    with pytest.raises(ValueError, match=r"one loss for each of \d+ positives, got \(\) from FCNMaskHead"):
+    with pytest.raises(
+        ValueError, match=r"one loss for each of \d+ positives, got \(\) from FCNMaskHead"
+    ):
         step(model)
 
 
@@ -145,7 +155,9 @@ def test_it_goes_into_a_hybrid_task_cascade():
     data = model.data_preprocessor(host.batch(counts=(4, 3)), training=True)
     losses = model(**data, mode="loss")
     assert {
-        f"s{stage}.loss_swn_{group}" for stage in range(3) for group in ("cls_pos", "cls_neg", "reg")
+        f"s{stage}.loss_swn_{group}"
+        for stage in range(3)
+        for group in ("cls_pos", "cls_neg", "reg")
     } <= set(losses)
     model.parse_losses(losses)[0].backward()
     networks = [p for name, p in model.named_parameters() if ".swn." in name]

@@ -112,7 +112,9 @@ def test_rules_for_parameters_hold_and_frozen_ones_stay():
     before = model.fc_cls.bias.clone()
     custom = {"fc_reg": dict(lr_mult=0.1)}
     wrapper = wrapper_of(model, swn=dict(type="AdamW", lr=3e-4), custom_keys=custom)
-    rates = {id(p): group["lr"] for group in wrapper.optimizer.param_groups for p in group["params"]}
+    rates = {
+        id(p): group["lr"] for group in wrapper.optimizer.param_groups for p in group["params"]
+    }
     assert rates[id(model.fc_reg.weight)] == pytest.approx(0.002)
     assert rates[id(model.fc_cls.weight)] == pytest.approx(0.02)
     assert rates[id(model.swn.predictor.last.weight)] == pytest.approx(3e-4)
@@ -135,7 +137,9 @@ RULES = {
     [({}, 1e-3, 1e-4), (dict(swn=dict(type="AdamW", lr=3e-4, weight_decay=0.02)), 3e-4, 0.02)],
     ids=["authors", "AdamW"],
 )
-def test_rules_multiply_the_rates_of_the_optimiser_that_a_parameter_belongs_to(rule, swn, lr, decay):
+def test_rules_multiply_the_rates_of_the_optimiser_that_a_parameter_belongs_to(
+    rule, swn, lr, decay
+):
     """Seen before: Adam's network at SGD's 0.02."""
     paramwise, of_weights, of_biases, of_decay = RULES[rule]
     model = build(swn={})

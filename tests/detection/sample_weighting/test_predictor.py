@@ -73,12 +73,17 @@ def test_outside_the_range_only_inward_lets_values_come_back():
 def test_inside_the_range_gradients_are_those_of_finite_differences():
     m = torch.linspace(-1.9, 1.9, 7, dtype=torch.float64, requires_grad=True)
     for mode in ("hard", "inward", "tanh"):
-        assert torch.autograd.gradcheck(lambda x, mode=mode: clamp_log_variance(x, -2, 2, mode=mode), (m,))
+        assert torch.autograd.gradcheck(
+            lambda x, mode=mode: clamp_log_variance(x, -2, 2, mode=mode), (m,)
+        )
 
 
 @pytest.mark.parametrize(
     ("inputs", "outputs", "size"),
-    [(("iou", "prob", "cls", "box"), 2, 33_922), (("iou", "prob", "cls", "box", "mask"), 3, 42_371)],
+    [
+        (("iou", "prob", "cls", "box"), 2, 33_922),
+        (("iou", "prob", "cls", "box", "mask"), 3, 42_371),
+    ],
 )
 def test_its_size_is_the_authors(inputs, outputs, size):
     assert sum(p.numel() for p in SWNPredictor(inputs, outputs).parameters()) == size
@@ -87,7 +92,9 @@ def test_its_size_is_the_authors(inputs, outputs, size):
 def features(count, dtype=torch.float32, *, zeros=False):
     g = torch.Generator().manual_seed(0)
     widths = dict(iou=1, prob=1, cls=1, box=4)
-    found = {name: torch.rand(count, width, generator=g, dtype=dtype) for name, width in widths.items()}
+    found = {
+        name: torch.rand(count, width, generator=g, dtype=dtype) for name, width in widths.items()
+    }
     return {name: x * (name == "cls" or not zeros) for name, x in found.items()}
 
 

@@ -32,7 +32,8 @@ def share(rank):
 def joined():
     one, other = share(0), share(1)
     parts = {
-        name: torch.cat([getattr(one, name), getattr(other, name)]) for name in ("negative", "cls", "box")
+        name: torch.cat([getattr(one, name), getattr(other, name)])
+        for name in ("negative", "cls", "box")
     }
     return dataclasses.replace(one, **parts, cls_divisor=2 * DIVISOR, box_divisor=2 * DIVISOR)
 
@@ -50,7 +51,11 @@ class Objective(nn.Module):
 
     def forward(self, x):
         w = self.weighting(x)
-        return objective(self.weighting, dataclasses.replace(x, cls=x.cls * self.scale), w), w.cls, w.box
+        return (
+            objective(self.weighting, dataclasses.replace(x, cls=x.cls * self.scale), w),
+            w.cls,
+            w.box,
+        )
 
 
 def step(model, x):
@@ -62,7 +67,9 @@ def step(model, x):
 
 def of_rank(rank):
     # The wrapper waits for ever if a parameter has no gradient.
-    return [step(DistributedDataParallel(Objective(settings)), share(rank)) for settings in SETTINGS]
+    return [
+        step(DistributedDataParallel(Objective(settings)), share(rank)) for settings in SETTINGS
+    ]
 
 
 @pytest.fixture(scope="module")

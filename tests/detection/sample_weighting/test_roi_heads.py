@@ -12,7 +12,15 @@ from torch.testing import assert_close
 from mmext.detection.sample_weighting.samples import Weights
 from tests.contract import detection as host
 from tests.contract.parts import ROOT, forget_files
-from tests.detection.sample_weighting.roi_scenes import CIOU, GIOU, K, build, gradients, losses_of, scene
+from tests.detection.sample_weighting.roi_scenes import (
+    CIOU,
+    GIOU,
+    K,
+    build,
+    gradients,
+    losses_of,
+    scene,
+)
 
 HEADS = {
     "SWNShared2FCBBoxHead": {},
@@ -28,7 +36,9 @@ KINDS = {
         dict(decoded=True, agnostic=True),
     ),
     "L1, one loss a class": (
-        dict(loss_bbox=dict(type="L1Loss"), loss_cls=dict(type="CrossEntropyLoss", use_sigmoid=True)),
+        dict(
+            loss_bbox=dict(type="L1Loss"), loss_cls=dict(type="CrossEntropyLoss", use_sigmoid=True)
+        ),
         {},
     ),
 }
@@ -63,7 +73,9 @@ def test_the_detector_starts_from_the_same_weights_with_it():
         after.append(torch.rand(1))
     assert after[0] == after[1]
     state = ours.state_dict()
-    assert_close({key: state[key] for key in theirs.state_dict()}, dict(theirs.state_dict()), rtol=0, atol=0)
+    assert_close(
+        {key: state[key] for key in theirs.state_dict()}, dict(theirs.state_dict()), rtol=0, atol=0
+    )
 
 
 def test_neutral_weights_give_the_hosts_numbers_exactly():
@@ -96,12 +108,20 @@ def test_weights_multiply_the_hosts_gradients(kind):
     box = torch.ones(len(x.labels)).index_copy(0, ours.swn.samples.positive, w.box)
     assert_close(found["scores"], plain["scores"] * w.cls[:, None])
     assert_close(found["boxes"], plain["boxes"] * box[:, None])
-    weighted = x._replace(label_weights=x.label_weights * w.cls, bbox_weights=x.bbox_weights * box[:, None])
-    assert_close(
-        losses_of(ours, x)["loss_cls"], losses_of(theirs, weighted)["loss_cls"], rtol=1e-6, atol=1e-6
+    weighted = x._replace(
+        label_weights=x.label_weights * w.cls, bbox_weights=x.bbox_weights * box[:, None]
     )
     assert_close(
-        losses_of(ours, x)["loss_bbox"], losses_of(theirs, weighted)["loss_bbox"], rtol=1e-6, atol=1e-6
+        losses_of(ours, x)["loss_cls"],
+        losses_of(theirs, weighted)["loss_cls"],
+        rtol=1e-6,
+        atol=1e-6,
+    )
+    assert_close(
+        losses_of(ours, x)["loss_bbox"],
+        losses_of(theirs, weighted)["loss_bbox"],
+        rtol=1e-6,
+        atol=1e-6,
     )
 
 

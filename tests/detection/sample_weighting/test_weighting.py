@@ -50,7 +50,10 @@ def test_a_group_shares_the_mean_of_its_log_variances():
     x = samples(ignored=3)
     weighting = with_free_m(x)
     w = weighting(x)
-    for at, m in ((x.positive, weighting.predictor.pos[:, 0]), (x.negative, weighting.predictor.neg)):
+    for at, m in (
+        (x.positive, weighting.predictor.pos[:, 0]),
+        (x.negative, weighting.predictor.neg),
+    ):
         assert_close(w.cls[at], torch.exp(-m.clamp(-2, 2).mean()).expand_as(w.cls[at]))
     assert (w.cls[24:] == 1).all(), "ignored samples keep their weight"
     assert w.box.unique().numel() == len(x.positive)
@@ -119,12 +122,16 @@ def test_normalized_weights_have_a_mean_of_one_and_the_same_optimum():
     for weighting in (plain, scaled):
         objective(weighting, x).backward()
     slopes = [weighting.predictor.pos.grad[:, 1] for weighting in (plain, scaled)]
-    assert_close(slopes[0] / slopes[1], ratio, msg="the scale is a constant: gradients keep their direction")
+    assert_close(
+        slopes[0] / slopes[1], ratio, msg="the scale is a constant: gradients keep their direction"
+    )
 
 
 def test_the_network_sees_values_only():
     x = samples()
-    leaves = {name: getattr(x, name).clone().requires_grad_() for name in ("cls", "box", "iou", "prob")}
+    leaves = {
+        name: getattr(x, name).clone().requires_grad_() for name in ("cls", "box", "iou", "prob")
+    }
     weighting = sample_weighting()
     torch.nn.init.normal_(weighting.predictor.last.weight)
     w = weighting(dataclasses.replace(x, **leaves))
@@ -227,7 +234,10 @@ def test_bad_arguments_say_what_is_allowed():
         (dict(clamp=(2, -2)), "clamp must be the least and the greatest"),
         (dict(lambdas=dict(box=1)), r"a group of lambdas must be one of .*, got 'box'"),
         (dict(lambdas=dict(masks=1)), r"got 'masks' \(did you mean 'mask'\?\)"),
-        (dict(lambads={}), r"has no argument 'lambads' \(did you mean 'lambdas'\?\); mode='mlp' takes clamp"),
+        (
+            dict(lambads={}),
+            r"has no argument 'lambads' \(did you mean 'lambdas'\?\); mode='mlp' takes clamp",
+        ),
         (dict(mode="constant", weights=dict(reg=-1)), "weights must be at least 0, got -1 for reg"),
         (dict(weighted=("boxes",)), "weighted must be one of"),
     ):
@@ -250,7 +260,10 @@ def said(monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (dict(mode="constant", lambdas=dict(reg=1), clamp=(-1, 1)), "clamp, lambdas mean nothing with mode="),
+        (
+            dict(mode="constant", lambdas=dict(reg=1), clamp=(-1, 1)),
+            "clamp, lambdas mean nothing with mode=",
+        ),
         (
             dict(mode="closed_form", embed=8, init="official"),
             "embed, init mean nothing with mode='closed_form'",
@@ -297,7 +310,9 @@ def test_a_lambda_of_zero_takes_the_least_weight_and_constants_may_be_zero():
     assert_close(w.box, torch.full((6,), math.exp(-2)))
     assert_close(w.cls, torch.full((24,), math.exp(-2)))
     for normalize in (False, True):
-        w = sample_weighting(mode="constant", weights=dict(reg=0, cls_neg=0), normalize=normalize)(x)
+        w = sample_weighting(mode="constant", weights=dict(reg=0, cls_neg=0), normalize=normalize)(
+            x
+        )
         assert (w.box == 0).all()
         assert (w.cls[6:] == 0).all()
 
