@@ -1,10 +1,12 @@
 """What pyproject.toml cannot say: two things that do not belong to a package's own modules.
 
-.mim             where OpenMMLab's tools look for configs, tools and model-index.yml. In a wheel these are
+.mim             where OpenMMLab's tools look for configs, tools and model-index.yml. In a wheel
+these are
                  copies; an editable install gets links, so that an edited config counts at once
-mmext-start.pth  mmext/start.pth, a line that Python runs when it starts, beside the package in every install.
-                 It serves mmcv._ext (mmext.ops), and imports mmext before mmengine: a config may stand on
-                 mmext::, and its bases are read before its custom_imports
+mmext-start.pth  mmext/start.pth, a line that Python runs when it starts, beside the package in
+every install.
+                 It serves mmcv._ext (mmext.ops), and imports mmext before mmengine: a config may
+                 stand on mmext::, and its bases are read before its custom_imports
 """
 
 import shutil
@@ -24,7 +26,8 @@ class BuildPy(build_py):
     def run(self) -> None:
         """Copy for a wheel, link for an editable install."""
         super().run()
-        # An editable install leaves out what is built, and takes what lies where it will be installed.
+        # An editable install leaves out what is built, and takes what lies where it will be
+        # installed.
         home = (
             self.get_finalized_command("install").install_lib
             if self.editable_mode

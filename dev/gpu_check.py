@@ -3,11 +3,11 @@
     python -m dev.gpu_check                  every part; writes docs/evidence/gpu.json
     python -m dev.gpu_check --device cpu     the same steps without a GPU: a rehearsal, not a result
 
-Each registered part is looked at in the smallest config that uses it, as in the contract suite: one training
-step on the device equals the step on the CPU; float16 with a loss scale and bfloat16 come close to float32;
-the device is waited for as often as was counted; torch.compile changes nothing; two ranks equal one process
-where there are two GPUs. The rows of dev/benchmarks follow. What the time does not suffice for is listed as
-left out. Exit code 1: a check failed.
+Each registered part is looked at in the smallest config that uses it, as in the contract suite: one
+training step on the device equals the step on the CPU; float16 with a loss scale and bfloat16 come
+close to float32; the device is waited for as often as was counted; torch.compile changes nothing;
+two ranks equal one process where there are two GPUs. The rows of dev/benchmarks follow. What the
+time does not suffice for is listed as left out. Exit code 1: a check failed.
 """
 
 import argparse
@@ -42,8 +42,8 @@ LOSS_SCALE = 2.0**16  # the first of torch.amp.GradScaler
 TOLERANCE = (
     1e-3  # of a parameter's gradient in float32, relative to its length: sums run in another order
 )
-# In half precision layers of random weights flip signs of activations, so that single gradients differ much.
-# A slope that is lost or overflows changes the length of the whole; these catch both.
+# In half precision layers of random weights flip signs of activations, so that single gradients
+# differ much. A slope that is lost or overflows changes the length of the whole; these catch both.
 MIN_COSINE, MAX_RATIO, MAX_LOSS_ERROR = 0.5, 1.5, 0.05
 
 Gradients = dict[str, Tensor]
@@ -145,8 +145,8 @@ def step(
 def largest_error(found: Gradients, expected: Gradients) -> tuple[str, float]:
     """The parameter whose gradient is off most, and by how much of its length.
 
-    A gradient of less than a thousandth of the mean length per element counts as that long: some are nothing
-    but rounding, as that of a constant added to all logits of a softmax.
+    A gradient of less than a thousandth of the mean length per element counts as that long: some
+    are nothing but rounding, as that of a constant added to all logits of a softmax.
     """
     if found.keys() != expected.keys():
         raise AssertionError(
@@ -231,8 +231,8 @@ def prepared(path: Path, device: str) -> tuple[ModuleType, nn.Module, dict]:
 def hosts_in_float32(model: nn.Module) -> nn.Module:
     """Keep the backbone, neck and heads that hold nothing of ours out of autocast.
 
-    Fifty layers of random weights either shrink activations below what float16 knows, or flip their signs
-    with any rounding; behind them nothing could be compared.
+    Fifty layers of random weights either shrink activations below what float16 knows, or flip their
+    signs with any rounding; behind them nothing could be compared.
     """
     for child in model.children():
         if not any(type(m).__module__.startswith("mmext.") for m in child.modules()):

@@ -42,8 +42,8 @@ def reduce_loss(
         avg_factor: what ``mean`` divides by, for example the number of positives over all ranks.
 
     Returns:
-        A vector of N values for ``none``, else a scalar. An empty ``loss`` gives 0 that keeps its graph,
-        where a plain mean would give NaN.
+        A vector of N values for ``none``, else a scalar. An empty ``loss`` gives 0 that keeps its
+        graph, where a plain mean would give NaN.
 
     Raises:
         ValueError: an unknown ``reduction``, or ``avg_factor`` together with ``sum``.

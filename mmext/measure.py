@@ -21,7 +21,8 @@ def bytes_kept_for_backward(forward: Callable[[], Any], *, besides: Iterable[Ten
 
     Args:
         forward: what is run.
-        besides: tensors that do not count since they are there anyway, such as a model's parameters.
+        besides: tensors that do not count since they are there anyway, such as a model's
+            parameters.
     """
     kept: dict[int, int] = {}
     alive = []  # else a freed storage's address could be counted for another one
@@ -100,10 +101,11 @@ _PASSED_OVER = (_TORCH, __file__, "<")  # "<": code that has no file, such as a 
 def host_waits(run: Callable[[], Any]) -> list[HostWait]:
     """Where the host would wait for a GPU while ``run`` runs, each time one entry; counted on any device.
 
-    Counts what reads a value (``item``, ``tolist``, ``numpy``, ``cpu``, a tensor as a condition or an index
-    of Python) and what cannot know the size of its result (``nonzero``, a boolean mask as an index,
-    ``repeat_interleave`` by a tensor without ``output_size``, ``unique``). The place is the innermost line
-    outside of torch. Backward counts where its thread is the caller's, as on a CPU.
+    Counts what reads a value (``item``, ``tolist``, ``numpy``, ``cpu``, a tensor as a condition or
+    an index of Python) and what cannot know the size of its result (``nonzero``, a boolean mask as
+    an index, ``repeat_interleave`` by a tensor without ``output_size``, ``unique``). The place is
+    the innermost line outside of torch. Backward counts where its thread is the caller's, as on a
+    CPU.
     """
     found: list[HostWait] = []
     with _WaitsOfFunctions(found), _WaitsOfOperators(found):

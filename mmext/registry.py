@@ -1,12 +1,12 @@
 """Registries of scope ``mmext`` that load a task only when one of its parts is asked for.
 
-Each registry is a child of mmengine's root of the same name, so ``type="mmext.GFLHead"`` resolves from
-any default scope, with stock tools, with and without ``custom_imports``: mmengine imports this module
-by itself when it meets the scope for the first time.
+Each registry is a child of mmengine's root of the same name, so ``type="mmext.GFLHead"`` resolves
+from any default scope, with stock tools, with and without ``custom_imports``: mmengine imports this
+module by itself when it meets the scope for the first time.
 
-A host takes seconds and hundreds of megabytes to import, and a broken host must not break a task that
-does not need it. So a look-up loads the current default scope's task first and the others only while
-the name is still missing; what went wrong on the way is told only if nobody knew the name.
+A host takes seconds and hundreds of megabytes to import, and a broken host must not break a task
+that does not need it. So a look-up loads the current default scope's task first and the others only
+while the name is still missing; what went wrong on the way is told only if nobody knew the name.
 """
 
 import difflib
@@ -26,7 +26,8 @@ _failures: dict[str, BaseException] = {}
 def load_task(task: str) -> None:
     """Import ``mmext.<task>.papers`` once; keep the error for later if its host is missing or broken."""
     if task in _failures:
-        return  # a half-imported host fails differently the second time; the first error is the true one
+        # a half-imported host fails differently the second time; the first error is the true one
+        return
     try:
         importlib.import_module(f"mmext.{task}.papers")
     except (
@@ -78,7 +79,8 @@ class TaskRegistry(Registry):
     def _not_found(self, name: str) -> str:
         near = _nearest(name)
         reasons = "; ".join(
-            f"mmext.{task} needs {TASKS[task]}: {traceback.format_exception_only(error)[-1].strip()}"
+            f"mmext.{task} needs {TASKS[task]}: "
+            f"{traceback.format_exception_only(error)[-1].strip()}"
             for task, error in _failures.items()
         )
         return (
@@ -127,8 +129,9 @@ def _nearest(name: str) -> str | None:
 def parts_of(package: str) -> Callable[[str], type]:
     """``__getattr__`` of a paper's package, for its registered classes.
 
-    ``from mmext.detection.gfl import GFLHead`` works so without a list of classes. The task is loaded when a
-    class is asked for, so the package itself, and what of it needs no host, costs no host.
+    ``from mmext.detection.gfl import GFLHead`` works so without a list of classes. The task is
+    loaded when a class is asked for, so the package itself, and what of it needs no host, costs no
+    host.
 
     Args:
         package: name of the package, ``mmext.<task>.<paper>``.

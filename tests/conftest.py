@@ -25,7 +25,8 @@ SECOND_STACK = (
     "cli/test_poisoned_checkpoints.py",
 )
 """What depends on the family of the hosts: CI runs these on the forks too (make test STACK=onedl
-ARGS="-m second_stack"), make test-stacks runs every test there."""
+ARGS="-m second_stack"), make test-stacks runs every test there.
+"""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -102,7 +103,8 @@ def skip_without_packages() -> None:
     cached = all((REPO / "data" / "packages" / deb.file_name).exists() for deb in (TUXPAINT, MATE))
     if not cached and shutil.which("apt-get") is None:
         pytest.skip(
-            "this machine has no apt-get, and data/packages lacks what python tools/data/stamps.py fetches"
+            "this machine has no apt-get, and data/packages lacks what python "
+            "tools/data/stamps.py fetches"
         )
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 120  # seconds
 
-# For the head of such code: sys.meta_path.insert(0, Block("mmseg")) makes a package look uninstalled.
+# For the head of such code: sys.meta_path.insert(0, Block("mmseg")) makes a package look
+# uninstalled.
 BLOCK = """
 import sys
 from importlib.abc import MetaPathFinder
@@ -27,8 +28,8 @@ class Block(MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 """
 
-# Torch and what it brings take five sixths of the time that a host takes to import. This process has them,
-# and forks a child for each piece of code.
+# Torch and what it brings take five sixths of the time that a host takes to import. This process
+# has them, and forks a child for each piece of code.
 PARENT = """
 import importlib, json, os, signal, sys, traceback, types
 for name in ("torch", "torchvision", "scipy.stats", "matplotlib.pyplot"):

@@ -25,8 +25,8 @@ NAME = re.compile(
 def steppers() -> frozenset[Path]:
     """Configs whose head, sampler or detector is of a type which no other takes a step with.
 
-    Backbones and necks are the hosts' in these, or in the contract suite. The small ones come first, since
-    that trains them; 101 layers come last.
+    Backbones and necks are the hosts' in these, or in the contract suite. The small ones come
+    first, since that trains them; 101 layers come last.
     """
     seen = {one for path in small_configs() for one in types_in(path)}
     found = set()

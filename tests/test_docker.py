@@ -1,6 +1,7 @@
 """The Dockerfile, played through with programs that only note how they are called; no Docker is needed.
 
-Each RUN goes to a real shell with the variables that ARG and ENV have set by then, as root or as the USER.
+Each RUN goes to a real shell with the variables that ARG and ENV have set by then, as root or as
+the USER.
 """
 
 import json

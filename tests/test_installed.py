@@ -1,7 +1,7 @@
 """What an installed mmext can do outside of any checkout.
 
-Its environment is a new one with this one's packages behind it, so nothing is downloaded; a slow test asks
-the package index for all of it.
+Its environment is a new one with this one's packages behind it, so nothing is downloaded; a slow
+test asks the package index for all of it.
 """
 
 import json

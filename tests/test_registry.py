@@ -19,7 +19,8 @@ def head():
         ("mmdet", ""),
         ("mmseg", ""),
         (None, ""),
-        # mmaction2's wheel cannot be imported without mmext's repair, so there custom_imports is a must.
+        # mmaction2's wheel cannot be imported without mmext's repair, so there custom_imports is a
+        # must.
         ("mmaction", "import mmext"),
     ],
 )
@@ -54,7 +55,8 @@ def test_the_order_of_imports_does_not_matter_and_nothing_of_upstream_is_overwri
         "import mmext, mmext.registry, mmext.detection.papers",
     ]
     if first == "mmext":
-        # mmaction comes second in both orders: without mmext's repair, its wheel cannot be imported.
+        # mmaction comes second in both orders: without mmext's repair, its wheel cannot be
+        # imported.
         imports.reverse()
     run(
         "\n".join([*imports, "import mmext, mmaction.models"])

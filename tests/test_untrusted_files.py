@@ -336,7 +336,8 @@ START = f"exec(open({str(ROOT / 'mmext' / 'start.pth')!r}).read()); import mmeng
 @pytest.mark.parametrize("first", ["import mmext", "import mmengine.runner", START])
 def test_the_order_of_imports_does_not_matter(tmp_path: Path, first: str) -> None:
     run(
-        f"{first}\nimport sys; assert 'mmext' in sys.modules or {first == 'import mmengine.runner'}\n"
+        f"{first}\nimport sys; assert 'mmext' in sys.modules or "
+        f"{first == 'import mmengine.runner'}\n"
         + POISON
         + """
 import mmengine

@@ -2,7 +2,8 @@
 
 The fixture ``two_ranks`` (tests/conftest.py) runs a function of a test module in both::
 
-    first, second = two_ranks(gradients, kind)   # gradients(rank, kind) in each rank, in a process group
+    first, second = two_ranks(gradients, kind)   # gradients(rank, kind) in each rank, in a process
+    group
 """
 
 import io

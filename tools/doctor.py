@@ -1,7 +1,7 @@
 """Look at the environment and say what is wrong and what cures it: python tools/doctor.py.
 
-The same as ``mmext doctor``, also where mmext or anything else is broken, and on an old Python: the doctor's
-folder is loaded past mmext's own ``__init__``.
+The same as ``mmext doctor``, also where mmext or anything else is broken, and on an old Python: the
+doctor's folder is loaded past mmext's own ``__init__``.
 """
 
 import importlib.util
@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# In a checkout the package is beside tools/; in an installed wheel tools/ lies in the package's folder .mim.
+# In a checkout the package is beside tools/; in an installed wheel tools/ lies in the package's
+# folder .mim.
 PACKAGE = HERE.parents[1] if HERE.parent.name == ".mim" else HERE.parent / "mmext"
 
 if __name__ == "__main__":

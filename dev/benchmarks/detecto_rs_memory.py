@@ -2,9 +2,9 @@
 
     python -m dev.benchmarks.detecto_rs_memory
 
-Backbone and neck of Cascade R-CNN with ResNet-50 in training, one image of 800 x 1344, random weights. The
-bytes are those that autograd keeps, so they are the same on every machine; a GPU needs as many, and what it
-works with on top. Takes a minute or two and 8 GB.
+Backbone and neck of Cascade R-CNN with ResNet-50 in training, one image of 800 x 1344, random
+weights. The bytes are those that autograd keeps, so they are the same on every machine; a GPU needs
+as many, and what it works with on top. Takes a minute or two and 8 GB.
 """
 
 from collections.abc import Callable

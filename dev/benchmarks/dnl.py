@@ -1,7 +1,7 @@
 """Rows of DNL: the pairwise attention alone, and mmseg's whole head on the map of a large image.
 
-Weights and inputs are the same for both sides. Queries, keys and values have 256 channels, as in the paper's
-segmentation model.
+Weights and inputs are the same for both sides. Queries, keys and values have 256 channels, as in
+the paper's segmentation model.
 """
 
 import os
@@ -58,8 +58,9 @@ def attention_training(side: str) -> Case:
 def head_large(side: str) -> Case:
     """Whole head on an image of 1024 x 2048 (N = 32,768), inference; ours must take less than 4 GiB.
 
-    Upstream's needs two maps of N x N there, 8.6 GB. So its side is the head with the block left out, and the
-    ratio tells what ours costs, unless MMEXT_BENCH_LARGE=1 is set. Take ``--repeats 1``: a call takes long.
+    Upstream's needs two maps of N x N there, 8.6 GB. So its side is the head with the block left
+    out, and the ratio tells what ours costs, unless MMEXT_BENCH_LARGE=1 is set. Take
+    ``--repeats 1``: a call takes long.
     """
     sizes = dict(in_channels=2048, channels=512, num_classes=19, norm_cfg=dict(type="BN"))
     head = {"ours": DNLHead, "upstream": MMSegDNLHead}[side](**sizes).eval()

@@ -1,6 +1,7 @@
 """Rows of GFL version 2 at COCO's size: one image of 800 x 1344, 256 channels, 80 classes.
 
-mmdet has no version 2, so "upstream" is version 1 here: the rows tell what the quality predictor costs.
+mmdet has no version 2, so "upstream" is version 1 here: the rows tell what the quality predictor
+costs.
 """
 
 from mmext.registry import MODELS

@@ -4,9 +4,10 @@
     python -m dev.benchmarks.run gfl/qfl         one row
     python -m dev.benchmarks.run --json out.json
 
-Each measurement is a process of its own with one thread; the two sides take turns, and what is printed
-is the ratio of medians. Times on a shared machine lie: run nothing beside it and trust ratios only.
-Bytes, operators and FLOPs are exact; the tests assert them. Rows live beside this file.
+Each measurement is a process of its own with one thread; the two sides take turns, and what is
+printed is the ratio of medians. Times on a shared machine lie: run nothing beside it and trust
+ratios only. Bytes, operators and FLOPs are exact; the tests assert them. Rows live beside this
+file.
 """
 
 import argparse
@@ -172,7 +173,8 @@ def extra_peak(run: Callable[[], Any], device: str) -> int:
     if not device.startswith("cuda"):
         baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         run()
-        # Linux counts in KiB. A process knows its highest peak alone: of several rows the first counts.
+        # Linux counts in KiB. A process knows its highest peak alone: of several rows the first
+        # counts.
         return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - baseline) * 1024
     run()  # kernels and their work space are there from the first call on
     torch.cuda.synchronize()

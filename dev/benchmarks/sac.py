@@ -1,7 +1,7 @@
 """Rows of one switchable atrous convolution, forward and backward, at sizes of a ResNet-50.
 
-Weights and inputs are the same for both sides, and no part is at its start. The counter of FLOPs sees
-upstream's convolutions, but not its compiled kernel.
+Weights and inputs are the same for both sides, and no part is at its start. The counter of FLOPs
+sees upstream's convolutions, but not its compiled kernel.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """Rows of sample weighting: a training step of a whole detector, with the network and without.
 
-Two random images of 256 x 320 with seven objects each; ResNet-50, FPN, random weights, the same on both
-sides. Faster R-CNN samples 512 RoIs an image. "Upstream" is the same config without weighting.
+Two random images of 256 x 320 with seven objects each; ResNet-50, FPN, random weights, the same on
+both sides. Faster R-CNN samples 512 RoIs an image. "Upstream" is the same config without weighting.
 """
 
 from pathlib import Path

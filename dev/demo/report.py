@@ -1,9 +1,10 @@
 """Pictures and numbers of a finished run: truth beside prediction, loss and AP curves, a summary.
 
 Reads    WORK_DIR/<run>/vis_data/scalars.json   losses and AP while training (the newest run)
-         WORK_DIR/<split>/predictions.pkl       of tools/test.py --work-dir WORK_DIR/<split> --out ...
-         WORK_DIR/<split>/<config>.py           the configuration of that test: where its ground truth lies
-         WORK_DIR/<split>/<run>/<run>.json      AP as measured by that test (the newest one)
+         WORK_DIR/<split>/predictions.pkl       of tools/test.py --work-dir WORK_DIR/<split> --out
+         ... WORK_DIR/<split>/<config>.py           the configuration of that test: where its ground
+         truth lies WORK_DIR/<split>/<run>/<run>.json      AP as measured by that test (the newest
+         one)
 Writes   WORK_DIR/report/predictions.png, curves.png, summary.json
 
 Run ``python dev/demo/report.py WORK_DIR``. Boxes are drawn from a score of 0.3 on (``--score``).
@@ -149,8 +150,8 @@ def draw_samples(samples: list[Sample], path: Path, score: float, width_px: int)
 def curve(scalars: list[dict[str, float]], key: str) -> tuple[list[float], list[float]]:
     """Iterations and values of one number; empty if the run did not log it, such as AP without validation.
 
-    mmengine logs AP with the number of the epoch, always 0 when a run counts iterations. The lines are in
-    order, so the iteration is the highest one logged so far.
+    mmengine logs AP with the number of the epoch, always 0 when a run counts iterations. The lines
+    are in order, so the iteration is the highest one logged so far.
     """
     iterations, values = [], []
     iteration = 0.0
@@ -195,8 +196,8 @@ def read_metrics(
     measured = json.loads(path.read_text())
     if missing := [key for key in metrics.values() if key not in measured]:
         raise ReportError(
-            f"{path}: expected {missing[0]}, got {sorted(measured)}; a model that finds nothing has no AP, "
-            "so train it for longer first"
+            f"{path}: expected {missing[0]}, got {sorted(measured)}; a model that finds nothing "
+            "has no AP, so train it for longer first"
         )
     return {name: measured[key] for name, key in metrics.items()}
 

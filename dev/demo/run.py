@@ -1,7 +1,8 @@
 """The demo: fetch real photographs, train a small GFL detector on a CPU, test it, draw what it finds.
 
-Run ``python -m dev.demo.run`` in the repository's folder. Each step is a command of its own that can also
-be run by hand; its full output goes to WORK_DIR/logs. A step that fails ends the demo with its exit code.
+Run ``python -m dev.demo.run`` in the repository's folder. Each step is a command of its own that
+can also be run by hand; its full output goes to WORK_DIR/logs. A step that fails ends the demo with
+its exit code.
 """
 
 import argparse
@@ -20,8 +21,8 @@ VALIDATION = [
     "test_dataloader.dataset.data_prefix.img=val/",
     "test_evaluator.ann_file=data/trees/annotations/val.json",
 ]
-# Unless told otherwise, glibc hands each large tensor's memory back to the system and gets it again, zeroed:
-# a third of a training step on a CPU.
+# Unless told otherwise, glibc hands each large tensor's memory back to the system and gets it
+# again, zeroed: a third of a training step on a CPU.
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_MMAP_THRESHOLD_": str(2**32)}
 
 

@@ -1,7 +1,7 @@
 """The builder of the environment: ``make setup`` and what it calls, with the system's own Python.
 
-That Python may be old and has no package at all, so :mod:`mmext.doctor`, which the set-up shares its checks
-with, is imported past mmext's own ``__init__``.
+That Python may be old and has no package at all, so :mod:`mmext.doctor`, which the set-up shares
+its checks with, is imported past mmext's own ``__init__``.
 """
 
 import sys

@@ -1,7 +1,8 @@
 """What installs packages: uv where it can be had, else pip; and how much there is to download.
 
-uv does not read pip's configuration, so where packages come from is translated for it. Both read only wheels
-and source packages of the configured indexes; the machine's own settings of uv (``UV_*``) win.
+uv does not read pip's configuration, so where packages come from is translated for it. Both read
+only wheels and source packages of the configured indexes; the machine's own settings of uv
+(``UV_*``) win.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Installer(NamedTuple):
         """Call ``pip install``, or uv's."""
         quiet = () if sys.stdout.isatty() else ("-q",)
         if self.uv:
-            # Compiled once, as pip does: where Python may not write bytecode, each import would compile anew.
+            # Compiled once, as pip does: where Python may not write bytecode, each import would
+            # compile anew.
             flags = ("--python", self.python, "--compile-bytecode", *quiet)
             call(self.uv, "pip", "install", *flags, *words, env=self.env)
         else:
@@ -65,7 +67,8 @@ def call(*command: object, env: Mapping[str, str] | None = None) -> None:
     words = [str(word) for word in command]
     if subprocess.run(words, env=env, cwd=ROOT).returncode:
         raise Stop(
-            f"failed: {' '.join(words)}; the lines above say why: mend that, then run make setup again"
+            f"failed: {' '.join(words)}; the lines above say why: mend that, then run make setup "
+            "again"
         )
 
 
@@ -141,7 +144,8 @@ def exists(place: str, proxy: bool = False) -> bool:
 def choices(torch: str, torchvision: str, has_gpu: bool) -> list[list[str]]:
     """What to ask the index for, in this order, until it has it all.
 
-    A version of torchvision names the pair literally (three equals signs: no local version counts as equal).
+    A version of torchvision names the pair literally (three equals signs: no local version counts
+    as equal).
 
     >>> choices("2.14.1", "auto", has_gpu=True)
     [['torch==2.14.1', 'torchvision==0.29.*'], ['torch==2.14.1']]
@@ -218,7 +222,8 @@ def to_fetch(installer: Installer, words: list[object], folder: Path) -> int:
     told = installer.ask("compile", "-q", "--format", lock.name, *files, "-o", lock)
     if told.returncode:
         raise Stop(
-            f"the pins cannot be resolved: {' '.join(told.stderr.split())}; see that the index is reached"
+            f"the pins cannot be resolved: {' '.join(told.stderr.split())}; see that the index is "
+            "reached"
         )
     told = installer.ask("install", "--dry-run", "-v", *words)
     missing = set(re.findall(r"Identified uncached distribution: ([\w.-]+)==", told.stderr))

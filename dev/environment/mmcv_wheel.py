@@ -1,8 +1,9 @@
 """mmcv with its own compiled operators (``make setup OPS=mmcv``): built once, and kept.
 
-The wheel is kept by Python, torch, CUDA and devices; pip's own cache stays out of it, since it would give
-back a wheel that was built against another torch. mmcv's ``setup.py`` names a C++ standard that torch's
-headers have left behind, so that flag is taken out of it, and torch's build names its own.
+The wheel is kept by Python, torch, CUDA and devices; pip's own cache stays out of it, since it
+would give back a wheel that was built against another torch. mmcv's ``setup.py`` names a C++
+standard that torch's headers have left behind, so that flag is taken out of it, and torch's build
+names its own.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from mmext.doctor.machine_checks import COMPILERS, find_compiler, find_nvcc
 
 from .installer import Installer, Stop, call
 
-# CFLAGS take the place of Python's own, so all of them are said here; without -O3 the operators would not be
-# optimised at all. What debuggers read would take as long to write as the code.
+# CFLAGS take the place of Python's own, so all of them are said here; without -O3 the operators
+# would not be optimised at all. What debuggers read would take as long to write as the code.
 FLAGS = "-O3 -DNDEBUG -fwrapv -g0"
 STANDARD = re.compile(r"(, *)?'-std=c\+\+17'")
 
@@ -70,7 +71,8 @@ def check_compiler(env: Mapping[str, str], include: Path, cuda: bool) -> None:
     if find_compiler(env) is None:
         wanted = env.get("CXX") or ", ".join(COMPILERS)
         raise Stop(
-            f"OPS=mmcv needs a C++ compiler and there is none ({wanted}); on Debian install g++, {without}"
+            f"OPS=mmcv needs a C++ compiler and there is none ({wanted}); on Debian install g++, "
+            f"{without}"
         )
     if not (include / "Python.h").exists():
         name = f"python3.{sys.version_info[1]}-dev"
@@ -80,8 +82,8 @@ def check_compiler(env: Mapping[str, str], include: Path, cuda: bool) -> None:
         )
     if cuda and find_nvcc(env) is None:
         raise Stop(
-            "mmcv's CUDA operators need nvcc and there is none; install the CUDA toolkit (and set CUDA_HOME) "
-            "or build those for CPUs: make setup OPS=mmcv MMEXT_CUDA=0"
+            "mmcv's CUDA operators need nvcc and there is none; install the CUDA toolkit (and set "
+            "CUDA_HOME) or build those for CPUs: make setup OPS=mmcv MMEXT_CUDA=0"
         )
 
 
@@ -91,7 +93,8 @@ def folder_of(build: Build, python: Path) -> Path:
     told = subprocess.run([str(python), "-c", ask], capture_output=True, text=True)
     if told.returncode:
         raise Stop(
-            f"torch cannot be imported here: {told.stderr.strip().splitlines()[-1]}; rm -rf the environment"
+            f"torch cannot be imported here: {told.stderr.strip().splitlines()[-1]}; rm -rf the "
+            "environment"
         )
     torch, cuda = told.stdout.split()
     if build.cuda and cuda == "None":

@@ -1,7 +1,8 @@
 """Prove that an environment works: run an operator of mmcv, say who serves them, build a model of each host.
 
-What is installed may not be importable, and nobody may serve an operator, so the set-up ends with this. Run
-``python dev/environment/prove.py`` in any environment; ``--without mmaction`` omits a host.
+What is installed may not be importable, and nobody may serve an operator, so the set-up ends with
+this. Run ``python dev/environment/prove.py`` in any environment; ``--without mmaction`` omits a
+host.
 """
 
 import argparse
@@ -68,7 +69,8 @@ def served(extension: bool) -> list[str]:
         found.setdefault(source or "nobody", []).append(operator)
     if extension and set(found) != {"mmcv"}:
         raise RuntimeError(
-            f"mmcv's own extension must serve every operator, got {', '.join(found)}; the lines above say why"
+            f"mmcv's own extension must serve every operator, got {', '.join(found)}; the lines "
+            "above say why"
         )
     return [f"{source} serves {', '.join(operators)}" for source, operators in found.items()]
 

@@ -1,15 +1,17 @@
 """Make the environment that everything else runs in: torch, the hosts, mmext; wheels alone, by default.
 
-``make setup`` calls this with the system's own Python, so it needs the standard library alone. What can
-stop it is checked before anything is installed. A finished set-up leaves a hash of what it depends on in
-``.venv/mmext-setup``: a second call does nothing, and after a change uv alters what differs. What was cut
-off is made anew, out of uv's cache and that of built wheels, so no download and no build is repeated.
+``make setup`` calls this with the system's own Python, so it needs the standard library alone. What
+can stop it is checked before anything is installed. A finished set-up leaves a hash of what it
+depends on in ``.venv/mmext-setup``: a second call does nothing, and after a change uv alters what
+differs. What was cut off is made anew, out of uv's cache and that of built wheels, so no download
+and no build is repeated.
 
-MMEXT_CUDA             OPS=mmcv: 1 builds CUDA operators, 0 does not; unset: 1 if nvidia-smi lists a device
-TORCH_CUDA_ARCH_LIST   the devices to build for, by default those that are present
-MMEXT_CACHE            where the built mmcv wheels are kept, by default mmext in the user's cache folder
-MMEXT_INSTALLER        pip: install with pip where uv could be had, too
-UV_*, PIP_*            where packages come from, as uv and pip read it (UV_TORCH_BACKEND=cpu: PyTorch's own)
+MMEXT_CUDA             OPS=mmcv: 1 builds CUDA operators, 0 does not; unset: 1 if nvidia-smi lists a
+device TORCH_CUDA_ARCH_LIST   the devices to build for, by default those that are present
+MMEXT_CACHE            where the built mmcv wheels are kept, by default mmext in the user's cache
+folder MMEXT_INSTALLER        pip: install with pip where uv could be had, too
+UV_*, PIP_*            where packages come from, as uv and pip read it (UV_TORCH_BACKEND=cpu:
+PyTorch's own)
 """
 
 from __future__ import annotations
@@ -101,7 +103,8 @@ def check(plan: Plan) -> None:
     venv = plan.venv
     if venv.exists() and not (venv / STAMP).exists() and (not venv.is_dir() or any(venv.iterdir())):
         raise Stop(
-            f"{venv} was not made by this set-up; remove it, or name another: make setup VENV=.venv-mmext"
+            f"{venv} was not made by this set-up; remove it, or name another: make setup "
+            "VENV=.venv-mmext"
         )
     if plan.ops:
         mmcv_wheel.check(plan.mmcv, plan.torch)
@@ -112,8 +115,8 @@ def check_disk(free: int, fetched: int, where: Path) -> None:
     needed = 3 * fetched + 1_000_000_000
     if free < needed:
         raise Stop(
-            f"the set-up needs {installer.describe(needed)} and {where} has {free / 1e9:.1f} GB free; "
-            "make room, or name a folder elsewhere: make setup VENV=/elsewhere/venv"
+            f"the set-up needs {installer.describe(needed)} and {where} has {free / 1e9:.1f} GB "
+            "free; make room, or name a folder elsewhere: make setup VENV=/elsewhere/venv"
         )
 
 

@@ -1,7 +1,8 @@
 """Pictures of the studies' composed data, for docs/evidence: boxes and maps as the files have them.
 
 Run ``python -m dev.evidence.data_pictures`` after ``python tools/data/stamps.py --one-class`` and
-``python tools/data/context.py``. They are drawn from the development splits: nobody looks at test images.
+``python tools/data/context.py``. They are drawn from the development splits: nobody looks at test
+images.
 """
 
 import json

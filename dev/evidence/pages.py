@@ -59,7 +59,8 @@ def render(text: str, page: Path) -> str:
         what, names = match[2], match[3].split()
         if what not in PARTS or any(name not in [*STUDIES, *superseded()] for name in names):
             raise StudyError(
-                f"{page}: expected one of {list(PARTS)} and studies in a mark, got {match[1].strip()}"
+                f"{page}: expected one of {list(PARTS)} and studies in a mark, got "
+                f"{match[1].strip()}"
             )
         return f"{match[1]}\n{PARTS[what](names, page)}\n\n{match[5]}"
 

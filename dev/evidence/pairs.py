@@ -2,9 +2,10 @@
 
 Pair     two runs of one seed that differ in one thing; its difference is treated minus control
 Interval Student's t with n - 1 degrees of freedom: exact for normal differences
-p        two-sided sign-flip test: if nothing differed, each difference would bear either sign equally often,
-         so p is the share of the 2^n choices of signs whose mean is at least as far from 0. With 5 pairs it
-         cannot go below 0.0625, with 6 not below 0.031, with 8 not below 0.008
+p        two-sided sign-flip test: if nothing differed, each difference would bear either sign
+equally often,
+         so p is the share of the 2^n choices of signs whose mean is at least as far from 0. With 5
+         pairs it cannot go below 0.0625, with 6 not below 0.031, with 8 not below 0.008
 """
 
 import math
@@ -85,7 +86,8 @@ def summarise(found: Sequence[float]) -> Paired:
 def sign_flip_p(found: Sequence[float]) -> float:
     """Share of all choices of signs whose sum is at least as far from 0 as the sum that was found.
 
-    Sums of two halves are counted against each other, so that 32 pairs need 2 * 65,536 sums, not 2^32.
+    Sums of two halves are counted against each other, so that 32 pairs need 2 * 65,536 sums, not
+    2^32.
 
     Example:
         >>> sign_flip_p([1.0, 1.0, 1.0, 1.0, 1.0, 1.0])

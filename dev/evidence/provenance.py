@@ -46,8 +46,8 @@ print(json.dumps(dict(
 def environment() -> dict[str, str]:
     """What a run is started with: one thread, and a config in it finds the modules of dev/.
 
-    The number of threads changes a short training as much as the seed does, so it is the study's, not the
-    caller's.
+    The number of threads changes a short training as much as the seed does, so it is the study's,
+    not the caller's.
     """
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -96,7 +96,8 @@ def git(*words: str) -> str:
         done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise StudyError(
-            f"expected a git checkout in {ROOT}, got none that git can read ({error}); clone the repository"
+            f"expected a git checkout in {ROOT}, got none that git can read ({error}); clone the "
+            "repository"
         ) from error
     return done.stdout.strip()
 
@@ -105,12 +106,13 @@ def committed() -> str:
     """The commit that holds all that a study depends on.
 
     Raises:
-        StudyError: something is changed and not committed, so that nobody could tell what was stated.
+        StudyError: something is changed and not committed, so that nobody could tell what was
+            stated.
     """
     if changed := git("status", "--porcelain", "--", *WATCHED):
         raise StudyError(
-            f"expected a study that is committed before it runs, got changes in "
-            f"{changed.split()[1]}{' and elsewhere' if changed.count(chr(10)) else ''}; commit them, or "
-            "choose the design with --develop"
+            "expected a study that is committed before it runs, got changes in "
+            f"{changed.split()[1]}{' and elsewhere' if changed.count(chr(10)) else ''}; commit "
+            "them, or choose the design with --develop"
         )
     return git("rev-parse", "HEAD")

@@ -1,20 +1,24 @@
 """Run a study: pairs that share initial weights and data order; intervals, an exact test and a picture.
 
-    python -m dev.evidence.run gfl                 run what is missing, write docs/evidence/gfl.json and .png
-    python -m dev.evidence.run gfl --develop       choose a design: development split, seeds from 100 on
-    python -m dev.evidence.run gfl --table         print the tables of the committed file
-    python -m dev.evidence.run gfl --state         print what is stated, and where each config lies
+    python -m dev.evidence.run gfl                 run what is missing, write docs/evidence/gfl.json
+    and .png python -m dev.evidence.run gfl --develop       choose a design: development split,
+    seeds from 100 on python -m dev.evidence.run gfl --table         print the tables of the
+    committed file python -m dev.evidence.run gfl --state         print what is stated, and where
+    each config lies
 
-studies.py says which studies there are. Each run is tools/train.py and tools/test.py in processes of their
-own, with a derived config written beside its results, so any of them can be repeated by hand, with
-PYTHONPATH set to the repository's folder. Data and weights are made first.
+studies.py says which studies there are. Each run is tools/train.py and tools/test.py in processes
+of their own, with a derived config written beside its results, so any of them can be repeated by
+hand, with PYTHONPATH set to the repository's folder. Data and weights are made first.
 
-Pairs    all arms of a seed load the start of one arm, by name and shape (start.py), and see the same images
-         in the same order, turned in the same way: the sampler's and the workers' seed is the run's
-Resume   a finished run is found again by the hash of its config, its start, the code and the machine; a
-         killed one begins anew, a failed one stops the study. Nothing is shown before all runs are done
-Refused  a study whose statement is not committed, and one that is stated otherwise than when it had its
-         first result: more seeds, or another primary measure, after a look need a study of another name
+Pairs    all arms of a seed load the start of one arm, by name and shape (start.py), and see the
+         same images in the same order, turned in the same way: the sampler's and the workers' seed
+         is the run's
+Resume   a finished run is found again by the hash of its config, its start, the code and the
+         machine; a killed one begins anew, a failed one stops the study. Nothing is shown before
+         all runs are done
+Refused  a study whose statement is not committed, and one that is stated otherwise than when it had
+         its first result: more seeds, or another primary measure, after a look need a study of
+         another name
 """
 
 import argparse
@@ -45,8 +49,8 @@ def refuse_other_statement(name: str, stated: dict[str, Any], files: Iterable[Pa
         before = read(file)["statement"] if file.exists() else stated
         if changed := difference(design(before), design(stated)):
             raise StudyError(
-                f"{file}: expected the statement that {name} had when its first result came, got another one "
-                f"({changed}); state it under another name, or take the change back"
+                f"{file}: expected the statement that {name} had when its first result came, got "
+                f"another one ({changed}); state it under another name, or take the change back"
             )
 
 

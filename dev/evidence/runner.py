@@ -105,8 +105,9 @@ class Runner:
         """Refuse to go on when the code was edited under the study's feet."""
         if self.key(arm) != key:
             raise StudyError(
-                f"expected code that stays as it is while a study runs, got a change before {arm!r} was "
-                "done; run it again: runs of the older code are found only if the change is taken back"
+                "expected code that stays as it is while a study runs, got a change before "
+                f"{arm!r} was done; run it again: runs of the older code are found only if the "
+                "change is taken back"
             )
 
     def train_and_test(self, arm: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -157,8 +158,9 @@ class Runner:
         share = shared_share(before, after, leave_out="backbone." if pretrained else "")
         if not share:
             raise StudyError(
-                f"expected the arm {arm!r} to share initial weights with {self.study.start_arm!r}, got no "
-                "weight of the same name and shape, so its runs are no pairs; give the study aliases"
+                f"expected the arm {arm!r} to share initial weights with {self.study.start_arm!r}, "
+                "got no weight of the same name and shape, so its runs are no pairs; give the "
+                "study aliases"
             )
         return share
 
@@ -179,5 +181,6 @@ def call(log: Path, *command: object) -> None:
         ).returncode
     if code:
         raise StudyError(
-            f"{' '.join(words[1:])} ended with {code}; see {log}, mend it and run this again, which goes on"
+            f"{' '.join(words[1:])} ended with {code}; see {log}, mend it and run this again, "
+            "which goes on"
         )

@@ -1,7 +1,7 @@
 """TSM in the net of STM's evidence. mmaction2's own class cannot build it: it has one width.
 
-Configs that run.py writes name it in ``custom_imports``; tools/train.py and tools/test.py find it where
-PYTHONPATH names the repository's folder.
+Configs that run.py writes name it in ``custom_imports``; tools/train.py and tools/test.py find it
+where PYTHONPATH names the repository's folder.
 """
 
 from typing import Any

@@ -2,9 +2,10 @@
 
     python -m dev.evidence.start CONFIG SEED OUT [--aliases JSON]
 
-Builds the config's model as a run with this seed does, pretrained weights included, and saves its weights.
-Every arm has the file as ``load_from``: mmengine then takes what agrees in name and shape and leaves the
-rest as the arm's own seed drew it. ``--aliases`` says which weights the file holds under a second name too.
+Builds the config's model as a run with this seed does, pretrained weights included, and saves its
+weights. Every arm has the file as ``load_from``: mmengine then takes what agrees in name and shape
+and leaves the rest as the arm's own seed drew it. ``--aliases`` says which weights the file holds
+under a second name too.
 """
 
 import argparse
@@ -64,7 +65,8 @@ def shared_share(
     Args:
         start: weights that were given to the arm.
         arm: its own, at any time.
-        leave_out: part of names that do not count, since all arms read them from the same file anyway.
+        leave_out: part of names that do not count, since all arms read them from the same file
+            anyway.
 
     Example:
         >>> start = {"backbone.w": torch.zeros(9), "head.w": torch.zeros(3), "head.b": torch.zeros(2)}

@@ -1,8 +1,8 @@
 """The studies: what is asked of each paper, on which data, with which arms, seeds and deciding number.
 
-A study that has a result is never changed: another choice is another study, under another name. Until then
-designs are chosen on the development split (make evidence STUDY=… ARGS=--develop). CONTRIBUTING.md says how a
-study is designed, docs/evidence/README.md has what came out.
+A study that has a result is never changed: another choice is another study, under another name.
+Until then designs are chosen on the development split (make evidence STUDY=… ARGS=--develop).
+CONTRIBUTING.md says how a study is designed, docs/evidence/README.md has what came out.
 """
 
 from dev.evidence.changes import (
@@ -60,7 +60,8 @@ two_stage = all_of(with_one_class, iterations(600))
 plateau = all_of(with_one_class, iterations(800), frozen)
 trees = all_of(iterations(400), frozen)
 atss = like_base("atss_mobilenet-v2_fpn", num_classes=1)
-# What learning reaches over one run on the six-class cut-outs; seeds of the study had no part in it.
+# What learning reaches over one run on the six-class cut-outs; seeds of the study had no part in
+# it.
 SWN_MEANS = dict(cls_pos=0.7, cls_neg=5.6, reg=2.6)
 
 CONTEXT_TESTS = {
@@ -95,8 +96,8 @@ STUDIES = {
     ),
     "gfl": Study(
         question=(
-            "Does GFL find better boxes than ATSS, and what do quality labels alone bring? Distributions "
-            "alone cannot be expressed: every head that has them has quality labels."
+            "Does GFL find better boxes than ATSS, and what do quality labels alone bring? "
+            "Distributions alone cannot be expressed: every head that has them has quality labels."
         ),
         data_name=ONE_CLASS,
         limits=NOTHING_NATURAL,
@@ -115,7 +116,10 @@ STUDIES = {
         aliases=TO_GFL,
     ),
     "gfl_trees": Study(
-        question="The same as gfl on the natural task beside it: photographs with boxes that people drew.",
+        question=(
+            "The same as gfl on the natural task beside it: photographs with boxes that people "
+            "drew."
+        ),
         data_name="tree crowns, two unseen sites",
         limits="more than 98 boxes on two photographs can",
         arms={
@@ -150,7 +154,10 @@ STUDIES = {
         seeds=tuple(range(6)),
     ),
     "swn_plateau": Study(
-        question="Do learned sample weights beat a plain Faster R-CNN, constant weights and the closed form?",
+        question=(
+            "Do learned sample weights beat a plain Faster R-CNN, constant weights and the closed "
+            "form?"
+        ),
         data_name=ONE_CLASS,
         limits=NOTHING_NATURAL,
         arms={
@@ -182,7 +189,10 @@ STUDIES = {
         aliases=FROM_FCN,  # for no arm here: so that ema_far finds the runs of FCN
     ),
     "ema_far": Study(
-        question="Does attention through few bases carry what stands far away to where it decides the class?",
+        question=(
+            "Does attention through few bases carry what stands far away to where it decides the "
+            "class?"
+        ),
         data_name=FAR,
         limits=BUILT,
         arms={"FCN": Arm(DNL, plain_fcn), "EMANet": Arm(EMA)},

@@ -44,8 +44,8 @@ class Measure:
     Args:
         key: its name in what ``tools/test.py`` writes.
         test: in which of the study's tests.
-        nothing_found: its value where the test writes no such number, since the model finds nothing at all;
-            None where that cannot be.
+        nothing_found: its value where the test writes no such number, since the model finds nothing
+            at all; None where that cannot be.
         scale: multiplies what is read, such as 0.01 for a percentage.
     """
 
@@ -59,8 +59,8 @@ class Measure:
 class Study:
     """One question. All of this is fixed once the study has a result; another choice is another study.
 
-    Each config trains on ``train_dataloader``, is developed on ``val_dataloader`` and confirmed, once, on
-    ``test_dataloader``.
+    Each config trains on ``train_dataloader``, is developed on ``val_dataloader`` and confirmed,
+    once, on ``test_dataloader``.
 
     Args:
         question: what is asked, in a sentence.
@@ -73,9 +73,12 @@ class Study:
         measures: by heading.
         data: names of tools/data/ with their flags, which make its images and weights.
         seeds: of the published runs, from 0 on.
-        pairs: further comparisons, (treated, control); each arm against the baseline is always made.
-        tests: options for ``tools/test.py`` by the name of a test; ``{split}`` becomes ``dev`` or ``test``.
-        start: the arm whose initial weights all arms share, by name and shape; the baseline if empty.
+        pairs: further comparisons, (treated, control); each arm against the baseline is always
+            made.
+        tests: options for ``tools/test.py`` by the name of a test; ``{split}`` becomes ``dev`` or
+            ``test``.
+        start: the arm whose initial weights all arms share, by name and shape; the baseline if
+            empty.
         aliases: further names of those weights: a regular expression, and what takes its place.
     """
 
@@ -100,8 +103,9 @@ class Study:
         named |= {self.start} if self.start else set()
         if named - known or self.claim == self.baseline:
             raise StudyError(
-                f"expected baseline, claim, pairs and start to name arms ({', '.join(known)}), the claim "
-                f"another one than the baseline, got {', '.join(sorted(named - known)) or self.claim}"
+                f"expected baseline, claim, pairs and start to name arms ({', '.join(known)}), the "
+                "claim another one than the baseline, got "
+                f"{', '.join(sorted(named - known)) or self.claim}"
             )
         if self.primary not in self.measures:
             raise StudyError(
@@ -161,13 +165,13 @@ def check_seeds(seeds: tuple[int, ...]) -> None:
     """
     if len(set(seeds)) != len(seeds) or not MIN_PAIRS <= len(seeds) <= MAX_PAIRS:
         raise StudyError(
-            f"expected {MIN_PAIRS} to {MAX_PAIRS} different seeds, got {seeds}; with fewer pairs no exact "
-            "test reaches p = 0.05"
+            f"expected {MIN_PAIRS} to {MAX_PAIRS} different seeds, got {seeds}; with fewer pairs "
+            "no exact test reaches p = 0.05"
         )
     if not all(0 <= seed < FIRST_DEVELOPMENT_SEED for seed in seeds):
         raise StudyError(
-            f"expected seeds from 0 to {FIRST_DEVELOPMENT_SEED - 1}, got {seeds}; higher ones are for "
-            "choosing designs"
+            f"expected seeds from 0 to {FIRST_DEVELOPMENT_SEED - 1}, got {seeds}; higher ones are "
+            "for choosing designs"
         )
 
 
@@ -175,14 +179,16 @@ def resolve(arm: Arm) -> Config:
     """An arm's whole config, bases and changes included.
 
     Raises:
-        StudyError: its runs could not be pairs, since augmentation would draw from the model's own numbers.
+        StudyError: its runs could not be pairs, since augmentation would draw from the model's own
+            numbers.
     """
     cfg = Config.fromfile(str(ROOT / arm.config), import_custom_modules=False)
     arm.change(cfg)
     if not cfg.train_dataloader.get("num_workers"):
         raise StudyError(
-            f"{arm.config}: expected train_dataloader.num_workers of 1 or more, got none; a worker's random "
-            "numbers are the seed's, so that all arms see the same images, those of the main process are not"
+            f"{arm.config}: expected train_dataloader.num_workers of 1 or more, got none; a "
+            "worker's random numbers are the seed's, so that all arms see the same images, those "
+            "of the main process are not"
         )
     return cfg
 

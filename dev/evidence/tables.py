@@ -90,15 +90,18 @@ def old(found: Mapping[str, Any]) -> str:
 
 def known(name: str, stated: Mapping[str, Any], found: Mapping[str, Any] | None) -> str:
     """One sentence: what the study says, on which data, and what it does not show."""
-    asked = f"{stated['claim']} against {stated['baseline']} in {stated['primary']} on {stated['data_name']}"
+    asked = (
+        f"{stated['claim']} against {stated['baseline']} in {stated['primary']} on "
+        f"{stated['data_name']}"
+    )
     if found is None:
         return (
-            f"Stated and not run yet: {asked}, {len(stated['seeds'])} pairs (`make evidence STUDY={name}`). "
-            f"It will not show {stated['limits']}."
+            f"Stated and not run yet: {asked}, {len(stated['seeds'])} pairs (`make evidence "
+            f"STUDY={name}`). It will not show {stated['limits']}."
         )
     row = deciding(found)
     verdict = "differs" if row["low"] > 0 or row["high"] < 0 else "does not differ visibly"
     return (
-        f"{asked[0].upper()}{asked[1:]} {verdict}: {interval(row)}, p = {row['p']:.3g}, {row['wins']} of "
-        f"{row['n']} pairs. It does not show {stated['limits']}."
+        f"{asked[0].upper()}{asked[1:]} {verdict}: {interval(row)}, p = {row['p']:.3g}, "
+        f"{row['wins']} of {row['n']} pairs. It does not show {stated['limits']}."
     )

@@ -1,7 +1,8 @@
 """DNL for action recognition: backbones with disentangled blocks where mmaction puts non-local ones.
 
 Paper     DNL, Yin et al. 2020, https://arxiv.org/abs/2006.06668
-Idea      Each place of each frame attends to all places of all frames, and the clip to what matters to all.
+Idea      Each place of each frame attends to all places of all frames, and the clip to what matters
+          to all.
 Host      mmaction2: ResNet3dSlowOnly and ResNetTSM, at the places of their argument non_local
 Deviates  The authors gave no code for videos; the places are mmaction's.
 """
@@ -48,14 +49,15 @@ def disentangle(backbone: nn.Module, cfg: Mapping[str, Any]) -> None:
 class ResNet3dSlowOnlyDNL(ResNet3dSlowOnly):
     """SlowOnly ResNet with disentangled non-local blocks.
 
-    Checkpoints of mmaction's ResNet3dSlowOnly load, and those with non-local blocks lack ``conv_mask`` alone.
-    What a file lacks has the block's own start. ``init_cfg`` is looked at too, where the host knows
-    ``pretrained`` only.
+    Checkpoints of mmaction's ResNet3dSlowOnly load, and those with non-local blocks lack
+    ``conv_mask`` alone. What a file lacks has the block's own start. ``init_cfg`` is looked at too,
+    where the host knows ``pretrained`` only.
 
     Args:
         non_local: which blocks of each stage are followed by one, as in the host, for example
             ``((0, 0, 0), (1, 0, 1, 0), (1, 0, 1, 0, 1, 0), (0, 0, 0))``.
-        non_local_cfg: arguments of :class:`mmext.layers.disentangled_non_local.DisentangledNonLocal3d`.
+        non_local_cfg: arguments of
+            :class:`mmext.layers.disentangled_non_local.DisentangledNonLocal3d`.
         host_cfg: every other argument of ``mmaction.ResNet3dSlowOnly``.
     """
 
@@ -102,13 +104,15 @@ class ResNet3dSlowOnlyDNL(ResNet3dSlowOnly):
 class ResNetTSMDNL(ResNetTSM):
     """ResNet with shifts in time (TSM) and disentangled non-local blocks over the frames of a clip.
 
-    Checkpoints of mmaction's ResNetTSM load, and those with non-local blocks lack ``conv_mask`` alone.
-    What a file lacks has the block's own start.
+    Checkpoints of mmaction's ResNetTSM load, and those with non-local blocks lack ``conv_mask``
+    alone. What a file lacks has the block's own start.
 
     Args:
         depth: of the ResNet; blocks need 50 or more.
-        non_local: which blocks of each stage are followed by one, as in ``mmext.ResNet3dSlowOnlyDNL``.
-        non_local_cfg: arguments of :class:`mmext.layers.disentangled_non_local.DisentangledNonLocal3d`.
+        non_local: which blocks of each stage are followed by one, as in
+            ``mmext.ResNet3dSlowOnlyDNL``.
+        non_local_cfg: arguments of
+            :class:`mmext.layers.disentangled_non_local.DisentangledNonLocal3d`.
         host_cfg: every other argument of ``mmaction.ResNetTSM``.
     """
 

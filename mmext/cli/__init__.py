@@ -1,6 +1,7 @@
 """The command ``mmext``: each of its commands is a module whose ``main`` takes the words behind its name.
 
-A module is imported when its command is called: ``mmext --help`` and ``mmext doctor`` need no other package.
+A module is imported when its command is called: ``mmext --help`` and ``mmext doctor`` need no other
+package.
 """
 
 import argparse
@@ -50,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if package == "mmext":
             raise
         sys.exit(
-            f"error: mmext {args.command} expected the package {package}, got none; install it, for instance "
-            "with pip install 'mmext[openmmlab]', or ask mmext doctor"
+            f"error: mmext {args.command} expected the package {package}, got none; install it, "
+            "for instance with pip install 'mmext[openmmlab]', or ask mmext doctor"
         )
     sys.argv = [
         f"mmext {args.command}",

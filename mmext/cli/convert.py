@@ -19,7 +19,8 @@ def convert_emanet(source: Path, out: Path) -> int:
         How many tensors there are.
 
     Raises:
-        BadInputError: the file cannot be read, holds no state dict of their network, or code besides it.
+        BadInputError: the file cannot be read, holds no state dict of their network, or code
+            besides it.
     """
     import torch  # here, since --help needs no host
 
@@ -35,8 +36,8 @@ def convert_emanet(source: Path, out: Path) -> int:
     )
     if not isinstance(weights, dict) or not weights or not tensors:
         raise BadInputError(
-            f"{source}: expected a state dict of tensors, or one under 'net', got {describe(found)}; give "
-            "the file that the authors' train.py writes"
+            f"{source}: expected a state dict of tensors, or one under 'net', got "
+            f"{describe(found)}; give the file that the authors' train.py writes"
         )
     renamed = from_official(weights)
     out.parent.mkdir(parents=True, exist_ok=True)

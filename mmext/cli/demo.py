@@ -2,7 +2,8 @@
 
 Detection      a picture, a folder of pictures or a video: boxes are drawn
 Segmentation   the same: classes are laid over as colours
-Action         a video, or a folder of frames of one clip: its best classes are written on the frames
+Action         a video, or a folder of frames of one clip: its best classes are written on the
+               frames
 JSON           beside each drawing, what it shows: ``a.png`` and ``a.png.json``
 Needs          no GPU and no screen; a GPU is used where there is one
 """
@@ -75,8 +76,8 @@ def check_args(cfg: Config, args: argparse.Namespace, source: Source) -> None:
         and not isinstance(source, VideoClip)
     ):
         raise BadInputError(
-            f"{args.input}: expected a video or a folder of frames, got a picture, in which nothing moves; "
-            "give one of these"
+            f"{args.input}: expected a video or a folder of frames, got a picture, in which "
+            "nothing moves; give one of these"
         )
     folder = args.input if args.input.is_dir() else args.input.parent
     if args.out.resolve() == folder.resolve():

@@ -1,7 +1,8 @@
 """``save_best="auto"``: the metric that a task is judged by, and no end of the run where none can be ranked.
 
-mmengine takes whichever metric comes first: in segmentation the pixel accuracy, with ``classwise`` the first
-class. A name that it does not know which way round to rank ends the run at the first validation.
+mmengine takes whichever metric comes first: in segmentation the pixel accuracy, with ``classwise``
+the first class. A name that it does not know which way round to rank ends the run at the first
+validation.
 """
 
 import functools
@@ -20,7 +21,9 @@ HEADLINES = (
     (r"NME|EPE|MAE|MSE|RMSE|abs_?rel|mMR", "less"),
     (r"AR@\d+|mAcc|aAcc|mean1|acc_mean1", "greater"),
 )
-"""Names of metrics without their prefix, those that papers report first, and which way is better."""
+"""Names of metrics without their prefix, those that papers report first, and which way is
+better.
+"""
 
 
 class SaveBestAuto(Wrapping):

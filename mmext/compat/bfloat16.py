@@ -12,14 +12,17 @@ from mmext.compat.repair import Repair, Wrapping, exchange
 class TwoStageBfloat16(Wrapping):
     """Under autocast, RoIAlign takes bfloat16 maps, and anchors stay float32.
 
-    RoIAlign is compiled for float and half only; it works in float32 here and gives back bfloat16. mmdet
-    makes the anchors and points that predictions are decoded with in the dtype of the scores. In bfloat16 a
-    position beyond 256 pixels is a multiple of 2, beyond 1024 of 8, and so would be the proposals; NMS
-    refuses them.
+    RoIAlign is compiled for float and half only; it works in float32 here and gives back bfloat16.
+    mmdet makes the anchors and points that predictions are decoded with in the dtype of the scores.
+    In bfloat16 a position beyond 256 pixels is a multiple of 2, beyond 1024 of 8, and so would be
+    the proposals; NMS refuses them.
     """
 
     name = "two_stage_bfloat16"
-    why = "RoIAlign refuses bfloat16 and anchors are rounded to it, so two-stage detectors cannot train in it"
+    why = (
+        "RoIAlign refuses bfloat16 and anchors are rounded to it, so two-stage detectors cannot "
+        "train in it"
+    )
     before = ("mmdet.models",)
 
     def needed(self) -> bool:
@@ -44,12 +47,15 @@ class TwoStageBfloat16(Wrapping):
 class CompiledBfloat16(Wrapping):
     """Every function of mmcv's own extension takes bfloat16: it works in float32, on copies.
 
-    None of them is compiled for bfloat16 on CPUs, and few are on GPUs. A function writes its results into
-    tensors that it is given, so each of these gets back what its copy holds.
+    None of them is compiled for bfloat16 on CPUs, and few are on GPUs. A function writes its
+    results into tensors that it is given, so each of these gets back what its copy holds.
     """
 
     name = "compiled_bfloat16"
-    why = "mmcv's compiled operators refuse bfloat16, so --amp fails on CPUs wherever a model uses one"
+    why = (
+        "mmcv's compiled operators refuse bfloat16, so --amp fails on CPUs wherever a model uses "
+        "one"
+    )
     after = ("mmcv.ops",)
 
     def needed(self) -> bool:
@@ -70,12 +76,15 @@ class CompiledBfloat16(Wrapping):
 class BatchedNmsHalf(Repair):
     """``batched_nms`` computes in float32 whatever type its boxes have.
 
-    It keeps classes apart by shifting each one's boxes far away. In bfloat16 or float16 nothing of a box is
-    left there but its rough place, or infinity.
+    It keeps classes apart by shifting each one's boxes far away. In bfloat16 or float16 nothing of
+    a box is left there but its rough place, or infinity.
     """
 
     name = "batched_nms_half"
-    why = "batched_nms shifts boxes by more than half precision can hold, and drops or keeps the wrong ones"
+    why = (
+        "batched_nms shifts boxes by more than half precision can hold, and drops or keeps the "
+        "wrong ones"
+    )
     after = ("mmcv.ops.nms",)
 
     def needed(self) -> bool:
@@ -179,8 +188,8 @@ def _compiled() -> bool:
 def align_in_float32(plain: Callable) -> Callable:
     """RoIAlign's forward that takes bfloat16.
 
-    A map becomes float32 once, not once for the boxes, once for the masks and once more for each stage of a
-    cascade: its copy is kept for as long as the map itself.
+    A map becomes float32 once, not once for the boxes, once for the masks and once more for each
+    stage of a cascade: its copy is kept for as long as the map itself.
     """
     import torch
     from torch.utils.weak import WeakTensorKeyDictionary

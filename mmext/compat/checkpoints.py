@@ -1,9 +1,10 @@
 """Checkpoints: those that mmengine saves can be read, and none can run code.
 
-Guards   every ``torch.load`` of a host, downloads included, on every supported torch; an untrusted file is
-         refused in one sentence before anything of it runs
+Guards   every ``torch.load`` of a host, downloads included, on every supported torch; an untrusted
+         file is refused in one sentence before anything of it runs
 Trust    :mod:`mmext.compat.trust`
-Limit    torch's own reader: below 2.10 it has known holes, so take a newer one for files of strangers
+Limit    torch's own reader: below 2.10 it has known holes, so take a newer one for files of
+         strangers
 """
 
 import functools
@@ -32,7 +33,10 @@ class ResumeWeightsOnly(Repair):
     """
 
     name = "resume_weights_only"
-    why = "weights_only=True, the default from torch 2.6 on and ours below, refuses what mmengine saves"
+    why = (
+        "weights_only=True, the default from torch 2.6 on and ours below, refuses what mmengine "
+        "saves"
+    )
     before = ("mmengine.runner.checkpoint",)
 
     def needed(self) -> bool:
@@ -102,7 +106,10 @@ class UntrustedFallback(Repair):
     """
 
     name = "untrusted_fallback"
-    why = "the forks' mmengine answers a refused checkpoint by loading it again with weights_only=False"
+    why = (
+        "the forks' mmengine answers a refused checkpoint by loading it again with "
+        "weights_only=False"
+    )
     after = ("mmengine.runner.checkpoint",)
 
     def needed(self) -> bool:

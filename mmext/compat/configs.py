@@ -12,8 +12,9 @@ SCOPE = f"{NAME}::"
 class MmextConfigs(Repair):
     """``_base_ = "mmext::…"``: mmengine knows the packages that ship configs by a table without us.
 
-    mmengine would also give the scope ``mmext`` to what a config takes from such a base, and then look for
-    mmdet's types in it. Our configs name their scopes themselves, so a base is handed over without one.
+    mmengine would also give the scope ``mmext`` to what a config takes from such a base, and then
+    look for mmdet's types in it. Our configs name their scopes themselves, so a base is handed over
+    without one.
     """
 
     name = "mmext_configs"
@@ -59,12 +60,15 @@ class MmextConfigs(Repair):
 class MmextHub(Repair):
     """``get_config("mmext::…")`` and ``get_model("mmext::…")`` of ``mmengine.hub``.
 
-    mmengine would try to install an mmext that pip does not know, and look for a model's types in the scope
-    ``mmext``, where mmdet's are not.
+    mmengine would try to install an mmext that pip does not know, and look for a model's types in
+    the scope ``mmext``, where mmdet's are not.
     """
 
     name = "mmext_hub"
-    why = "mmengine.hub cannot build a model whose parts belong to another scope than its config's package"
+    why = (
+        "mmengine.hub cannot build a model whose parts belong to another scope than its config's "
+        "package"
+    )
     after = ("mmengine.hub.hub",)
 
     def needed(self) -> bool:
@@ -118,8 +122,8 @@ def _config(cfg_path: str, pretrained: bool) -> Any:
 
     if pretrained:
         raise BadInputError(
-            f"{cfg_path}: expected pretrained=False, since mmext ships no trained weights, got True; leave "
-            "it out, and load a checkpoint of your own"
+            f"{cfg_path}: expected pretrained=False, since mmext ships no trained weights, got "
+            "True; leave it out, and load a checkpoint of your own"
         )
     return Config.fromfile(str(shipped.find(cfg_path)))
 

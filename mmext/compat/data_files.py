@@ -1,8 +1,9 @@
 """Files of data that can hold code: pickles, YAML, volumes, label trees, and configs inside checkpoints.
 
-Guards   ``mmengine.load`` of .pkl and .yaml (annotations, proposals, results, skeletons), mmseg's pickled
-         volumes, mmdet's label tree of OpenImages, and ``Config.fromstring`` where a host calls it, which is
-         on the text that a checkpoint carries (at resume, and in an inferencer that is given weights alone)
+Guards   ``mmengine.load`` of .pkl and .yaml (annotations, proposals, results, skeletons), mmseg's
+         pickled volumes, mmdet's label tree of OpenImages, and ``Config.fromstring`` where a host
+         calls it, which is on the text that a checkpoint carries (at resume, and in an inferencer
+         that is given weights alone)
 Reads    numbers, text, containers, dates, numpy arrays, tensors, and the hosts' own structures
 Trust    :mod:`mmext.compat.trust`
 """
@@ -249,7 +250,10 @@ class UntrustedLabelTree(Repair):
     """mmdet's label tree of OpenImages is a matrix of numbers, and is read as one."""
 
     name = "untrusted_label_tree"
-    why = "mmdet reads the label tree of OpenImages with allow_pickle=True, which lets a file run code"
+    why = (
+        "mmdet reads the label tree of OpenImages with allow_pickle=True, which lets a file run "
+        "code"
+    )
     after = ("mmdet.datasets.openimages",)
 
     def needed(self) -> bool:
@@ -301,7 +305,10 @@ class UntrustedConfigs(Repair):
     """
 
     name = "untrusted_configs"
-    why = "mmengine runs the config text in a checkpoint, at resume and in inferencers without a config"
+    why = (
+        "mmengine runs the config text in a checkpoint, at resume and in inferencers without a "
+        "config"
+    )
     after = ("mmengine.config.config",)
 
     def needed(self) -> bool:
@@ -317,7 +324,10 @@ class UntrustedConfigs(Repair):
         @functools.wraps(original)
         def fromstring(cfg_str: str, file_format: str) -> Any:
             if trust.asked_by_host() and not trust.is_trusted(name := trust.name_of()):
-                advice = "give the config itself (model=CONFIG); instead of resuming, start with load_from=FILE"
+                advice = (
+                    "give the config itself (model=CONFIG); instead of resuming, start with "
+                    "load_from=FILE"
+                )
                 raise trust.refusal(name, "a config in it that would be run as Python", advice)
             return original(cfg_str, file_format)
 

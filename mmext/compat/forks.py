@@ -21,7 +21,10 @@ class ForkPackages(Repair):
     """
 
     name = "fork_packages"
-    why = "mmengine looks for the forks under the official names, and installs the official packages over them"
+    why = (
+        "mmengine looks for the forks under the official names, and installs the official "
+        "packages over them"
+    )
     after = ("mmengine.config.utils",)
 
     def needed(self) -> bool:

@@ -1,7 +1,7 @@
 """What a checkpoint may hold beyond weights: the plain values that mmengine and its data sets put there.
 
-Every entry only makes a value out of values. None looks up a name, reads a file or calls what it is given,
-so no file can do more with them than take up room.
+Every entry only makes a value out of values. None looks up a name, reads a file or calls what it is
+given, so no file can do more with them than take up room.
 """
 
 import functools
@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 NUMPY_CODES = "?bhilqBHILQefdgFDGSUMm"
-"""Letters of numpy's plain dtypes: numbers of every size, texts, dates. Objects and records are left out."""
+"""Letters of numpy's plain dtypes: numbers of every size, texts, dates. Objects and records are
+left out.
+"""
 
 
 def pickled_name(entry: Any) -> str:
@@ -23,8 +25,8 @@ def pickled_name(entry: Any) -> str:
 def plain_types() -> frozenset[type]:
     """Python's own values that torch does not know as harmless.
 
-    Sets, complex numbers and ordered dicts are on its list. Its reader fills no other containers, which
-    :mod:`mmext.compat.saving` therefore stores as lists and dicts.
+    Sets, complex numbers and ordered dicts are on its list. Its reader fills no other containers,
+    which :mod:`mmext.compat.saving` therefore stores as lists and dicts.
     """
     # Here, since every import of mmext passes this module.
     from datetime import date, datetime, time, timedelta, timezone
@@ -65,7 +67,8 @@ def _paths() -> list[Callable[..., Any]]:
     kinds = {
         "PurePosixPath": pathlib.PurePosixPath,
         "PureWindowsPath": pathlib.PureWindowsPath,
-        "PosixPath": pathlib.PurePosixPath,  # the other system's cannot be made; none is used as a path
+        # the other system's cannot be made; none is used as a path
+        "PosixPath": pathlib.PurePosixPath,
         "WindowsPath": pathlib.PureWindowsPath,
     }
     return [
@@ -87,8 +90,8 @@ def _history() -> list[Any]:
         if owner is HistoryBuffer and name in HistoryBuffer._statistics_methods:
             return HistoryBuffer._statistics_methods[name]
         raise pickle.UnpicklingError(
-            f"the file asks for attribute {name!r} of {owner!r}; a checkpoint of mmengine needs only the "
-            "statistics of HistoryBuffer, so do not trust this file"
+            f"the file asks for attribute {name!r} of {owner!r}; a checkpoint of mmengine needs "
+            "only the statistics of HistoryBuffer, so do not trust this file"
         )
 
     return [HistoryBuffer, _known_as("builtins", "getattr", method_of_history_buffer)]

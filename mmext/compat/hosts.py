@@ -14,7 +14,10 @@ class MmactionDrn(Repair):
     """Stand-in for ``mmaction.models.localizers.drn``, which has no ``__init__`` and so is in no wheel."""
 
     name = "mmaction_drn"
-    why = "mmaction2's wheel lacks mmaction.models.localizers.drn, so mmaction.models cannot be imported"
+    why = (
+        "mmaction2's wheel lacks mmaction.models.localizers.drn, so mmaction.models cannot be "
+        "imported"
+    )
     before = ("mmaction",)
 
     _package = "mmaction.models.localizers.drn"
@@ -35,8 +38,8 @@ class MmactionDrn(Repair):
         """Put the stand-in into ``sys.modules``."""
         if any(name.startswith("mmaction.models.") for name in sys.modules):
             logger.debug(
-                "mmaction.models was imported before mmext and has failed half-way: this process may need "
-                "a restart with 'import mmext' first"
+                "mmaction.models was imported before mmext and has failed half-way: this process "
+                "may need a restart with 'import mmext' first"
             )
 
         class DRN:
@@ -44,8 +47,9 @@ class MmactionDrn(Repair):
 
             def __init__(self, *_: Any, **__: Any) -> None:
                 raise NotImplementedError(
-                    "mmaction2's wheel does not contain the DRN localizer (mmaction.models.localizers.drn): "
-                    "install mmaction2 from its source tree to use it"
+                    "mmaction2's wheel does not contain the DRN localizer "
+                    "(mmaction.models.localizers.drn): install mmaction2 from its source tree to "
+                    "use it"
                 )
 
         self.modules = {
@@ -118,13 +122,16 @@ class NumpyNames(Repair):
 class CocoIouThresholds(Repair):
     """Thresholds of COCO's evaluation become an array, whoever sets them.
 
-    A config can only hold a list (``CocoMetric(iou_thrs=[0.9])``), mmdet passes it on as it is, pycocotools
-    compares it with a number by ``==``. In an array that marks the equal ones; for a list it is one False,
-    which numpy used to accept with a warning and now refuses.
+    A config can only hold a list (``CocoMetric(iou_thrs=[0.9])``), mmdet passes it on as it is,
+    pycocotools compares it with a number by ``==``. In an array that marks the equal ones; for a
+    list it is one False, which numpy used to accept with a warning and now refuses.
     """
 
     name = "coco_iou_thresholds"
-    why = "this numpy refuses how pycocotools looks up a threshold in a list, which is what configs hold"
+    why = (
+        "this numpy refuses how pycocotools looks up a threshold in a list, which is what configs "
+        "hold"
+    )
     before = ("mmdet.evaluation",)
 
     def needed(self) -> bool:

@@ -40,7 +40,10 @@ class MmactionMmcv(Repair):
     """Another version of mmcv is shown while ``import mmaction`` looks at it, and at no other time."""
 
     name = "mmaction_mmcv"
-    why = "mmaction2 refuses mmcv >= 2.2.0, where the maintained forks begin, though it works with them"
+    why = (
+        "mmaction2 refuses mmcv >= 2.2.0, where the maintained forks begin, though it works with "
+        "them"
+    )
     before = ("mmaction",)
     for_the_moment = True
 
@@ -68,7 +71,10 @@ class MmactionTestingViews(Repair):
     """``max_testing_views`` for every 2D backbone, which the recogniser asks as if it were a config."""
 
     name = "mmaction_testing_views"
-    why = "Recognizer2D calls backbone.get when test_cfg has max_testing_views, and no backbone has it"
+    why = (
+        "Recognizer2D calls backbone.get when test_cfg has max_testing_views, and no backbone has "
+        "it"
+    )
     after = ("mmaction.models.recognizers.recognizer2d",)
 
     def needed(self) -> bool:

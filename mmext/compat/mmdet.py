@@ -12,8 +12,9 @@ NAME = "filter_scores_and_topk"
 class MmdetNmsPre(Repair):
     """``nms_pre=-1``, mmdet's default, keeps all candidates of a level.
 
-    mmdet cuts the sorted candidates with a slice that ends at ``nms_pre``; an end of -1 drops the last.
-    Its heads hold the function under their own names, so every module that has it gets the other.
+    mmdet cuts the sorted candidates with a slice that ends at ``nms_pre``; an end of -1 drops the
+    last. Its heads hold the function under their own names, so every module that has it gets the
+    other.
     """
 
     name = "mmdet_nms_pre"

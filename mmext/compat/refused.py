@@ -1,6 +1,7 @@
 """Where in a refused file the trouble lies, as ``meta.dataset_meta.palette``, found out without running it.
 
-The pickle is gone through with a stand-in for every class and function that it names, so nothing runs.
+The pickle is gone through with a stand-in for every class and function that it names, so nothing
+runs.
 """
 
 import pickle

@@ -12,8 +12,9 @@ logger = logging.getLogger("mmext")
 class Repair(ABC):
     """One repair.
 
-    ``before`` names the modules whose import it has to come before, ``after`` those that it changes once they
-    are there. With ``for_the_moment`` it is undone as soon as a module of ``before`` is imported.
+    ``before`` names the modules whose import it has to come before, ``after`` those that it changes
+    once they are there. With ``for_the_moment`` it is undone as soon as a module of ``before`` is
+    imported.
     """
 
     name: str

@@ -1,6 +1,7 @@
 """What a run that is resumed goes on from: the newest checkpoint that can be read, or nothing at all.
 
-Recorded   the path in ``last_checkpoint`` comes first; if the folder has been moved, its name in the work dir
+Recorded   the path in ``last_checkpoint`` comes first; if the folder has been moved, its name in
+           the work dir
 Else       the work dir's checkpoints, the farthest first
 Never      a fresh start over checkpoints that could have been gone on from
 Ranks      the first rank looks and tells the others
@@ -39,7 +40,10 @@ class NewestCheckpoint(Repair):
     """``--resume`` finds the checkpoints that are there, also for the hosts' own tools."""
 
     name = "newest_checkpoint"
-    why = "mmengine starts anew, over the checkpoints of a run, where last_checkpoint is missing or wrong"
+    why = (
+        "mmengine starts anew, over the checkpoints of a run, where last_checkpoint is missing or "
+        "wrong"
+    )
     after = ("mmengine.runner",)
 
     def needed(self) -> bool:
@@ -111,8 +115,9 @@ def newest(folder: str | Path) -> str | None:
     if damaged:
         each = some([f"{name}: {trouble}" for name, trouble in damaged.items()], 3)
         raise BadInputError(
-            f"{folder}: expected a checkpoint to resume from, got {len(damaged)} that cannot be read ({each})"
-            "; copy them again, or move them away to start anew, which would write over them"
+            f"{folder}: expected a checkpoint to resume from, got {len(damaged)} that cannot be "
+            f"read ({each}); copy them again, or move them away to start anew, which would write "
+            "over them"
         )
     return None
 

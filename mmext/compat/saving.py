@@ -31,7 +31,10 @@ class WholeCheckpoints(Wrapping):
     """
 
     name = "whole_checkpoints"
-    why = "mmengine deletes the last checkpoint before it has written the next, and writes into its place"
+    why = (
+        "mmengine deletes the last checkpoint before it has written the next, and writes into its "
+        "place"
+    )
     after = ("mmengine.hooks.checkpoint_hook",)
 
     def needed(self) -> bool:
@@ -52,12 +55,15 @@ class WholeCheckpoints(Wrapping):
 class PlainMeta(Repair):
     """``meta`` and the message hub are saved as plain values.
 
-    They hold what the data set's ``metainfo`` says, which may be anything; torch's safe reader takes no
-    default dict, no enum and no class of somebody's own.
+    They hold what the data set's ``metainfo`` says, which may be anything; torch's safe reader
+    takes no default dict, no enum and no class of somebody's own.
     """
 
     name = "plain_meta"
-    why = "what a data set says of itself is saved as it is, and the safe reader may refuse it at resume"
+    why = (
+        "what a data set says of itself is saved as it is, and the safe reader may refuse it at "
+        "resume"
+    )
     after = ("mmengine.runner",)
 
     def needed(self) -> bool:

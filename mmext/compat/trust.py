@@ -1,9 +1,9 @@
 """Which files may run code: none, until a person says so.
 
-Trust    ``MMEXT_TRUST=old/epoch_12.pth,old/scores.pkl`` names the files (or folders) that you trust as you
-         trust a program; ``all`` stands for every file. Each use is logged as a warning.
-Hosts    a guarded function of torch is shared by everybody, so its guard acts for the hosts alone and
-         leaves what your own code asks for to you.
+Trust    ``MMEXT_TRUST=old/epoch_12.pth,old/scores.pkl`` names the files (or folders) that you trust
+         as you trust a program; ``all`` stands for every file. Each use is logged as a warning.
+Hosts    a guarded function of torch is shared by everybody, so its guard acts for the hosts alone
+         and leaves what your own code asks for to you.
 """
 
 import os
@@ -20,7 +20,9 @@ SWITCH = "MMEXT_TRUST"
 
 HOSTS = ("mmengine", "mmcv", "mmdet", "mmseg", "mmaction")
 BETWEEN = ("torch", "numpy", "mmext", "contextlib")
-"""Packages that may stand between a host and a guarded function: torch.hub downloads, then loads."""
+"""Packages that may stand between a host and a guarded function: torch.hub downloads, then
+loads.
+"""
 
 FILE_NAMES = ("filename", "file", "weights", "checkpoint")
 """What the hosts call the argument that holds a file's name."""

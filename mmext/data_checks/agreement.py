@@ -1,7 +1,9 @@
 """Places of a config that must agree: classes, segments, preprocessing. All from the config alone.
 
-Host     none; defaults of parts that the config leaves out come from their classes, through ``default``
-Pure     a config in, sentences out: an error where a run stops or learns the wrong thing, else a warning
+Host     none; defaults of parts that the config leaves out come from their classes, through
+         ``default``
+Pure     a config in, sentences out: an error where a run stops or learns the wrong thing, else a
+         warning
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +33,8 @@ BOUNDARIES = ("STDCHead", "FusedSemanticHead", "SCNetSemanticHead")
 def class_counts(model: Config) -> Iterator[tuple[str, Config]]:
     """Every part of a model that must tell apart as many classes as the data has, with its path.
 
-    Open vocabularies have none: their classes are words. A tracker's parts have classes of their own.
+    Open vocabularies have none: their classes are words. A tracker's parts have classes of their
+    own.
     """
     if "language_model" in model or "tracker" in model:
         return
@@ -58,8 +61,8 @@ def heads(model: Config, classes: int, *, split: str) -> Iterator[str]:
         binary = classes == 2 and 1 in (part["num_classes"], part.get("out_channels"))
         if part["num_classes"] != classes and not binary:
             yield (
-                f"{path}.num_classes: expected {classes}, the number of classes of the {split} split, got "
-                f"{part['num_classes']}; set it to {classes}"
+                f"{path}.num_classes: expected {classes}, the number of classes of the {split} "
+                f"split, got {part['num_classes']}; set it to {classes}"
             )
 
 
@@ -122,8 +125,8 @@ def shapes(cfg: Config, steps: Sequence[Config]) -> Iterator[str]:
     )
     if is_recognizer and {packed, expected} == {"NCHW", "NCTHW"}:
         yield (
-            f"model.data_preprocessor.format_shape: expected {packed!r}, the input_format of FormatShape in "
-            f"the pipeline, got {expected!r}; set both to the same"
+            f"model.data_preprocessor.format_shape: expected {packed!r}, the input_format of "
+            f"FormatShape in the pipeline, got {expected!r}; set both to the same"
         )
 
 
@@ -145,8 +148,9 @@ def sizes(cfg: Config, steps: Sequence[Config]) -> Iterator[tuple[bool, str]]:
         yield (
             False,
             (
-                f"model.data_preprocessor.size: expected {crop}, the crop_size of the training pipeline, got "
-                f"{_pair(size)}: batches are padded to the larger of the two; set both to the same"
+                f"model.data_preprocessor.size: expected {crop}, the crop_size of the training "
+                f"pipeline, got {_pair(size)}: batches are padded to the larger of the two; set "
+                "both to the same"
             ),
         )
 
@@ -170,9 +174,9 @@ def channels(cfg: Config, steps: Sequence[Config]) -> Iterator[str]:
         order = ("blue, green, red", "red, green, blue")
         switch = "to_rgb" if loaded_rgb else "bgr_to_rgb"
         yield (
-            f"model.data_preprocessor: mean {tuple(mean)} is for {order[expects_rgb]}, and the pipeline with "
-            f"{switch}={flips} gives {order[not expects_rgb]}, so that pretrained weights see wrong colours; "
-            "change one of the two"
+            f"model.data_preprocessor: mean {tuple(mean)} is for {order[expects_rgb]}, and the "
+            f"pipeline with {switch}={flips} gives {order[not expects_rgb]}, so that pretrained "
+            "weights see wrong colours; change one of the two"
         )
 
 

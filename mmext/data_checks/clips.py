@@ -1,6 +1,7 @@
 """What the clips of a list must be, videos or folders of frames, and their labels.
 
-Host     none; a line is read as mmaction2 reads it (``lists``), a video as its decoder does (``videos``)
+Host     none; a line is read as mmaction2 reads it (``lists``), a video as its decoder does
+         (``videos``)
 """
 
 from collections import Counter
@@ -48,8 +49,8 @@ def check_clips(
     _check_labels(clips, folder, report, classes=classes, needs=needs)
     if decode is None and len(clips) > DECODE_UP_TO:
         report.warn(
-            f"{report.file}: with {len(clips)} {report.what}, more than {DECODE_UP_TO}, they were looked for "
-            "and not opened; mmext verify CONFIG --decode opens them all"
+            f"{report.file}: with {len(clips)} {report.what}, more than {DECODE_UP_TO}, they were "
+            "looked for and not opened; mmext verify CONFIG --decode opens them all"
         )
     decode = len(clips) <= DECODE_UP_TO if decode is None else decode
     decoder, strict = _decoder(dataset), _strict(dataset)
@@ -87,8 +88,9 @@ def _check_labels(
         )
         report.error(
             "label",
-            f"{Path(folder) / clip.name}: expected labels from {expected}, got {label} in {report.file}; "
-            "correct it there" + (", or set num_classes of the head" if classes else ""),
+            f"{Path(folder) / clip.name}: expected labels from {expected}, got {label} in "
+            f"{report.file}; correct it there"
+            + (", or set num_classes of the head" if classes else ""),
         )
     labels = [clip.labels for clip in clips]
     if needs.truth and (error := conclusions.unlabelled_clips(labels, split=report.split)):
@@ -139,8 +141,9 @@ def _warn_of_short(frames: Sequence[int], dataset: Mapping[str, Any], report: Re
     short = [one for one in frames if one < taken]
     if short:
         report.warn(
-            f"{report.file}: {len(short)} of {len(frames)} {report.what} have fewer frames than the {taken} "
-            f"that a clip takes (the shortest {min(short)}), so frames are taken more than once"
+            f"{report.file}: {len(short)} of {len(frames)} {report.what} have fewer frames than "
+            f"the {taken} that a clip takes (the shortest {min(short)}), so frames are taken more "
+            "than once"
         )
 
 

@@ -2,7 +2,8 @@
 
 Host     none: json, and Pillow for the images
 Reads    the file as pycocotools does, in the encoding of the system and without a byte order mark
-Also     the layouts of LVIS, Objects365 and panoptic COCO: other names, classes numbered in other ways
+Also     the layouts of LVIS, Objects365 and panoptic COCO: other names, classes numbered in other
+         ways
 """
 
 import gc
@@ -43,8 +44,8 @@ def read_coco(file: str, cure: str, *, annotations: bool = True) -> dict[str, An
             coco = json.load(stream)
     except UnicodeDecodeError as error:
         raise BadInputError(
-            f"{file}: expected JSON in UTF-8, got other bytes ({error.reason} at byte {error.start}); write "
-            "it again as UTF-8"
+            f"{file}: expected JSON in UTF-8, got other bytes ({error.reason} at byte "
+            f"{error.start}); write it again as UTF-8"
         ) from None
     except (ValueError, RecursionError) as error:
         mark = "write it again without a byte order mark, which pycocotools cannot read"
@@ -151,7 +152,8 @@ def check_classes(
         wanted: names of the classes that the config wants; empty for all.
         report: takes the findings.
         kind: the layout.
-        all_of_them: whether the file must have every class, since the evaluation looks up what is predicted.
+        all_of_them: whether the file must have every class, since the evaluation looks up what is
+            predicted.
 
     Raises:
         BadInputError: no class in common, or a string where a tuple was meant.
@@ -166,25 +168,28 @@ def check_classes(
     common = [name for name in found if name in set(map(str, wanted))]
     if wanted and not common:
         classes = f"({', '.join(map(repr, names[:20]))}{',' if len(names) == 1 else ''})"
-        cure = f"set metainfo=dict(classes={classes}) in the datasets of all splits and num_classes={len(names)}"
+        cure = (
+            f"set metainfo=dict(classes={classes}) in the datasets of all splits and "
+            f"num_classes={len(names)}"
+        )
         raise BadInputError(
-            f"{report.file}: none of its classes ({some(names)}) is among those that the config wants "
-            f"({some(map(str, wanted))}); {cure if names else 'add its categories'}"
+            f"{report.file}: none of its classes ({some(names)}) is among those that the config "
+            f"wants ({some(map(str, wanted))}); {cure if names else 'add its categories'}"
         )
     missing = [str(one) for one in wanted if str(one) not in common]
     if missing and all_of_them:
         report.error(
             "classes",
             f"{report.file}: expected the categories {some(map(str, wanted))}, got none named "
-            f"{some(missing)}, so the evaluation fails on predictions of them; add them to its categories, "
-            "or correct the names",
+            f"{some(missing)}, so the evaluation fails on predictions of them; add them to its "
+            "categories, or correct the names",
         )
     elif wanted and found != [str(one) for one in wanted]:
         # mmdet numbers the classes in the file's order and passes over those that the file lacks.
         report.warn(
             f"{report.file}: the config wants the classes {some(map(str, wanted))}, the file has "
-            f"{some(found)}; mmdet numbers them as the file does, so names and labels disagree: use the same "
-            "list in the same order"
+            f"{some(found)}; mmdet numbers them as the file does, so names and labels disagree: "
+            "use the same list in the same order"
         )
 
 
@@ -212,8 +217,8 @@ def check_images(
     report.images = len(coco["images"])
     if decode is None and report.images > DECODE_UP_TO:
         report.warn(
-            f"{report.file}: with {report.images} images, more than {DECODE_UP_TO}, they were looked for and "
-            "not decoded; mmext verify CONFIG --decode decodes them all"
+            f"{report.file}: with {report.images} images, more than {DECODE_UP_TO}, they were "
+            "looked for and not decoded; mmext verify CONFIG --decode decodes them all"
         )
     paths = [os.path.join(folder, layouts.file_name(image, kind)) for image in coco["images"]]
     report.folders = tuple(sorted({os.path.dirname(path) for path in paths}))
@@ -242,9 +247,9 @@ def check_images(
             report.error("image", f"{file}: {trouble}; {cure}")
     if turned:
         report.warn(
-            f"{report.file}: {len(turned)} images have an EXIF tag by which the host turns or mirrors them "
-            f"as it loads them, the first {turned[0]}; boxes that were drawn without lie beside: store the "
-            "images turned and without the tag"
+            f"{report.file}: {len(turned)} images have an EXIF tag by which the host turns or "
+            f"mirrors them as it loads them, the first {turned[0]}; boxes that were drawn without "
+            "lie beside: store the images turned and without the tag"
         )
 
 

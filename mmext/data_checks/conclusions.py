@@ -45,14 +45,17 @@ def nothing_to_detect(found: Objects, *, split: str) -> str:
     if used and parts <= used:
         return ""
     if not found.annotations:
-        return f"expected objects in the {split} split, got an empty list of annotations; write them again"
+        return (
+            f"expected objects in the {split} split, got an empty list of annotations; write them "
+            "again"
+        )
     if not found.left_out:
         return ""  # the errors of single annotations say it
     reason, number = found.left_out.most_common(1)[0]
     amount = f"none of {found.annotations}" if not used else f"{used} of {found.annotations}"
     return (
-        f"expected objects that mmdet uses in the {split} split, got {amount}; most are left out ({number}: "
-        f"{reason}): {CURES[reason]}"
+        f"expected objects that mmdet uses in the {split} split, got {amount}; most are left out "
+        f"({number}: {reason}): {CURES[reason]}"
     )
 
 
@@ -132,8 +135,8 @@ def unlabelled_clips(labels: Sequence[tuple[int, ...]], *, split: str) -> str:
     if not without:
         return ""
     return (
-        f"expected a label for each clip of the {split} split, got none for {without} of {len(labels)}; add "
-        "it behind the path"
+        f"expected a label for each clip of the {split} split, got none for {without} of "
+        f"{len(labels)}; add it behind the path"
     )
 
 
@@ -154,7 +157,7 @@ def disagreeing_labels(labels: Mapping[str, Sequence[str]]) -> str:
             other = got[index] if index < len(got) else "no class"
             if one != other:
                 return (
-                    f"label {index} is {one} by {first} and {other} by {file}; list the same categories in "
-                    "the same order in both files"
+                    f"label {index} is {one} by {first} and {other} by {file}; list the same "
+                    "categories in the same order in both files"
                 )
     return ""

@@ -92,10 +92,16 @@ def bad_config(dataset: Mapping[str, Any]) -> str:
         if not isinstance(prefix, str | None):
             return f"expected a folder as {key} in data_prefix, got {shown(prefix)}; write its path"
     if not isinstance(dataset.get("pipeline"), list | tuple | None):
-        return f"expected a list as pipeline, got {shown(dataset['pipeline'])}; put the steps in a list"
+        return (
+            f"expected a list as pipeline, got {shown(dataset['pipeline'])}; put the steps in a "
+            "list"
+        )
     classes = (dataset.get("metainfo") or {}).get("classes")
     if not isinstance(classes, str | list | tuple | None):
-        return f"expected a tuple of names as metainfo.classes, got {shown(classes)}; write classes=(…,)"
+        return (
+            f"expected a tuple of names as metainfo.classes, got {shown(classes)}; write "
+            "classes=(…,)"
+        )
     return ""
 
 
@@ -139,8 +145,8 @@ class Inside:
             else:
                 name = type_name(self.dataset) or "its data set"
                 report.warn(
-                    f"{report.file or self.root}: {name} lists its samples in its own way, so only the "
-                    "presence of files and folders was checked"
+                    f"{report.file or self.root}: {name} lists its samples in its own way, so only "
+                    "the presence of files and folders was checked"
                 )
         except BadInputError as error:
             report.error("refused", str(error))
@@ -155,8 +161,9 @@ class Inside:
         given = self.dataset.get("data_prefix")
         if key not in (given or {}) and not (default and given is None):
             raise BadInputError(
-                f"{type_name(self.dataset)}: expected data_prefix=dict({key}=…) with the folder of its "
-                f"samples, got {given}; add it, with '' where paths in the list start at data_root"
+                f"{type_name(self.dataset)}: expected data_prefix=dict({key}=…) with the folder of "
+                f"its samples, got {given}; add it, with '' where paths in the list start at "
+                "data_root"
             )
 
     def check_objects(self, report: Report, kind: str) -> None:

@@ -17,7 +17,9 @@ LARGEST = 1e30
 """Numbers of a larger magnitude cannot be meant, and float32 ends not far above."""
 
 NUMBERS = (int, float)
-"""A tuple, which isinstance looks at several times faster than at a union; there are millions of numbers."""
+"""A tuple, which isinstance looks at several times faster than at a union; there are millions of
+numbers.
+"""
 
 KEYS = {
     "images": ("id", "file_name", "width", "height"),
@@ -106,8 +108,8 @@ def _entry_troubles(kind: str, entry: Any, keys: tuple[str, ...]) -> Iterator[st
         return
     if absent := [key for key in keys if key not in entry]:
         yield (
-            f"expected {kind} with {', '.join(keys)}, got one without {', '.join(absent)}: {shown(entry)}; "
-            "write it again with them"
+            f"expected {kind} with {', '.join(keys)}, got one without {', '.join(absent)}: "
+            f"{shown(entry)}; write it again with them"
         )
         return
     for key in IDS[kind]:

@@ -37,13 +37,14 @@ def other_images(
         names = [_name(one) for one in (image, known[image["id"]])]
         if names[0] != names[1]:
             return (
-                f"expected the images of {file}, got for id {shown(image['id'])} {shown(names[1])} instead "
-                f"of {shown(names[0])}; {cure}"
+                f"expected the images of {file}, got for id {shown(image['id'])} {shown(names[1])} "
+                f"instead of {shown(names[0])}; {cure}"
             ), ""
     more = len(known) - len({image["id"] for image in mine["images"]})
     if more:
         return "", (
-            f"has {more} images more than {file}: their objects count as missed in every evaluation; {cure}"
+            f"has {more} images more than {file}: their objects count as missed in every "
+            f"evaluation; {cure}"
         )
     return "", ""
 

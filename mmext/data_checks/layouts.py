@@ -1,7 +1,8 @@
 """How a data set lists its samples: decided by its class, since many kinds of files end in .json.
 
 Host     only where the name alone does not say it: then the class comes through the registry
-Own      a class that lists its samples in its own way has a layout of its own, whatever its parent's
+Own      a class that lists its samples in its own way has a layout of its own, whatever its
+         parent's
 """
 
 from collections.abc import Mapping

@@ -8,7 +8,9 @@ from mmext.data_checks.report import shown
 from mmext.errors import BadInputError
 
 MARK = "\ufeff"
-"""What some editors write in front of a text in UTF-8; the hosts take it for a part of the first name."""
+"""What some editors write in front of a text in UTF-8; the hosts take it for a part of the first
+name.
+"""
 
 
 def read_lines(file: str) -> list[str]:
@@ -23,13 +25,13 @@ def read_lines(file: str) -> list[str]:
         lines: list[str] = list_from_file(file)
     except UnicodeDecodeError as error:
         raise BadInputError(
-            f"{file}: expected a text in UTF-8, got other bytes ({error.reason} at byte {error.start}); "
-            "write it again as UTF-8"
+            f"{file}: expected a text in UTF-8, got other bytes ({error.reason} at byte "
+            f"{error.start}); write it again as UTF-8"
         ) from None
     if lines and lines[0].startswith(MARK):
         raise BadInputError(
-            f"{file}: expected a text in UTF-8 without a byte order mark, got one, which the hosts take for "
-            "a part of the first name; write it again without"
+            f"{file}: expected a text in UTF-8 without a byte order mark, got one, which the hosts "
+            "take for a part of the first name; write it again without"
         )
     return lines
 
@@ -80,12 +82,14 @@ def _read_clip(dataset: Mapping[str, Any], line: str, place: str, *, raw: bool) 
     except (ValueError, IndexError):
         hint = "" if raw else "; a path with spaces needs delimiter=',' or the like in the data set"
         raise BadInputError(
-            f"{place}: expected '{columns}' with whole numbers, got {shown(line.strip())}; mend it{hint}"
+            f"{place}: expected '{columns}' with whole numbers, got {shown(line.strip())}; mend "
+            f"it{hint}"
         ) from None
     if len(values) > 1 and not dataset.get("multi_class"):
         raise BadInputError(
-            f"{place}: expected '{columns}' with one label, got {len(values)}: {shown(line.strip())}; set "
-            "multi_class=True and num_classes in the data set if clips have several"
+            f"{place}: expected '{columns}' with one label, got {len(values)}: "
+            f"{shown(line.strip())}; set multi_class=True and num_classes in the data set if clips "
+            "have several"
         )
     return Clip(name, tuple(values), first, frames)
 

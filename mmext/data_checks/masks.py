@@ -1,6 +1,7 @@
 """What label maps and their images must be so that mmseg can train on them.
 
-Host     none: numpy and Pillow; a dataset's suffixes and classes come from its class, through the registry
+Host     none: numpy and Pillow; a dataset's suffixes and classes come from its class, through the
+         registry
 Layout   as mmseg's BaseSegDataset reads it: one map an image, of the same name but for the suffix
 Letters  a map holds one class a pixel, 0 to K - 1, or the value that is ignored (255)
 """
@@ -71,13 +72,14 @@ def check_masks(
         names: the classes that the config wants; empty if that is unknown.
         needs: what the run reads.
         cure: what the errors tell people to do.
-        decode: whether to decode; None decodes up to :data:`DECODE_UP_TO` pairs, and :data:`SAMPLE` of more.
+        decode: whether to decode; None decodes up to :data:`DECODE_UP_TO` pairs, and :data:`SAMPLE`
+            of more.
     """
     reader = pictures.map_reader(dataset.get("pipeline") or (), "pillow")
     if dataset.get("pipeline") and reader is None and needs.truth:
         raise BadInputError(
-            f"{report.split}_dataloader: expected LoadAnnotations in the pipeline, got none; add it, or set "
-            "format_only=True in the evaluator"
+            f"{report.split}_dataloader: expected LoadAnnotations in the pipeline, got none; add "
+            "it, or set format_only=True in the evaluator"
         )
     _agree_on_zero(dataset, kind, report)
     pairs = list_pairs(dataset, kind, folders, report.file)
@@ -110,8 +112,8 @@ def _agree_on_zero(dataset: Mapping[str, Any], kind: Any, report: Report) -> Non
         if loads_annotations(step) and got is not None and bool(got) != expected:
             report.error(
                 "zero",
-                f"{report.split}_dataloader: expected reduce_zero_label={expected} in LoadAnnotations as in "
-                f"the data set, got {got}; leave it out there",
+                f"{report.split}_dataloader: expected reduce_zero_label={expected} in "
+                f"LoadAnnotations as in the data set, got {got}; leave it out there",
             )
 
 
@@ -120,8 +122,8 @@ def choose(found: list[Pair], decode: bool | None, report: Report) -> list[Pair]
     if decode is None and len(found) > DECODE_UP_TO:
         step = max(1, len(found) // SAMPLE)
         report.warn(
-            f"{report.file}: of {len(found)} images and maps, more than {DECODE_UP_TO}, {len(found[::step])} "
-            "were decoded; mmext verify CONFIG --decode decodes them all"
+            f"{report.file}: of {len(found)} images and maps, more than {DECODE_UP_TO}, "
+            f"{len(found[::step])} were decoded; mmext verify CONFIG --decode decodes them all"
         )
         return found[::step]
     return [] if decode is False else found
@@ -209,8 +211,8 @@ def look_at(
         else False
     ):
         return Seen(
-            f"{mask}: expected class numbers of eight bits, from 0 to {HIGHEST}, got {values.min()} to "
-            f"{values.max()}; write eight bits, since mmseg cuts the others off"
+            f"{mask}: expected class numbers of eight bits, from 0 to {HIGHEST}, got "
+            f"{values.min()} to {values.max()}; write eight bits, since mmseg cuts the others off"
         )
     counts = np.bincount(values.ravel().astype(np.int64), minlength=1)
     found = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
@@ -266,8 +268,9 @@ def _conclude(
             pixels.update(one.values)
     if turned := sum(one.turned for one in seen):
         report.warn(
-            f"{report.file}: {turned} images have an EXIF tag by which the host turns or mirrors them as it "
-            "loads them, and their maps stay as they are; store them turned and without the tag"
+            f"{report.file}: {turned} images have an EXIF tag by which the host turns or mirrors "
+            "them as it loads them, and their maps stay as they are; store them turned and "
+            "without the tag"
         )
     own = getattr(kind, "METAINFO", {}).get("classes", ())
     zero_is_ignored = bool(setting(dataset, kind, "reduce_zero_label", False))

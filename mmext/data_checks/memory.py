@@ -1,9 +1,12 @@
 """Remember a check that found no error, as long as nothing that it looked at has changed.
 
-Key      all that the check depends on but files: the data set's config, what the run reads, mmext's version
-Stamp    path, size and time of the annotation file and of everything in the folders of the samples; listing
-         118,000 images takes a second where reading their annotations takes a quarter of a minute and 3 GB
-Place    $MMEXT_CACHE, else checks/ in mmext's folder of the user's cache; nothing is lost if it is deleted
+Key      all that the check depends on but files: the data set's config, what the run reads, mmext's
+         version
+Stamp    path, size and time of the annotation file and of everything in the folders of the samples;
+         listing 118,000 images takes a second where reading their annotations takes a quarter of a
+         minute and 3 GB
+Place    $MMEXT_CACHE, else checks/ in mmext's folder of the user's cache; nothing is lost if it is
+         deleted
 """
 
 import hashlib

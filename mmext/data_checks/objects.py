@@ -18,7 +18,9 @@ ROUNDING_PX = 1.0
 """How far a box may reach over the border: tools round to whole pixels."""
 
 ODD_SHARE = 1e-3
-"""Of a large file's objects: so few odd boxes are slips, which COCO itself has, and no fault of the file."""
+"""Of a large file's objects: so few odd boxes are slips, which COCO itself has, and no fault of the
+file.
+"""
 
 USED, CROWD, SMALL = "used", "crowd", "smaller than a pixel"
 NO_IMAGE, TEXT_IMAGE = "image_id matches no image", "image_id matches only as text"
@@ -106,8 +108,8 @@ class Counting:
         self.found = Objects(images=len(self.images), annotations=len(coco["annotations"]))
         if needs.by_coco and any(annotation["id"] == 0 for annotation in coco["annotations"]):
             report.warn(
-                f"{report.file}: annotation 0 can be found by no prediction, since COCO's evaluation writes "
-                "0 for what is not found; number annotations from 1"
+                f"{report.file}: annotation 0 can be found by no prediction, since COCO's "
+                "evaluation writes 0 for what is not found; number annotations from 1"
             )
         for annotation in coco["annotations"]:
             reason = self.reason(annotation)
@@ -128,7 +130,8 @@ class Counting:
         if not is_box(ann.get("bbox")):
             return self.fails(
                 ann,
-                f"has the box {shown(ann.get('bbox'))}, expected four numbers (left, top, width, height)",
+                f"has the box {shown(ann.get('bbox'))}, expected four numbers (left, top, width, "
+                "height)",
             )
         x, y, w, h = ann["bbox"]
         inside = (
@@ -169,8 +172,9 @@ class Counting:
                 x < w <= image["width"] + ROUNDING_PX and y < h <= image["height"] + ROUNDING_PX
             )
             self.odd.append(
-                f"{self.report.file}: annotation {shown(ann['id'])} has the box {shown(ann['bbox'])}, which "
-                f"{trouble} of {image['width']} x {image['height']} pixels ({image.get('file_name')})"
+                f"{self.report.file}: annotation {shown(ann['id'])} has the box "
+                f"{shown(ann['bbox'])}, which {trouble} of {image['width']} x {image['height']} "
+                f"pixels ({image.get('file_name')})"
             )
             return ODD
         if ann["area"] <= 0:
@@ -243,14 +247,18 @@ def judge_odd(
         allow_odd: whether the config accepts them.
         corners: whether all of them would lie inside as left, top, right, bottom.
     """
-    cure = "correct or remove it, or accept such boxes with verify=dict(allow_odd_boxes=True) in the config"
+    cure = (
+        "correct or remove it, or accept such boxes with verify=dict(allow_odd_boxes=True) in the "
+        "config"
+    )
     if corners and len(odd) > 1:
         cure = "it looks like left, top, right, bottom: write left, top, width, height"
     if allow_odd or len(odd) <= ODD_SHARE * found.annotations:
         if odd:
             report.warn(
-                f"{len(odd)} odd boxes are accepted; mmdet leaves out those thinner than a pixel or wholly "
-                f"outside, and keeps the others as they are until a transform clips them; the first: {odd[0]}"
+                f"{len(odd)} odd boxes are accepted; mmdet leaves out those thinner than a pixel "
+                "or wholly outside, and keeps the others as they are until a transform clips "
+                f"them; the first: {odd[0]}"
             )
         return
     del report.dropped[ODD]  # they are told one by one

@@ -2,8 +2,8 @@
 
 Host     none; pycocotools decodes run lengths
 Polygon  [x1, y1, x2, y2, …], at least three points; an object has a list of them
-Runs     {"size": [height, width], "counts": …}: lengths of background and object in turn, column by column;
-         a list of numbers, or the same compressed into text
+Runs     {"size": [height, width], "counts": …}: lengths of background and object in turn, column by
+         column; a list of numbers, or the same compressed into text
 """
 
 from collections.abc import Mapping
@@ -41,8 +41,8 @@ def bad_polygons(polygons: list[Any]) -> str:
     for polygon in polygons:
         if not isinstance(polygon, list):
             return (
-                f"has the segmentation {shown(polygons)}, expected a list of polygons, each a list of "
-                "numbers; a single polygon takes brackets of its own"
+                f"has the segmentation {shown(polygons)}, expected a list of polygons, each a list "
+                "of numbers; a single polygon takes brackets of its own"
             )
         if not are_numbers(polygon):
             odd = next(one for one in polygon if not is_number(one))
@@ -57,13 +57,19 @@ def bad_runs(runs: Mapping[str, Any], image: Mapping[str, Any]) -> str:
     size, counts = runs.get("size"), runs.get("counts")
     expected = [image["height"], image["width"]]
     if size != expected:
-        return f"has run lengths of the size {shown(size)}, expected {expected}, height and width of its image"
+        return (
+            f"has run lengths of the size {shown(size)}, expected {expected}, height and width of "
+            "its image"
+        )
     if not isinstance(counts, list | str):
         return f"has the run lengths {shown(counts)}, expected a list of numbers or a text"
     if isinstance(counts, list):
         whole = all(isinstance(one, int) and one >= 0 for one in counts)
         if not whole or sum(counts) != expected[0] * expected[1]:
-            return f"has run lengths that do not add up to {expected[0]} x {expected[1]} pixels: {shown(counts)}"
+            return (
+                f"has run lengths that do not add up to {expected[0]} x {expected[1]} pixels: "
+                f"{shown(counts)}"
+            )
         return ""
     return bad_text(counts, size)
 
@@ -91,8 +97,8 @@ def bad_truth(ann: Mapping[str, Any], image: Mapping[str, Any], needs: Needs) ->
         return f"has iscrowd {got}, expected 0 or 1 since the evaluation reads it"
     if needs.crowds and not (is_number(ann.get("area")) and is_box(ann.get("bbox"))):
         return (
-            f"has the box {shown(ann.get('bbox'))} and the area {shown(ann.get('area'))}, expected numbers, "
-            "which the evaluation reads"
+            f"has the box {shown(ann.get('bbox'))} and the area {shown(ann.get('area'))}, expected "
+            "numbers, which the evaluation reads"
         )
     if needs.outlines:
         if not ann.get("segmentation"):

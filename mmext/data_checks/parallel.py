@@ -1,7 +1,7 @@
 """Look at many files at once, with a bar on a terminal.
 
-Threads, not processes: Pillow, OpenCV and PyAV let go of the interpreter while they decode, nothing has to be
-copied, and a fork beside their own threads could stand still.
+Threads, not processes: Pillow, OpenCV and PyAV let go of the interpreter while they decode, nothing
+has to be copied, and a fork beside their own threads could stand still.
 """
 
 import os

@@ -1,8 +1,8 @@
 """What a list of XML files in the manner of Pascal VOC must be so that mmdet can train on them.
 
 Host     none
-Layout   as mmdet's XMLDataset reads it: an id a line; for each an image ``JPEGImages/<id>.jpg`` and its
-         objects in ``Annotations/<id>.xml``
+Layout   as mmdet's XMLDataset reads it: an id a line; for each an image ``JPEGImages/<id>.jpg`` and
+         its objects in ``Annotations/<id>.xml``
 Letters  a box is xmin, ymin, xmax, ymax in pixels, counted from 1
 """
 

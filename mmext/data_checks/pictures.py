@@ -2,7 +2,8 @@
 
 Host     none, but mmcv.imfrombytes decodes what Pillow alone cannot judge
 Pillow   decodes each picture, since OpenCV returns a grey one for a truncated file and says nothing
-EXIF     a tag other than 1 says that a picture is to be turned or mirrored; mmcv's loader does it unless it
+EXIF     a tag other than 1 says that a picture is to be turned or mirrored; mmcv's loader does it
+unless it
          loads pictures unchanged, so boxes and maps drawn on the stored picture lie beside
 """
 
@@ -109,13 +110,20 @@ def look(path: Path, reader: Reader) -> Picture:
                 "CMYK",
             )
             if reader.backend == "pillow" and reader.flag != "unchanged" and clipped(image):
-                trouble = "expected 8 bits a pixel, since pillow turns more of them white; load it with cv2"
+                trouble = (
+                    "expected 8 bits a pixel, since pillow turns more of them white; load it with "
+                    "cv2"
+                )
             alike |= reader.backend == "pillow"
     except (
         Exception
     ) as error:  # Pillow's plug-ins raise whatever a damaged file makes them stumble over
-        trouble = f"expected a whole image, got one that cannot be decoded ({error or type(error).__name__})"
-        # What Pillow does not know, the host's decoder may: a picture with floating-point pixels, say.
+        trouble = (
+            "expected a whole image, got one that cannot be decoded "
+            f"({error or type(error).__name__})"
+        )
+        # What Pillow does not know, the host's decoder may: a picture with floating-point pixels,
+        # say.
         if reader.backend == "pillow" or cut_off(error):
             return Picture(trouble)
     tag = tag if tag in range(2, 9) else 1
@@ -173,8 +181,8 @@ def disagreement(picture: Picture, size: tuple[Any, Any], what: str = "annotatio
     word = f"expected {size[0]} x {size[1]} pixels as its {what}, got {got}"
     if picture.tag != 1 and tuple(size) == picture.stored:
         word += (
-            f" since the host turns it by its EXIF tag ({picture.tag}); store it turned and without the tag, "
-            "or load it with color_type='color_ignore_orientation'"
+            f" since the host turns it by its EXIF tag ({picture.tag}); store it turned and "
+            "without the tag, or load it with color_type='color_ignore_orientation'"
         )
     return word
 

@@ -2,8 +2,8 @@
 
 Host     none for the checks; only a dataset's class comes from its host, through the registry
 Checks   annotation files, image folders and weights are there; in full, COCO files and their images
-         (``coco``), label maps and their images (``masks``), clips and their labels (``clips``); places of
-         the config that must agree (``agreement``)
+         (``coco``), label maps and their images (``masks``), clips and their labels (``clips``);
+         places of the config that must agree (``agreement``)
 Errors   what makes a run worthless or stops it; warnings: what makes it doubtful
 Config   data_command, weights_command: what to run when data or weights are missing
          verify = dict(allow_odd_boxes=True): count boxes outside the image or without size instead

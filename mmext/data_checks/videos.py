@@ -1,7 +1,8 @@
 """What a video must be so that clips can be read from it.
 
 Host     none: PyAV; decord or OpenCV open a file where the pipeline reads with them
-Reads    a file's packets from end to end, and decodes its first frame alone: milliseconds for a short clip
+Reads    a file's packets from end to end, and decodes its first frame alone: milliseconds for a
+         short clip
 Not      decoded in full: damage inside a packet stays unseen
 """
 
@@ -47,14 +48,17 @@ def look(path: str | Path) -> tuple[str, int]:
             next(video.decode(video=0))
     except (av.FFmpegError, StopIteration, IndexError, OSError):  # IndexError: sound alone
         return (
-            "expected a video, got a file that cannot be opened, as when it is cut off or something else",
+            "expected a video, got a file that cannot be opened, as when it is cut off or "
+            "something else",
             0,
         )
-    # Frames that are uneven in time are fewer than the header's rate promises: then the time decides.
+    # Frames that are uneven in time are fewer than the header's rate promises: then the time
+    # decides.
     slack = max(SLACK * duration / promised, SLACK_S, read.longest) if promised else 0
     if read.frames < promised - SLACK and read.seconds < duration - slack:
         return (
-            f"expected the {promised} frames that its header counts, got {read.frames}: it is cut off",
+            f"expected the {promised} frames that its header counts, got {read.frames}: it is cut "
+            "off",
             read.frames,
         )
     return "", read.frames
@@ -82,8 +86,9 @@ class Packets(NamedTuple):
 
     frames: int
     seconds: float
-    """From the first packet to the end of the last, of pictures or sound: where one of them ends early, the
-    file goes on to the end of the other."""
+    """From the first packet to the end of the last, of pictures or sound: where one of them ends
+    early, the file goes on to the end of the other.
+    """
     longest: float
     """Seconds between two frames that follow each other, at most."""
 

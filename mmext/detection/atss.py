@@ -1,10 +1,13 @@
 """ATSSAssigner: adaptive training sample selection without a matrix of all anchors against all boxes.
 
 Paper     ATSS, Zhang et al. 2019, https://arxiv.org/abs/1912.02424 (the assigner of both GFL papers)
-Idea      A box takes the anchors nearest to it on each level whose IoU reaches mean + std of them all.
-Host      mmdet.ATSSAssigner: same arguments, same assignments; also for heads of mmdet.AnchorHead's interface
+Idea      A box takes the anchors nearest to it on each level whose IoU reaches mean + std of them
+          all.
+Host      mmdet.ATSSAssigner: same arguments, same assignments; also for heads of mmdet.AnchorHead's
+          interface
 Deviates  marked with DEVIATION below
-Letters   N priors (all levels), G ground truths, L levels, A anchors a place, C candidates of a ground truth
+Letters   N priors (all levels), G ground truths, L levels, A anchors a place, C candidates of a
+          ground truth
 """
 
 from collections.abc import Sequence
@@ -39,7 +42,8 @@ def nearest_priors(
 ) -> Int[Tensor, "G C"]:
     """Indices of the priors nearest to each point, ``topk[l]`` on level l, or the whole of a smaller level.
 
-    Of equally distant priors the first ones are taken, whatever the device and the size of the chunks.
+    Of equally distant priors the first ones are taken, whatever the device and the size of the
+    chunks.
 
     Args:
         centers: priors' centres in pixels, level after level.
@@ -56,7 +60,8 @@ def nearest_priors(
         d2 = (x - part[:, :1]).square_().add_((y - part[:, 1:]).square_())
         if ignored is not None:
             d2.masked_fill_(ignored, torch.inf)
-        # The bits of a float that is not negative order as its value does: distance first, then index.
+        # The bits of a float that is not negative order as its value does: distance first, then
+        # index.
         key = d2.view(torch.int32).to(torch.int64).mul_(2**32).add_(order)
         levels = zip(key.split(list(level_sizes), 1), topk, strict=True)
         near = [level.topk(min(k, level.shape[1]), 1, largest=False)[0] for level, k in levels]
@@ -70,7 +75,8 @@ def iou_threshold(iou: Float[Tensor, "G C"]) -> Float[Tensor, "G 1"]:
         iou.T.contiguous()
     )  # summed in the host's order, so that even its rounding is the same
     mean = by_candidate.mean(0)
-    # DEVIATION: the deviation of a single candidate is 0. In the host it is NaN, so nothing is positive.
+    # DEVIATION: the deviation of a single candidate is 0. In the host it is NaN, so nothing is
+    # positive.
     std = by_candidate.std(0) if iou.shape[1] > 1 else torch.zeros_like(mean)
     return (mean + std)[:, None]
 
@@ -93,7 +99,8 @@ def settle_conflicts(
         The ground truth's index and its IoU, which is ``NO_OVERLAP`` where there is none.
     """
     G = len(candidates)
-    # Pairs that are not positive go to a slot behind the last prior, which needs no sync with a GPU.
+    # Pairs that are not positive go to a slot behind the last prior, which needs no sync with a
+    # GPU.
     place = torch.where(positive, candidates, num_priors)
     at, iou = place.flatten(), iou.flatten()
     best = iou.new_full((num_priors + 1,), NO_OVERLAP).scatter_reduce_(0, at, iou, "amax")
@@ -115,9 +122,10 @@ def area_edges(base_anchors: Sequence[Float[Tensor, "_ 4"]]) -> list[float]:
     for level, ((_, largest), (smallest, _)) in enumerate(pairwise(ends)):
         if smallest <= largest * (1 + 2 * _TOLERANCE):
             raise ValueError(
-                "prior_generator: the levels are told apart by the anchors' areas, so those of a level must "
-                f"be larger than all of the level before; got {smallest:g} px² on level {level + 1} and "
-                f"{largest:g} px² on level {level}. Use a head that tells the levels itself, as ATSSHead does"
+                "prior_generator: the levels are told apart by the anchors' areas, so those of a "
+                f"level must be larger than all of the level before; got {smallest:g} px² on level "
+                f"{level + 1} and {largest:g} px² on level {level}. Use a head that tells the "
+                "levels itself, as ATSSHead does"
             )
         between.append((largest * smallest) ** 0.5)
     return [ends[0][0] * (1 - _TOLERANCE), *between, ends[-1][1] * (1 + _TOLERANCE)]
@@ -136,9 +144,10 @@ def level_sizes(priors: Float[Tensor, "N 4"], edges: Sequence[float]) -> list[in
     *bounds, sorted_ = torch.cat([starts, in_order[None]]).tolist()  # the only sync
     if not sorted_ or bounds[0] > 0 or bounds[-1] < len(area):
         raise ValueError(
-            f"the priors are not those of prior_generator: expected areas from {edges[0]:g} to {edges[-1]:g} "
-            f"px² that grow from level to level, got {area.min():g} to {area.max():g} px²"
-            f"{'' if sorted_ else ', not level after level'}; give it the head's own anchor_generator"
+            f"the priors are not those of prior_generator: expected areas from {edges[0]:g} to "
+            f"{edges[-1]:g} px² that grow from level to level, got {area.min():g} to "
+            f"{area.max():g} px²{'' if sorted_ else ', not level after level'}; give it the head's "
+            "own anchor_generator"
         )
     return [end - start for start, end in pairwise(bounds)]
 
@@ -147,25 +156,28 @@ def level_sizes(priors: Float[Tensor, "N 4"], edges: Sequence[float]) -> list[in
 class ATSSAssigner(HostATSSAssigner):
     """Assign by ATSS, as ``mmdet.ATSSAssigner`` does, in chunks and without its G x N matrices.
 
-    The result is the host's, ``max_overlaps`` included (the IoU with the assigned ground truth, -1e8 where
-    there is none, 0 everywhere without ground truth). Where priors are equally distant, or ground truths
-    overlap a prior equally, the host takes any; here it is the first. Computed in float32.
+    The result is the host's, ``max_overlaps`` included (the IoU with the assigned ground truth,
+    -1e8 where there is none, 0 everywhere without ground truth). Where priors are equally distant,
+    or ground truths overlap a prior equally, the host takes any; here it is the first. Computed in
+    float32.
 
     With ``prior_generator`` it also serves heads that do not tell how many priors each level has
     (``AnchorHead``, ``RetinaHead`` and what derives from them), and counts k in places.
 
     Args:
-        topk: k, the candidates of each level: priors as in the host, or places with ``prior_generator``,
-            all A anchors of a place being equally near. The authors' code does the same (k * A anchors).
+        topk: k, the candidates of each level: priors as in the host, or places with
+            ``prior_generator``, all A anchors of a place being equally near. The authors' code does
+            the same (k * A anchors).
         alpha: rate of DDOD's cost; with it the host's code runs.
         iou_calculator: any but a plain ``BboxOverlaps2D`` makes the host's code run.
-        ignore_iof_thr: priors covered by an ignored box to more than this share are ignored; off if not
-            above 0.
-        prior_generator: config of the head's ``anchor_generator``, whose anchors grow from level to level.
+        ignore_iof_thr: priors covered by an ignored box to more than this share are ignored; off if
+            not above 0.
+        prior_generator: config of the head's ``anchor_generator``, whose anchors grow from level to
+            level.
 
     Raises:
-        ValueError: the generator's levels do not differ in size, or it has several anchors a place while
-            ``alpha`` or ``iou_calculator`` ask for the host's code.
+        ValueError: the generator's levels do not differ in size, or it has several anchors a place
+            while ``alpha`` or ``iou_calculator`` ask for the host's code.
     """
 
     def __init__(
@@ -186,8 +198,9 @@ class ATSSAssigner(HostATSSAssigner):
             self.edges = area_edges(generator.base_anchors)
             if self.as_host and max(self.anchors_a_place) > 1:
                 raise ValueError(
-                    f"prior_generator has {max(self.anchors_a_place)} anchors a place, which goes only with "
-                    "alpha=None and a plain BboxOverlaps2D; leave those two out, or take one anchor a place"
+                    f"prior_generator has {max(self.anchors_a_place)} anchors a place, which goes "
+                    "only with alpha=None and a plain BboxOverlaps2D; leave those two out, or "
+                    "take one anchor a place"
                 )
 
     @torch.no_grad()
@@ -202,8 +215,8 @@ class ATSSAssigner(HostATSSAssigner):
 
         Args:
             pred_instances: its ``priors`` are boxes (N, 4) in pixels, level after level.
-            num_level_priors: priors of each level. ``AnchorHead`` leaves it out, so that what follows
-                moves up by one place; then ``prior_generator`` is needed.
+            num_level_priors: priors of each level. ``AnchorHead`` leaves it out, so that what
+                follows moves up by one place; then ``prior_generator`` is needed.
             gt_instances: ``bboxes`` and ``labels``.
             gt_instances_ignore: ``bboxes`` to ignore.
 
@@ -256,8 +269,9 @@ class ATSSAssigner(HostATSSAssigner):
     def _level_sizes(self, priors: Tensor) -> list[int]:
         if self.anchors_a_place is None:
             raise ValueError(
-                "ATSSAssigner must know how many priors each level has, and this head calls assign() without "
-                "num_level_priors (as AnchorHead and RetinaHead do): give the assigner the head's own "
-                "anchor_generator, prior_generator={{_base_.model.bbox_head.anchor_generator}} in a config"
+                "ATSSAssigner must know how many priors each level has, and this head calls "
+                "assign() without num_level_priors (as AnchorHead and RetinaHead do): give the "
+                "assigner the head's own anchor_generator, "
+                "prior_generator={{_base_.model.bbox_head.anchor_generator}} in a config"
             )
         return level_sizes(priors, self.edges)

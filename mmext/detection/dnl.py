@@ -1,9 +1,11 @@
 """DNL for detection: a ResNet that takes plug-ins in single blocks, also after the residual addition.
 
 Paper     DNL, Yin et al. 2020, https://arxiv.org/abs/2006.06668
-Idea      The authors put the block into the last but one block of stage 3, between addition and ReLU.
+Idea      The authors put the block into the last but one block of stage 3, between addition and
+          ReLU.
 Host      mmdet.ResNet, whose plug-ins go into every block of a stage and before the addition
-Deviates  none known; the block itself is mmext/layers/disentangled_non_local.py with variant="detection".
+Deviates  none known; the block itself is mmext/layers/disentangled_non_local.py with
+          variant="detection".
 """
 
 from collections.abc import Mapping, Sequence
@@ -85,12 +87,12 @@ class PluginResNet(ResNet):
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        plugins: as in the host, ``dict(cfg=..., stages=(False, False, True, True), position=...)``, with two
-            things more: ``blocks=(-2,)``, indices of the blocks in a stage (default: all of them), and
-            ``position="after_add"``, between the residual addition and the last ReLU (the only position in
-            depths 18 and 34).
-        host_cfg: every other argument of ``mmdet.ResNet``. ``frozen_stages`` leaves plug-ins that no file
-            has held free to learn.
+        plugins: as in the host, ``dict(cfg=..., stages=(False, False, True, True), position=...)``,
+            with two things more: ``blocks=(-2,)``, indices of the blocks in a stage (default: all
+            of them), and ``position="after_add"``, between the residual addition and the last ReLU
+            (the only position in depths 18 and 34).
+        host_cfg: every other argument of ``mmdet.ResNet``. ``frozen_stages`` leaves plug-ins that
+            no file has held free to learn.
 
     Raises:
         ValueError: a position, a stage or a block that does not exist.
@@ -176,7 +178,8 @@ def checked(
             )
         if len(plugin["stages"]) != num_stages:
             raise ValueError(
-                f"stages must have one entry for each of the {num_stages} stages, got {plugin['stages']}"
+                f"stages must have one entry for each of the {num_stages} stages, got "
+                f"{plugin['stages']}"
             )
         complete.append(plugin)
     return complete

@@ -1,8 +1,8 @@
 """The positives of a detection head: where they are, and how their boxes fit. Several papers weight them.
 
 Host      mmdet 3.x
-Letters   B images, A anchors a place, H W map, N rows (images x places x anchors), P positives, K classes,
-          L levels
+Letters   B images, A anchors a place, H W map, N rows (images x places x anchors), P positives, K
+          classes, L levels
 """
 
 from collections.abc import Sequence
@@ -54,8 +54,9 @@ def box_iou(boxes: Tensor, targets: Tensor) -> Tensor:
 
 
 def _overlaps(boxes: Tensor, targets: Tensor) -> Tensor:
-    # DEVIATION: authors of 2019 and 2020 count a box's last pixel; here they are mmdet's, without "+ 1".
-    # Those of sample weighting turn boxes that are no numbers into 0 in place; here they stay visible.
+    # DEVIATION: authors of 2019 and 2020 count a box's last pixel; here they are mmdet's, without
+    # "+ 1". Those of sample weighting turn boxes that are no numbers into 0 in place; here they
+    # stay visible.
     return bbox_overlaps(boxes, targets, is_aligned=True).clamp(0, 1)
 
 

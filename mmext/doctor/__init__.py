@@ -1,7 +1,7 @@
 """The environment, its troubles and their cures: the standard library alone, it runs where all is broken.
 
-``mmext doctor``, ``python -m mmext.doctor`` and ``python tools/doctor.py`` look at all of it, ``make setup``
-and ``import mmext`` ask the checks that concern them.
+``mmext doctor``, ``python -m mmext.doctor`` and ``python tools/doctor.py`` look at all of it,
+``make setup`` and ``import mmext`` ask the checks that concern them.
 
 :mod:`~mmext.doctor.facts`           what a check works with, and what it finds
 :mod:`~mmext.doctor.supported`       which Python, torch and torchvision

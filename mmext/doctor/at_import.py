@@ -1,6 +1,7 @@
 """What ``import mmext`` says about the environment: the checks that need no more than a look at folders.
 
-Nothing is imported and nothing is read but the names in the folders of ``sys.path``: a few milliseconds.
+Nothing is imported and nothing is read but the names in the folders of ``sys.path``: a few
+milliseconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the doctor's checks work with: the facts about an environment, and what a check finds.
 
-The standard library alone, and no syntax that an old Python cannot read: the doctor has to work in the
-environments that do not. ``import mmext`` passes here too, so nothing slow is imported.
+The standard library alone, and no syntax that an old Python cannot read: the doctor has to work in
+the environments that do not. ``import mmext`` passes here too, so nothing slow is imported.
 """
 
 from __future__ import annotations
@@ -29,9 +29,13 @@ NEEDS = {
     "einops": "mmaction2",
     "decord": "mmaction2",
 }
-"""What a host imports without declaring it (decord is declared, but has wheels for few platforms)."""
+"""What a host imports without declaring it (decord is declared, but has wheels for few
+platforms).
+"""
 BUILD = "install --no-build-isolation --no-cache-dir --no-deps mmcv==2.1.0"
-"""What pip is told for mmcv with its own operators: isolated from torch it would leave them out, silently."""
+"""What pip is told for mmcv with its own operators: isolated from torch it would leave them out,
+silently.
+"""
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CHECKOUT = os.path.exists(os.path.join(ROOT, "Makefile"))
 """Whether this is a checkout, where ``make setup`` is and pip installs from a folder."""
@@ -171,7 +175,8 @@ def numbers(version: str) -> tuple[int, ...]:
 def distributions(paths: Iterable[str]) -> dict[str, str]:
     """Name (lower case, hyphens) and version of everything that is installed below ``paths``.
 
-    Told by the names of the folders, which takes a moment: a half-removed package is seen, and none is read.
+    Told by the names of the folders, which takes a moment: a half-removed package is seen, and none
+    is read.
     """
     found: dict[str, str] = {}
     for path in paths:

@@ -1,7 +1,7 @@
 """What goes wrong between the hosts and their friends: known troubles, and those that mmext repairs.
 
-Each check is a small pure function of the facts. The standard library alone, and no syntax that an old Python
-cannot read.
+Each check is a small pure function of the facts. The standard library alone, and no syntax that an
+old Python cannot read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ def check_weights_only(m: Machine) -> Finding:
     """From 2.6 on torch loads with ``weights_only``; mmengine 0.10.7 saves more than plain weights."""
     if not m.at_least("torch", 2, 6) or not m.below("mmengine", 0, 10, 8):
         return Finding("resuming", OK, "not concerned")
-    detail = f"torch {m.version('torch')} refuses the history in mmengine {m.version('mmengine')}'s checkpoints"
+    detail = (
+        f"torch {m.version('torch')} refuses the history in mmengine {m.version('mmengine')}'s "
+        "checkpoints"
+    )
     return repaired(m, "resuming", detail, "pip install 'torch<2.6'")
 
 

@@ -1,8 +1,8 @@
 """What can crash: imports and calls, one by one, in a process of its own, a printed line each.
 
-Run by :mod:`mmext.doctor.report` as a script, in whatever Python has the trouble; it imports nothing of its
-neighbours. Lines: ``begin NAME``, ``error NAME TEXT`` (an empty text: it worked), ``fact NAME VALUE`` and
-``served OPERATOR SOURCE``, separated by tabs.
+Run by :mod:`mmext.doctor.report` as a script, in whatever Python has the trouble; it imports
+nothing of its neighbours. Lines: ``begin NAME``, ``error NAME TEXT`` (an empty text: it worked),
+``fact NAME VALUE`` and ``served OPERATOR SOURCE``, separated by tabs.
 """
 
 from __future__ import annotations

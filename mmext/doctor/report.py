@@ -1,7 +1,7 @@
 """Look at the environment, name every trouble that can be seen, and say what cures it.
 
-Run it with the Python that has the trouble, also where the hosts or mmext itself are missing or broken. The
-exit code is 1 if there is a trouble; a warning leaves it 0.
+Run it with the Python that has the trouble, also where the hosts or mmext itself are missing or
+broken. The exit code is 1 if there is a trouble; a warning leaves it 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is installed, and whether it belongs together: Python, torch, torchvision, the hosts.
 
-Each check is a small pure function of the facts. Those that ``import mmext`` asks need no more than the names
-of what is installed.
+Each check is a small pure function of the facts. Those that ``import mmext`` asks need no more than
+the names of what is installed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def check_pair(m: Machine) -> Finding:
     torch, torchvision = m.version("torch"), m.version("torchvision")
     if torch is None or torchvision is None:
         fitting = (
-            f"; one that fits: pip install --no-deps 'torchvision=={supported.torchvision_for(torch)}.*'"
+            "; one that fits: pip install --no-deps "
+            f"'torchvision=={supported.torchvision_for(torch)}.*'"
             if torch
             else ""
         )
@@ -156,7 +157,10 @@ def check_mmengine(m: Machine) -> Finding:
     if error:
         return Finding("mmengine", TROUBLE, f"{version} cannot be imported: {error}", fresh())
     # It tells the standard library by a path prefix that many Pythons do not have.
-    lazy = "; 'import os' in a pure-Python config gives a placeholder (text configs, as ours, are fine)"
+    lazy = (
+        "; 'import os' in a pure-Python config gives a placeholder (text configs, as ours, are "
+        "fine)"
+    )
     return Finding("mmengine", OK, version + lazy * (m.facts.get("builtin_os") == "False"))
 
 
@@ -165,7 +169,10 @@ def check_upper_bound(m: Machine) -> Finding:
     refusing = [name for name in HOSTS.values() if name in m.versions]
     if not m.at_least("mmcv", 2, 2) or not refusing:
         return Finding("mmcv's version", OK, "accepted by the installed hosts")
-    detail = f"{', '.join(refusing)} refuse mmcv {m.version('mmcv')} when they are imported (they want < 2.2.0)"
+    detail = (
+        f"{', '.join(refusing)} refuse mmcv {m.version('mmcv')} when they are imported (they want "
+        "< 2.2.0)"
+    )
     if "onedl-mmcv" in m.versions:
         return repaired(m, "mmcv's version", detail, fresh())
     return Finding(

@@ -37,8 +37,8 @@ def use(cfg: Config, dtype: str | None = None) -> None:
 
     Args:
         cfg: changed in place.
-        dtype: ``float16`` or ``bfloat16``; None leaves it to the config's wrapper: float16 on GPUs unless it
-            says otherwise, and bfloat16 on CPUs.
+        dtype: ``float16`` or ``bfloat16``; None leaves it to the config's wrapper: float16 on GPUs
+            unless it says otherwise, and bfloat16 on CPUs.
 
     Raises:
         BadInputError: the config's wrapper is of another kind, or this machine cannot do it.
@@ -49,8 +49,8 @@ def use(cfg: Config, dtype: str | None = None) -> None:
     kind = kind.removeprefix("mmengine.").removeprefix("mmext.")
     if kind not in ("OptimWrapper", "AmpOptimWrapper", "Bfloat16OptimWrapper"):
         raise BadInputError(
-            f"{cfg.filename}: --amp expected an OptimWrapper or AmpOptimWrapper there, got {kind!r}; "
-            "leave --amp out, or set the precision in that wrapper"
+            f"{cfg.filename}: --amp expected an OptimWrapper or AmpOptimWrapper there, got "
+            f"{kind!r}; leave --amp out, or set the precision in that wrapper"
         )
     gpu = torch.cuda.is_available()
     if dtype == "float16" and not gpu:

@@ -1,9 +1,9 @@
 """Read checkpoints safely, and say in a sentence what is wrong with one.
 
-Safe     torch's ``weights_only`` reader: a file that wants to run code is refused before anything runs.
-         mmext.compat lets it read the harmless history that mmengine saves.
-Strict   mmengine loads whatever fits and logs the rest, so a wrong checkpoint tests as a bad model. Here
-         it is refused unless asked for.
+Safe     torch's ``weights_only`` reader: a file that wants to run code is refused before anything
+         runs. mmext.compat lets it read the harmless history that mmengine saves.
+Strict   mmengine loads whatever fits and logs the rest, so a wrong checkpoint tests as a bad model.
+         Here it is refused unless asked for.
 """
 
 import logging
@@ -73,21 +73,24 @@ def check_resumable(file: str | Path) -> None:
     """Refuse checkpoints that training cannot go on from.
 
     Raises:
-        BadInputError: see :func:`read`; or it has weights only, or a config that mmengine would run.
+        BadInputError: see :func:`read`; or it has weights only, or a config that mmengine would
+            run.
     """
     checkpoint = read(file)
     meta = checkpoint.get("meta")
     missing = [key for key in NEEDED if key not in checkpoint]
     if missing or not isinstance(meta, Mapping) or "iter" not in meta:
         raise BadInputError(
-            f"{file}: expected one to resume from, got one without {some(missing or ['meta.iter'])}; "
-            "start from its weights with --cfg-options load_from=FILE instead of --resume"
+            f"{file}: expected one to resume from, got one without "
+            f"{some(missing or ['meta.iter'])}; start from its weights with --cfg-options "
+            "load_from=FILE instead of --resume"
         )
     if "config" in meta and not trust.is_trusted(str(file)):
         raise BadInputError(
-            f"{file}: expected no meta.config, which mmengine does not save but would run as Python when it "
-            "resumes, got one; start from its weights with --cfg-options load_from=FILE instead of --resume, "
-            f"or set {trust.SWITCH}={file} if you trust it as you trust a program"
+            f"{file}: expected no meta.config, which mmengine does not save but would run as "
+            "Python when it resumes, got one; start from its weights with --cfg-options "
+            f"load_from=FILE instead of --resume, or set {trust.SWITCH}={file} if you trust it as "
+            "you trust a program"
         )
 
 
@@ -112,7 +115,8 @@ def check_fits(file: str | Path, model: nn.Module, *, strict: bool = True) -> No
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = cast(nn.Module, model.module)
     own = model.state_dict()
-    # Loading tells more than comparing names and shapes, since parts may rename or cut entries as they load.
+    # Loading tells more than comparing names and shapes, since parts may rename or cut entries as
+    # they load.
     try:
         result, reshaped = model.load_state_dict(weights, strict=False), []
     except RuntimeError:  # entries of another shape
@@ -152,8 +156,14 @@ def _both_shapes(key: str, weights: Mapping[str, Any], own: Mapping[str, Any]) -
 def _why_unreadable(file: str | Path, path: Path) -> str:
     head = path.open("rb").read(4)
     if head == b"PK\x03\x04":
-        return f"{file}: expected a whole checkpoint, got one that is cut off or damaged; copy it again"
-    return f"{file}: expected what torch.save wrote, got a file that starts with {head!r}; check the path"
+        return (
+            f"{file}: expected a whole checkpoint, got one that is cut off or damaged; copy it "
+            "again"
+        )
+    return (
+        f"{file}: expected what torch.save wrote, got a file that starts with {head!r}; check the "
+        "path"
+    )
 
 
 def describe(checkpoint: object) -> str:

@@ -2,8 +2,9 @@
 
 Host     mmengine; the others only through the registries of the scopes that the config mentions
 Types    of whatever the Runner builds. A ``type`` is known if a registry of the default scope, of a
-         ``_scope_``, of mmengine, or of the scope that it is written with knows it; whether it fits its
-         place is not checked. Names in small letters may be mere options of a layer: the host checks them.
+         ``_scope_``, of mmengine, or of the scope that it is written with knows it; whether it fits
+         its place is not checked. Names in small letters may be mere options of a layer: the host
+         checks them.
 """
 
 import difflib
@@ -93,7 +94,8 @@ def find_config(file: str) -> str:
     except BadInputError as error:
         guess = str(error).rpartition("; ")[2]
         raise BadInputError(
-            f"{file}: not found, expected a config there, or the name of one that mmext ships; {guess}"
+            f"{file}: not found, expected a config there, or the name of one that mmext ships; "
+            f"{guess}"
         ) from None
 
 
@@ -143,8 +145,8 @@ def _names(scope: str, file: str = "") -> frozenset[str]:
         importlib.import_module(f"{scope}.registry")
     except ImportError as error:
         raise BadInputError(
-            f"{file}: expected the package {scope} for its scope {scope!r}, got {error}; install it, or run "
-            "mmext doctor"
+            f"{file}: expected the package {scope} for its scope {scope!r}, got {error}; install "
+            "it, or run mmext doctor"
         ) from error
     names: set[str] = set()
     for one in ROOTS:
@@ -165,8 +167,8 @@ def _is_known_elsewhere(kind: str, file: str | None, path: str) -> bool:
         return kind[0].islower() or _is_operator(kind)
     if importlib.util.find_spec(scope) is None:
         raise BadInputError(
-            f"{file}: {path}.type is {kind!r}, expected the package {scope} for it, got none; install it or "
-            "correct the name"
+            f"{file}: {path}.type is {kind!r}, expected the package {scope} for it, got none; "
+            "install it or correct the name"
         )
     if scope in ("timm", "torchvision"):  # mmaction2 builds these by itself
         return True
@@ -176,7 +178,8 @@ def _is_known_elsewhere(kind: str, file: str | None, path: str) -> bool:
                 return True
         except ImportError as error:  # of mmext.registry, whose message says which host is missing
             raise BadInputError(f"{file}: {path}.type is {kind!r}: {error}") from error
-        # mmengine's word for a dotted path that it cannot follow, and ours for a name that is nearly one.
+        # mmengine's word for a dotted path that it cannot follow, and ours for a name that is
+        # nearly one.
         except (RuntimeError, KeyError) as error:
             logger.debug("%s: %s", kind, error)
     return False

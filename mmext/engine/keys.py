@@ -1,8 +1,9 @@
 """Find keys of a config that are misspelt: nothing would read them, and nothing would say so.
 
-Top      a config may have variables of any name, so one is doubted only if it nearly is a key that is read
-Options  what --cfg-options adds is meant to be read: it is doubted if nothing reads it, or if it stands
-         beside a key of nearly the same name
+Top      a config may have variables of any name, so one is doubted only if it nearly is a key that
+         is read
+Options  what --cfg-options adds is meant to be read: it is doubted if nothing reads it, or if it
+         stands beside a key of nearly the same name
 """
 
 import difflib

@@ -1,9 +1,10 @@
 """From command line to Runner: what ``mmext train`` and ``mmext test`` share.
 
 Host     mmengine; flags are the union of mmdet's, mmseg's and mmaction2's own tools
-Flags    what differs between the hosts (where pictures and predictions go) is chosen by ``default_scope``
-Ranks    NCCL where CUDA is, as in the hosts; gloo on CPUs, where mmengine's own launcher fails since it
-         selects a CUDA device, and its wrapper since it passes device ids
+Flags    what differs between the hosts (where pictures and predictions go) is chosen by
+         ``default_scope``
+Ranks    NCCL where CUDA is, as in the hosts; gloo on CPUs, where mmengine's own launcher fails
+         since it selects a CUDA device, and its wrapper since it passes device ids
 """
 
 import argparse
@@ -79,8 +80,8 @@ def configure_training(cfg: Config, args: argparse.Namespace) -> None:
     if args.auto_scale_lr:
         if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             raise BadInputError(
-                f"{cfg.filename}: --auto-scale-lr expected auto_scale_lr=dict(base_batch_size=...) there, "
-                "got none; add the batch size that its lr is for"
+                f"{cfg.filename}: --auto-scale-lr expected auto_scale_lr=dict(base_batch_size=...) "
+                "there, got none; add the batch size that its lr is for"
             )
         cfg.auto_scale_lr.enable = True
     if args.resume:
@@ -116,8 +117,8 @@ def show(cfg: Config, args: argparse.Namespace) -> None:
     hook = (cfg.get("default_hooks") or {}).get("visualization")
     if hook is None:
         raise BadInputError(
-            f"{cfg.filename}: --show and --show-dir expected default_hooks.visualization there, got none; "
-            "add the host's visualization hook"
+            f"{cfg.filename}: --show and --show-dir expected default_hooks.visualization there, "
+            "got none; add the host's visualization hook"
         )
     hook.update(show=args.show, wait_time=args.wait_time)
     if args.interval is not None:

@@ -1,7 +1,7 @@
 """Weights that only training needs: files load strictly with and without them.
 
-A head that adds something to its host's for training alone must be able to test the host's checkpoints, and
-testing refuses what is missing or unknown (:mod:`mmext.engine.checkpoint`).
+A head that adds something to its host's for training alone must be able to test the host's
+checkpoints, and testing refuses what is missing or unknown (:mod:`mmext.engine.checkpoint`).
 """
 
 from functools import partial
@@ -14,12 +14,14 @@ from torch import nn
 def only_for_training(module: nn.Module, *names: str) -> None:
     """Let files be without a module's entries ``names``, or have them where the module does not.
 
-    What a file lacks altogether keeps its present value; what only the file has is passed over. A file that
-    has some entries and not others is damaged or of other settings, so those are still missing.
+    What a file lacks altogether keeps its present value; what only the file has is passed over. A
+    file that has some entries and not others is damaged or of other settings, so those are still
+    missing.
 
     Args:
         module: whose ``state_dict`` has the entries.
-        names: how their keys begin below the module: ``swn.`` for a child, ``calib_`` for some buffers.
+        names: how their keys begin below the module: ``swn.`` for a child, ``calib_`` for some
+            buffers.
     """
     # torch 2.4 has no public name for it
     module._register_load_state_dict_pre_hook(partial(_fit, names), with_module=True)

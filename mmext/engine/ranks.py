@@ -1,10 +1,10 @@
 """Which rank a process is, where the ranks meet, and what one does for all, before anything is initialised.
 
 Hosts    mmengine and torch read these variables; slurm and mpi set others
-Ports    mmengine lets all jobs of a machine meet at 29500, so the second one fails. A job takes a port made
-         of what tells it from the others, which all of its ranks know without asking.
-Waiting  While the first rank checks, the others wait at torch's own rendezvous, which a group meets at later.
-         A group's time limit would run out while a large data set is read.
+Ports    mmengine lets all jobs of a machine meet at 29500, so the second one fails. A job takes a
+         port made of what tells it from the others, which all of its ranks know without asking.
+Waiting  While the first rank checks, the others wait at torch's own rendezvous, which a group meets
+         at later. A group's time limit would run out while a large data set is read.
 """
 
 import datetime
@@ -62,7 +62,8 @@ def name(launcher: str) -> None:
 def meet(launcher: str) -> None:
     """Set ``MASTER_PORT`` where nobody has: the same in every rank of a job, another for the next job.
 
-    torchrun sets it; mmengine and we read it. mpi says no address either, which one machine can do without.
+    torchrun sets it; mmengine and we read it. mpi says no address either, which one machine can do
+    without.
     """
     one_machine = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == os.environ.get(
         "OMPI_COMM_WORLD_SIZE"

@@ -1,7 +1,7 @@
 """What a training run starts from: a checkpoint to go on with, or the config's own start.
 
-``--resume`` is given to every start of a job that may be stopped at any time, the first one included: until
-there is something to go on from, ``load_from`` counts as if the flag was not there.
+``--resume`` is given to every start of a job that may be stopped at any time, the first one
+included: until there is something to go on from, ``load_from`` counts as if the flag was not there.
 """
 
 from pathlib import Path

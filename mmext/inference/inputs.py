@@ -49,8 +49,9 @@ class FolderClip:
         if frame.shape != self.shape:
             height, width, _ = self.shape
             raise BadInputError(
-                f"{self.files[index]}: expected {width} x {height} pixels as in the first frame of its "
-                f"folder, got {frame.shape[1]} x {frame.shape[0]}; give a folder with the frames of one video"
+                f"{self.files[index]}: expected {width} x {height} pixels as in the first frame of "
+                f"its folder, got {frame.shape[1]} x {frame.shape[0]}; give a folder with the "
+                "frames of one video"
             )
         return frame
 
@@ -89,8 +90,8 @@ class VideoClip:
                 self.frame, self.position = next(self.frames), self.position + 1
         except (StopIteration, av.FFmpegError):
             raise BadInputError(
-                f"{self.path}: expected {len(self)} frames, got none at {index}; convert it, for instance "
-                "with ffmpeg"
+                f"{self.path}: expected {len(self)} frames, got none at {index}; convert it, for "
+                "instance with ffmpeg"
             ) from None
         # Telephones write pictures as the sensor lies, and how to turn them beside it.
         return np.rot90(self.frame.to_ndarray(format="rgb24"), self.frame.rotation // 90)

@@ -35,8 +35,8 @@ class Preparation:
         if place is None:
             kinds = ", ".join(name_of(step) for step in pipeline)
             raise BadInputError(
-                f"{file}: expected a test pipeline that reads a picture (LoadImageFromFile), got {kinds}; "
-                "the demo is for models that look at one picture"
+                f"{file}: expected a test pipeline that reads a picture (LoadImageFromFile), got "
+                f"{kinds}; the demo is for models that look at one picture"
             )
         self.reader = TRANSFORMS.build(steps[place])
         self.to_float32 = bool(steps[place].get("to_float32"))
@@ -89,7 +89,8 @@ def refuse_broken(path: Path) -> None:
         return  # a format that only others know, or a very large picture: the host's reader decides
     except (OSError, SyntaxError, ValueError) as error:
         raise BadInputError(
-            f"{path}: expected a whole picture, got one that cannot be decoded ({error}); copy it again"
+            f"{path}: expected a whole picture, got one that cannot be decoded ({error}); copy it "
+            "again"
         ) from None
 
 
@@ -131,6 +132,6 @@ def looks(pixels: np.ndarray) -> Picture:
 def _not_for(reader: str, path: Path, error: Exception) -> str:
     got = " ".join(str(error).split())[:150] or type(error).__name__
     return (
-        f"{path}: expected a picture that {reader} reads, got one that it cannot decode ({got}); copy it "
-        "again, or convert it, for instance to PNG"
+        f"{path}: expected a picture that {reader} reads, got one that it cannot decode ({got}); "
+        "copy it again, or convert it, for instance to PNG"
     )

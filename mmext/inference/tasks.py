@@ -1,7 +1,8 @@
 """What a model finds, for each task, through the host's own pipeline and test step.
 
-Model    built from the config at hand and loaded by mmext.engine.checkpoint: the hosts' loaders let a file
-         run code on an old torch, and mmengine's inferencers run the config text that lies in it
+Model    built from the config at hand and loaded by mmext.engine.checkpoint: the hosts' loaders let
+         a file run code on an old torch, and mmengine's inferencers run the config text that lies
+         in it
 Classes  those in the checkpoint, else the config's, else numbers
 """
 
@@ -44,8 +45,8 @@ def build_model(cfg: Config, file: str, *, device: str, strict: bool) -> Model:
     pipeline = next(verify.datasets(cfg.to_dict(), "test"), {}).get("pipeline")
     if not pipeline:
         raise BadInputError(
-            f"{cfg.filename}: expected test_dataloader.dataset.pipeline there, got none; add it, since the "
-            "demo prepares its input as a test does"
+            f"{cfg.filename}: expected test_dataloader.dataset.pipeline there, got none; add it, "
+            "since the demo prepares its input as a test does"
         )
     cfg.test_pipeline = pipeline
     model.cfg = cfg
@@ -222,7 +223,7 @@ def in_memory(pipeline: list[dict[str, Any]], file: str | Path | None) -> list[d
     if not any(type_name(step) == "ArrayDecode" for step in steps):
         kinds = ", ".join(type_name(step) for step in pipeline)
         raise BadInputError(
-            f"{file}: expected a test pipeline that decodes frames, got {kinds}; the demo is for models that "
-            "look at RGB frames"
+            f"{file}: expected a test pipeline that decodes frames, got {kinds}; the demo is for "
+            "models that look at RGB frames"
         )
     return steps

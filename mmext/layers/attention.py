@@ -17,15 +17,17 @@ from mmext.functional import at_least_float32, elements_a_block
 IMPLEMENTATIONS = ("auto", "sdpa", "chunk", "matmul")
 """How attention is worked out; the result is the same.
 
-``sdpa`` is torch's fused kernel, ``chunk`` takes some queries at a time and does them again in backward,
-``matmul`` holds the whole matrix. ``auto`` takes ``matmul`` for an export. Where the values are wider than
-the queries the fused kernel compares all pairs once for every C channels of them: then ``auto`` takes
-``matmul`` for up to :data:`FEW_PAIRS`, and for more ``chunk`` on a CPU. It takes ``sdpa`` else.
+``sdpa`` is torch's fused kernel, ``chunk`` takes some queries at a time and does them again in
+backward, ``matmul`` holds the whole matrix. ``auto`` takes ``matmul`` for an export. Where the
+values are wider than the queries the fused kernel compares all pairs once for every C channels of
+them: then ``auto`` takes ``matmul`` for up to :data:`FEW_PAIRS`, and for more ``chunk`` on a CPU.
+It takes ``sdpa`` else.
 """
 
 FEW_PAIRS = 2**22
-"""Pairs of a batch whose matrix is small enough to be held: 16 MB in float32. A map of 25 x 42 places, the
-last of an image of 800 x 1333 pixels, has 1.1 million."""
+"""Pairs of a batch whose matrix is small enough to be held: 16 MB in float32. A map of 25 x 42
+places, the last of an image of 800 x 1333 pixels, has 1.1 million.
+"""
 
 
 def softmax_attention(

@@ -1,14 +1,17 @@
 """Disentangled non-local block: what is like me, and what matters to everybody, each with its own softmax.
 
 Paper     DNL, Yin et al. 2020, https://arxiv.org/abs/2006.06668
-Idea      y_i = sum_j (softmax_j((q_i - mean q) . (k_j - mean k)) + softmax_j(m_j)) v_j, added to x_i.
-Host      mmcv's building blocks: a plug-in layer for the ResNets of mmdet and mmseg, a part of heads
-Deviates  Keys keep their mean where the softmax over the keys takes it away again; sub-sampling pools first.
+Idea      y_i = sum_j (softmax_j((q_i - mean q) . (k_j - mean k)) + softmax_j(m_j)) v_j, added to
+          x_i.
+Host      mmcv's building blocks: a plug-in layer for the ResNets of mmdet and mmseg, a part of
+          heads
+Deviates  Keys keep their mean where the softmax over the keys takes it away again; sub-sampling
+          pools first.
 Letters   B images, C channels, *S the map (L, H W or T H W), N = its places, M = those of the keys,
           E = C / reduction channels of queries and keys, D channels of the values
 
-Three blocks bear the paper's name; ``variant`` chooses, and each setting may be changed, as in the paper's
-ablations. See mmext/layers/disentangled_variants.py.
+Three blocks bear the paper's name; ``variant`` chooses, and each setting may be changed, as in the
+paper's ablations. See mmext/layers/disentangled_variants.py.
 """
 
 from collections.abc import Sequence
@@ -41,8 +44,9 @@ def centred(x: Float[Tensor, "B N C"], whiten: str = "channel") -> Float[Tensor,
 
     Args:
         x: queries or keys.
-        whiten: ``channel`` takes each channel's mean over the places, as in the paper; ``scalar`` one mean
-            over channels and places, as in the authors' segmentation code; ``none`` nothing.
+        whiten: ``channel`` takes each channel's mean over the places, as in the paper; ``scalar``
+            one mean over channels and places, as in the authors' segmentation code; ``none``
+            nothing.
     """
     return x - x.mean(WHITEN[whiten], keepdim=True) if WHITEN[whiten] else x
 
@@ -58,8 +62,8 @@ def pairwise_term(
 ) -> Float[Tensor, "B N D"]:
     """``sum_j softmax_j(scale (q_i - mean q) . (k_j - mean k)) v_j``.
 
-    The mean of the keys adds the same to all logits of a query, whichever mean it is, and the softmax takes
-    that away. So it is not subtracted, and the bias of the keys never learns.
+    The mean of the keys adds the same to all logits of a query, whichever mean it is, and the
+    softmax takes that away. So it is not subtracted, and the bias of the keys never learns.
 
     Args:
         q: queries.
@@ -80,8 +84,9 @@ def unary_term(m: Float[Tensor, "B M"], v: Float[Tensor, "B M D"]) -> Float[Tens
 class Gate(nn.Linear):
     """A learnt factor that starts at zero.
 
-    A leaf of a known kind on purpose: mmaction's TSMOptimWrapperConstructor looks only at leaves and refuses
-    kinds that it does not know, so a bare parameter of the block would never be trained.
+    A leaf of a known kind on purpose: mmaction's TSMOptimWrapperConstructor looks only at leaves
+    and refuses kinds that it does not know, so a bare parameter of the block would never be
+    trained.
     """
 
     def __init__(self) -> None:
@@ -218,14 +223,14 @@ class DisentangledNonLocal(nn.Module):
     def _check(self, x: Tensor) -> None:
         if x.dim() != self.DIMS + 2 or x.shape[1] != self.in_channels:
             raise ValueError(
-                f"{type(self).__name__} takes (B, {self.in_channels}, {'T, H, W'[-3 * self.DIMS + 2 :]}), "
-                f"got {tuple(x.shape)}"
+                f"{type(self).__name__} takes (B, {self.in_channels}, "
+                f"{'T, H, W'[-3 * self.DIMS + 2 :]}), got {tuple(x.shape)}"
             )
 
     def _pooled(self, x: Tensor) -> Tensor:
         """Half the places in height and width; a side of one pixel stays."""
-        # DEVIATION: mmcv pools keys and values, mmseg forgets the mask; here, as in the authors' code, all
-        # three are made of the pooled map.
+        # DEVIATION: mmcv pools keys and values, mmseg forgets the mask; here, as in the authors'
+        # code, all three are made of the pooled map.
         kernel = tuple(min(k, side) for k, side in zip(self.POOL, x.shape[2:], strict=True))
         return (F.max_pool1d, F.max_pool2d, F.max_pool3d)[self.DIMS - 1](x, kernel)
 
@@ -264,12 +269,14 @@ class DisentangledNonLocal2d(DisentangledNonLocal):
 
     Args:
         in_channels: channels of the map; the output has as many.
-        variant: ``paper``, ``segmentation`` or ``detection``: whose block (table: disentangled_variants.py).
-        reduction: queries and keys have ``in_channels // reduction`` channels. Default: the variant's.
-        whiten: which mean is taken from queries and keys: ``channel``, ``scalar`` or ``none``. Default: the
+        variant: ``paper``, ``segmentation`` or ``detection``: whose block (table:
+            disentangled_variants.py).
+        reduction: queries and keys have ``in_channels // reduction`` channels. Default: the
             variant's.
-        use_scale: divide logits by the root of their channels. Default: the variant's. If a gated variant is
-            given another one, as by a config of mmseg's, a line in the log says so.
+        whiten: which mean is taken from queries and keys: ``channel``, ``scalar`` or ``none``.
+            Default: the variant's.
+        use_scale: divide logits by the root of their channels. Default: the variant's. If a gated
+            variant is given another one, as by a config of mmseg's, a line in the log says so.
         temperature: divide logits by it. Default: the variant's with embedded Gaussians, else 1.
         terms: ``("pairwise", "unary")``, or one of them alone.
         mode: similarity of two places: ``embedded_gaussian`` is the paper's, and mmcv's others
@@ -277,12 +284,13 @@ class DisentangledNonLocal2d(DisentangledNonLocal):
         sub_sample: take keys and values from the map pooled by 2 in height and width.
         attn_impl: how pairs are compared, one of :data:`mmext.layers.attention.IMPLEMENTATIONS`.
         conv_cfg: kind of the convolutions.
-        norm_cfg: norm behind the last convolution, which only the paper's variant has; ignored elsewhere.
+        norm_cfg: norm behind the last convolution, which only the paper's variant has; ignored
+            elsewhere.
         zeros_init: start as an identity, in the paper's variant.
 
     Raises:
-        ValueError: an unknown word, a temperature that is not above 0, a block wider than its input, or a map
-            of another shape.
+        ValueError: an unknown word, a temperature that is not above 0, a block wider than its
+            input, or a map of another shape.
     """
 
     DIMS = 2

@@ -12,8 +12,9 @@ segmentation   authors' segmentation      places and    1       C, gate on the p
 detection      authors' detection code    places        20/√E   C, gate on the pairs      4
 =============  =========================  ============  ======  ========================  =========
 
-E is the number of channels of queries and keys, C that of the map. Each setting may be another one, as in the
-paper's ablations: one term alone, no whitening, either mean, any temperature, any similarity.
+E is the number of channels of queries and keys, C that of the map. Each setting may be another one,
+as in the paper's ablations: one term alone, no whitening, either mean, any temperature, any
+similarity.
 """
 
 import logging
@@ -72,8 +73,8 @@ def known(name: str, value: str, words: tuple[str, ...]) -> None:
 def adjusted(variant: str, *, mode: str, attn_impl: str, norm_cfg: Any, **asked: Any) -> Variant:
     """The variant, with what is asked for in place of its own.
 
-    Temperature and scale are the paper's for embedded Gaussians. The other similarities have neither, as in
-    mmseg, unless a temperature is asked for.
+    Temperature and scale are the paper's for embedded Gaussians. The other similarities have
+    neither, as in mmseg, unless a temperature is asked for.
 
     Args:
         variant: a key of :data:`VARIANTS`.
@@ -136,7 +137,8 @@ def inner_channels(in_channels: int, reduction: int | float) -> int:
     """
     if not isinstance(reduction, int) or not 1 <= reduction <= in_channels:
         raise ValueError(
-            f"reduction must be a whole number from 1 to in_channels={in_channels}, got {reduction}: inside, "
-            "the block has in_channels // reduction channels, at least one and no more than its input"
+            f"reduction must be a whole number from 1 to in_channels={in_channels}, got "
+            f"{reduction}: inside, the block has in_channels // reduction channels, at least one "
+            "and no more than its input"
         )
     return in_channels // reduction

@@ -1,9 +1,11 @@
 """Expectation-maximisation attention: a map is rewritten as a mixture of a few bases, found by EM.
 
 Paper     EMANet, Li et al. 2019, https://arxiv.org/abs/1907.13426
-Idea      Each place says which of K bases it is like (E), each base becomes the mean of its places (M); the
-          map is rebuilt from the bases. A moving average over batches gives the bases to start from.
-Host      mmcv's building blocks: a plug-in layer for the ResNets of mmdet and mmseg, a part of mmseg's head
+Idea      Each place says which of K bases it is like (E), each base becomes the mean of its places
+          (M); the map is rebuilt from the bases. A moving average over batches gives the bases to
+          start from.
+Host      mmcv's building blocks: a plug-in layer for the ResNets of mmdet and mmseg, a part of
+          mmseg's head
 Deviates  EM is float32 under autocast; bases move in place, between two steps and not within one.
 Letters   B images, C channels, H W map, N = H * W places, K bases
 """
@@ -80,8 +82,9 @@ class Passes:
     def begun(cls) -> int:
         """How many have begun so far. Only differences mean something.
 
-        Autograd numbers its passes and tells the number within a pass alone. So this runs one over a single
-        number on the CPU, a fraction of a millisecond, and does not count those that it ran itself.
+        Autograd numbers its passes and tells the number within a pass alone. So this runs one over
+        a single number on the CPU, a fraction of a millisecond, and does not count those that it
+        ran itself.
         """
         numbers: list[int] = []
         with torch.inference_mode(False), torch.enable_grad():
@@ -108,13 +111,13 @@ class Noted:
 class EMBases(nn.Module):
     """The bases and their moving average; the map that it gives carries no gradient, as in the paper's code.
 
-    A training forward only notes where its images' bases lie, averaged over the images of all ranks. The
-    bases move when that is settled: at the first training forward after a backward pass has begun, when the
-    mode changes, or when the state dict is asked for. So a forward that is computed again in backward sees
-    the same bases, moves nothing twice, and a checkpoint holds what the run went on with. Forwards without
-    gradients note nothing. Forwards before one backward, such as those of a backbone that two branches
-    share, are one batch. Where gradients are accumulated each forward has a backward, and so is a batch of
-    its own, as in mmseg.
+    A training forward only notes where its images' bases lie, averaged over the images of all
+    ranks. The bases move when that is settled: at the first training forward after a backward pass
+    has begun, when the mode changes, or when the state dict is asked for. So a forward that is
+    computed again in backward sees the same bases, moves nothing twice, and a checkpoint holds what
+    the run went on with. Forwards without gradients note nothing. Forwards before one backward,
+    such as those of a backbone that two branches share, are one batch. Where gradients are
+    accumulated each forward has a backward, and so is a batch of its own, as in mmseg.
 
     With several ranks every rank must run as many training forwards as the others.
 
@@ -123,7 +126,8 @@ class EMBases(nn.Module):
         num_bases: K.
         num_stages: EM steps.
         momentum: weight of the new bases in the moving average.
-        bases_update: ``mmseg`` gives the batch's mean length 1 before it is mixed in, ``official`` does not.
+        bases_update: ``mmseg`` gives the batch's mean length 1 before it is mixed in, ``official``
+            does not.
         renorm_bases: give the moving average length 1 again; else it shrinks, as in both codes.
         temperature: divides the logits of the E-step.
 
@@ -166,8 +170,8 @@ class EMBases(nn.Module):
 
         Args:
             x: the map.
-            in_graph: whether a backward through what is made of the result is to come although ``x`` itself
-                asks for no gradient.
+            in_graph: whether a backward through what is made of the result is to come although
+                ``x`` itself asks for no gradient.
         """
         if x.shape[1] != self.bases.shape[1]:
             raise ValueError(
@@ -206,8 +210,8 @@ class EMBases(nn.Module):
     def _note(self, bases: Float[Tensor, "B C K"], passes: int | None) -> None:
         """Add the bases of these images, over all ranks, to what the step's other forwards noted.
 
-        Not over all ranks in backward: there the ranks may be at different points, and must not wait for each
-        other.
+        Not over all ranks in backward: there the ranks may be at different points, and must not
+        wait for each other.
         """
         again = in_backward()
         if again and self._noted is not None and not self._noted.in_backward:
@@ -253,8 +257,9 @@ class EMBases(nn.Module):
         if loaded is not None:
             if loaded.shape != self.bases.shape:
                 raise ValueError(
-                    f"{prefix}bases: expected {tuple(self.bases.shape)} (1, channels, num_bases), got "
-                    f"{tuple(loaded.shape)}; set the channels and num_bases of the checkpoint in the config"
+                    f"{prefix}bases: expected {tuple(self.bases.shape)} (1, channels, num_bases), "
+                    f"got {tuple(loaded.shape)}; set the channels and num_bases of the checkpoint "
+                    "in the config"
                 )
             self._noted = None  # of a run that this is not
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
@@ -262,12 +267,15 @@ class EMBases(nn.Module):
     def extra_repr(self) -> str:
         """Show arguments when printed."""
         _, channels, num_bases = self.bases.shape
-        return f"{channels}, num_bases={num_bases}, num_stages={self.num_stages}, momentum={self.momentum}"
+        return (
+            f"{channels}, num_bases={num_bases}, num_stages={self.num_stages}, "
+            f"momentum={self.momentum}"
+        )
 
 
 def _settle_before_saving(module: EMBases, *_: Any) -> None:
-    # One rank alone may be saving. With re-entrant checkpointing and several ranks the last step's bases are
-    # each rank's own until the next forward, and so are left out of the file.
+    # One rank alone may be saving. With re-entrant checkpointing and several ranks the last step's
+    # bases are each rank's own until the next forward, and so are left out of the file.
     module.settle_alone()
 
 
@@ -287,11 +295,11 @@ def of_all_ranks(packed: Tensor) -> Tensor:
 class EMAUnit2d(nn.Module):
     """Expectation-maximisation attention as a plug-in: the map plus its reconstruction, through a norm.
 
-    DEVIATION: the paper's unit ends with a ReLU and starts active. As a plug-in it stands before the host's
-    own ReLU and starts as an identity, so that pretrained backbones start as they are.
+    DEVIATION: the paper's unit ends with a ReLU and starts active. As a plug-in it stands before
+    the host's own ReLU and starts as an identity, so that pretrained backbones start as they are.
 
-    ``torch.compile`` breaks its graph once at each unit in training, for the state of the bases (see
-    :class:`EMBases`), and not in evaluation.
+    ``torch.compile`` breaks its graph once at each unit in training, for the state of the bases
+    (see :class:`EMBases`), and not in evaluation.
 
     Args:
         in_channels: channels of the map; the output has as many.

@@ -2,12 +2,12 @@
 
 Host      mmengine's modules
 
-A backbone with parts of a paper's own may start from a file of the plain backbone, which lacks those parts,
-from a file of a related one, which holds some of their tensors, or from one of its own. The host's
-initialisation knows nothing of this: it draws the parts like any convolution, or leaves them as they are.
-So a part notes which of its tensors the last state dict held (:func:`note_loads`), whichever way the host
-loads, and :func:`initialise` gives the others the part's own start. ``frozen_stages`` spares parts that are
-still random (:func:`thaw_random`).
+A backbone with parts of a paper's own may start from a file of the plain backbone, which lacks
+those parts, from a file of a related one, which holds some of their tensors, or from one of its
+own. The host's initialisation knows nothing of this: it draws the parts like any convolution, or
+leaves them as they are. So a part notes which of its tensors the last state dict held
+(:func:`note_loads`), whichever way the host loads, and :func:`initialise` gives the others the
+part's own start. ``frozen_stages`` spares parts that are still random (:func:`thaw_random`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,11 +93,12 @@ def _start_missing(part: Any) -> None:
 def thaw_random(backbone: Any) -> None:
     """Let parts of frozen stages learn that no file has held whole; to be called after the host froze them.
 
-    What is new is decided when weights are initialised. A checkpoint that comes later changes nothing about
-    it, else a run that is resumed would freeze what it had been training.
+    What is new is decided when weights are initialised. A checkpoint that comes later changes
+    nothing about it, else a run that is resumed would freeze what it had been training.
 
-    With several ranks a part that is frozen only once it is loaded needs ``find_unused_parameters=True``,
-    as every parameter does that is frozen after the wrapper is made.
+    With several ranks a part that is frozen only once it is loaded needs
+    ``find_unused_parameters=True``, as every parameter does that is frozen after the wrapper is
+    made.
     """
     for stage in range(1, backbone.frozen_stages + 1):
         for part in parts_of(getattr(backbone, f"layer{stage}")):

@@ -2,8 +2,9 @@
 
 Paper     CARAFE: Content-Aware ReAssembly of FEatures, Wang et al. 2019, https://arxiv.org/abs/1905.02188,
           Eq. 3
-Idea      Each place of the larger map is a weighted sum of the k x k places around the one that it lies in.
-          The taps are taken one after the other, so nothing larger than the output is held.
+Idea      Each place of the larger map is a weighted sum of the k x k places around the one that it
+          lies in. The taps are taken one after the other, so nothing larger than the output is
+          held.
 Host      mmcv's ``carafe_*`` and ``carafe_naive_*``, which are the same function
 Letters   N images, C channels in G groups, H x W map, s scale, T = k * k taps
 """

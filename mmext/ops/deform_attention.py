@@ -1,13 +1,13 @@
 """Multi-scale deformable attention.
 
 Paper     Deformable DETR, Zhu et al. 2020, https://arxiv.org/abs/2010.04159, Eq. 3
-Idea      Each query reads a few positions of each level's map, between pixels, and adds them up with its own
-          weights: a bag of 4 * L * P places, summed without holding the samples.
-Host      mmcv's ``ms_deform_attn_*``, which mmcv calls on CUDA (on a CPU it has a loop over the levels of its
-          own)
+Idea      Each query reads a few positions of each level's map, between pixels, and adds them up
+          with its own weights: a bag of 4 * L * P places, summed without holding the samples.
+Host      mmcv's ``ms_deform_attn_*``, which mmcv calls on CUDA (on a CPU it has a loop over the
+          levels of its own)
 Deviates  none known; the levels' sizes stay on the device
-Letters   N images, S places of all levels, M heads, D channels a head, Q queries, L levels, P positions a
-          level
+Letters   N images, S places of all levels, M heads, D channels a head, Q queries, L levels, P
+          positions a level
 """
 
 import torch

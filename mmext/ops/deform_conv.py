@@ -2,12 +2,13 @@
 
 Paper     Deformable Convolutional Networks, Dai et al. 2017, https://arxiv.org/abs/1703.06211; version 2, Zhu
           et al. 2018, https://arxiv.org/abs/1811.11168
-Idea      Tap t of a kernel at place p reads x at p + t + offset, between pixels. All taps of all places are
-          sampled into columns, and the convolution is one product with them.
-Host      mmcv's ``deform_conv_*`` and ``modulated_deform_conv_*``; torchvision has one operator for both
+Idea      Tap t of a kernel at place p reads x at p + t + offset, between pixels. All taps of all
+          places are sampled into columns, and the convolution is one product with them.
+Host      mmcv's ``deform_conv_*`` and ``modulated_deform_conv_*``; torchvision has one operator for
+          both
 Deviates  none known
-Letters   N images, C input and O output channels, G groups, D groups of offsets, T = kh * kw taps, H W map, h
-          w output
+Letters   N images, C input and O output channels, G groups, D groups of offsets, T = kh * kw taps,
+          H W map, h w output
 """
 
 from typing import Any, NamedTuple
@@ -62,7 +63,8 @@ def sample_columns(
 
     Args:
         x: the map.
-        offset: shift in pixels: row and column of tap 0, row and column of tap 1 and so on, group after
+        offset: shift in pixels: row and column of tap 0, row and column of tap 1 and so on, group
+            after
         group.
         mask: factor of each tap, group after group.
         shape: where the taps lie.
@@ -144,8 +146,8 @@ def backward_by_torchvision(
     found = torch.ops.torchvision._deform_conv2d_backward(
         grad.contiguous(), x, weight, offset, factor, bias, *_flat(shape), mask is not None
     )
-    # A tap at exactly -1, as all along a padded edge before the offsets have learnt, has no slope in mmcv's
-    # kernel (nor in ours), but one in torchvision's.
+    # A tap at exactly -1, as all along a padded edge before the offsets have learnt, has no slope
+    # in mmcv's kernel (nor in ours), but one in torchvision's.
     (y, x_at), (H, W) = positions(offset, shape), x.shape[2:]
     seen = (
         ((y > -1) & (y < H) & (x_at > -1) & (x_at < W))
@@ -253,7 +255,8 @@ class _Adapters:
         )
         grad_input.copy_(to_x)
         grad_offset.copy_(to_offset)
-        # mmcv asks for the weight's gradient in a second call, with the same scratch tensor: it waits there.
+        # mmcv asks for the weight's gradient in a second call, with the same scratch tensor: it
+        # waits there.
         columns.resize_(to_weight.shape).copy_(to_weight)
 
     def backward_parameters(

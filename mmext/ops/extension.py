@@ -11,7 +11,8 @@ table.load()
 
 def __getattr__(name: str) -> Callable:
     """Whatever mmcv asks for: an operator, or a function that names what is missing when it is called."""
-    # Python's own questions, and those of who reads this file under its own name (pytest: pytest_plugins).
+    # Python's own questions, and those of who reads this file under its own name (pytest:
+    # pytest_plugins).
     if name.startswith("__") or __name__ != "mmcv._ext":
         raise AttributeError(name)
     return table.operator(name)

@@ -1,7 +1,8 @@
 """Finds ``mmcv._ext``: mmcv's own where it is installed and loads, else our stand-in.
 
-The hosts import ``mmcv.ops`` long before a config's ``custom_imports``, so the wheel's ``mmext.pth`` puts a
-finder into ``sys.meta_path`` at Python's start. It compares names, and calls :func:`find` for this one alone.
+The hosts import ``mmcv.ops`` long before a config's ``custom_imports``, so the wheel's
+``mmext.pth`` puts a finder into ``sys.meta_path`` at Python's start. It compares names, and calls
+:func:`find` for this one alone.
 """
 
 import importlib.util
@@ -37,8 +38,8 @@ def find(name: str, path: Iterable[str] | None) -> ModuleSpec | None:
     own = PathFinder.find_spec(name, list(path) if path is not None else None)
     if own is None and wish == "mmcv":
         raise ImportError(
-            f"{SWITCH}=mmcv: expected mmcv with its compiled extension, got an mmcv without; build it (make "
-            f"setup OPS=mmcv), or unset {SWITCH}"
+            f"{SWITCH}=mmcv: expected mmcv with its compiled extension, got an mmcv without; build "
+            f"it (make setup OPS=mmcv), or unset {SWITCH}"
         )
     if own is None or wish in ("torch", "torchvision"):
         return importlib.util.spec_from_file_location(name, STAND_IN)
@@ -69,8 +70,8 @@ def unfit(path: str, error: ImportError) -> str:
     """One sentence on an extension that does not load."""
     return (
         f"{path}: expected mmcv's extension to be built for the installed torch, got "
-        f"{str(error).splitlines()[0]!r}; build it again (make setup OPS=mmcv), or install mmcv-lite==2.1.0 "
-        "in its place"
+        f"{str(error).splitlines()[0]!r}; build it again (make setup OPS=mmcv), or install "
+        "mmcv-lite==2.1.0 in its place"
     )
 
 

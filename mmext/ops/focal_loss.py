@@ -2,9 +2,9 @@
 
 Paper     Focal Loss for Dense Object Detection, Lin et al. 2017, https://arxiv.org/abs/1708.02002, Eq. 5
 Host      mmcv's ``sigmoid_focal_loss_*`` and ``softmax_focal_loss_*``, which it calls on CUDA
-Deviates  DEVIATION: log(1 - p) is that of the logit; mmcv's loses it above a logit of about 17, where 1 - p
-          rounds to 0 in float32. The weight of the background, for which mmcv reads beyond its list of
-          weights, is 1.
+Deviates  DEVIATION: log(1 - p) is that of the logit; mmcv's loses it above a logit of about 17,
+          where 1 - p rounds to 0 in float32. The weight of the background, for which mmcv reads
+          beyond its list of weights, is 1.
 Letters   N samples, K classes; a label of K is background in the sigmoid form
 """
 
@@ -55,7 +55,8 @@ def softmax_focal_loss(
     own = p.gather(1, labels.clamp(min=0)[:, None])[:, 0]
     log = own.clamp(min=TINY).log()
     loss = -alpha * (1 - own) ** gamma * log
-    # own may be 1, where a negative power has no value but its product with the logarithm, which is 0, has
+    # own may be 1, where a negative power has no value but its product with the logarithm, which is
+    # 0, has
     steep = torch.where(own < 1, gamma * (1 - own).clamp(min=TINY) ** (gamma - 1) * own * log, 0)
     outer = torch.where(valid, alpha * (steep - (1 - own) ** gamma), 0)
     hit = labels[:, None] == torch.arange(p.shape[1], device=p.device)

@@ -1,7 +1,8 @@
 """Convolution at chosen places alone: their columns, and back to a map.
 
 Paper     Region Proposal by Guided Anchoring, Wang et al. 2019, https://arxiv.org/abs/1901.03278
-Host      mmcv's ``masked_im2col_forward`` and ``masked_col2im_forward``; for inference, one image at a time
+Host      mmcv's ``masked_im2col_forward`` and ``masked_col2im_forward``; for inference, one image
+          at a time
 Letters   C channels, H x W map, M places
 """
 

@@ -1,8 +1,9 @@
 """Non-maximum suppression: plain, soft, and with the boxes that each kept one stands for.
 
 Paper     Soft-NMS, Bodla et al. 2017, https://arxiv.org/abs/1704.04503
-Idea      Greedy suppression needs no loop over boxes: whether a box is kept depends on better ones alone, so
-          repeating "kept unless a kept one overlaps" settles after as many rounds as the longest chain has.
+Idea      Greedy suppression needs no loop over boxes: whether a box is kept depends on better ones
+          alone, so repeating "kept unless a kept one overlaps" settles after as many rounds as the
+          longest chain has.
 Host      mmcv's ``nms``, ``softnms`` and ``nms_match``
 Deviates  none known; soft suppression is sequential, and runs on the CPU as mmcv's does
 Letters   N boxes, xyxy; K kept
@@ -183,7 +184,8 @@ def _softnms(
 def _nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
     order = _mmcvs_order(dets[:, 4])
     boxes = at_least_float32(dets[:, :4])[order]
-    # Here an overlap that equals the threshold suppresses; the number just below it has that effect.
+    # Here an overlap that equals the threshold suppresses; the number just below it has that
+    # effect.
     below = float(np.nextafter(np.float32(iou_threshold), np.float32(-1)))
     keep = kept(boxes, below)
     ranks = torch.arange(len(boxes), device=boxes.device)

@@ -2,8 +2,8 @@
 
 Paper     PSANet, Zhao et al. 2018
 Host      mmcv's ``psamask_*``
-Letters   N images, H x W map, M = h * w entries of a mask, whose middle lies on its place; zero outside of
-          the map
+Letters   N images, H x W map, M = h * w entries of a mask, whose middle lies on its place; zero
+          outside of the map
 """
 
 import torch

@@ -2,11 +2,12 @@
 
 Paper     Mask R-CNN, He et al. 2017, https://arxiv.org/abs/1703.06870; Deformable Convolutional Networks, Dai
           et al. 2017, https://arxiv.org/abs/1703.06211
-Idea      A region is divided into bins, the map is sampled at a grid of positions in each, and a bin is their
-          mean or maximum.
+Idea      A region is divided into bins, the map is sampled at a grid of positions in each, and a
+          bin is their mean or maximum.
 Host      mmcv's ``roi_align_*``
-Deviates  A bin without samples has the maximum 0. mmcv's is -10000. Where a moved bin's sample lies on the
-          edge of the map, the slope is that of the formula; mmcv's kernel uses places that it does not read.
+Deviates  A bin without samples has the maximum 0. mmcv's is -10000. Where a moved bin's sample lies
+          on the edge of the map, the slope is that of the formula; mmcv's kernel uses places that
+          it does not read.
 Letters   K regions, P x Q bins, S samples of a bin along one axis, N images, C channels, H x W map
 """
 
@@ -30,7 +31,8 @@ class Bins:
         size: P and Q.
         spatial_scale: pixels of the map a pixel of the image.
         sampling_ratio: samples along each axis of a bin; 0 takes one a pixel.
-        aligned: whether the middle of the first pixel is at half a pixel (else regions are at least a pixel
+        aligned: whether the middle of the first pixel is at half a pixel (else regions are at least
+            a pixel
         wide).
         shift: of each bin, x then y, as a part of the region's size.
     """
@@ -61,8 +63,8 @@ class Bins:
     def chunks(self, sampling_ratio: int) -> list[tuple[Tensor | slice, tuple[int, int]]]:
         """Regions that are pooled at once, and the most samples that one of them has along y and x.
 
-        With a fixed number of samples nothing is asked of the device. Else their numbers are, once a call,
-        and regions with similar numbers go together.
+        With a fixed number of samples nothing is asked of the device. Else their numbers are, once
+        a call, and regions with similar numbers go together.
         """
         bins = self.size[0] * self.size[1]
         if sampling_ratio > 0:
@@ -217,8 +219,8 @@ def _forward(
         return
     best, which_one = pool_maximum(at_least_float32(input), bins, sampling_ratio)
     output.copy_(best)
-    # mmcv keeps these two for backward alone, in the input's dtype: numbers of samples stay exact in half,
-    # positions do not.
+    # mmcv keeps these two for backward alone, in the input's dtype: numbers of samples stay exact
+    # in half, positions do not.
     argmax_y.copy_(which_one[0])
     argmax_x.copy_(which_one[1])
 

@@ -1,7 +1,8 @@
 """RoI pooling: the maximum of the pixels in each bin of a region.
 
 Paper     Fast R-CNN, Girshick 2015, https://arxiv.org/abs/1504.08083
-Host      mmcv's ``roi_pool_*``, whose bins are not those of torchvision: it rounds the region, mmcv does not
+Host      mmcv's ``roi_pool_*``, whose bins are not those of torchvision: it rounds the region, mmcv
+          does not
 Deviates  none known
 Letters   K regions, P x Q bins, N images, C channels, H x W map
 """
@@ -58,7 +59,8 @@ def roi_pool(
         bin_edges(top, bottom, P, H),
         bin_edges(left, right, Q, W),
     )  # (K, P), (K, Q)
-    # Every bin is read as if it were as large as the largest one; what lies outside of it counts as -inf.
+    # Every bin is read as if it were as large as the largest one; what lies outside of it counts as
+    # -inf.
     high, wide = int((y2 - y1).max()), int((x2 - x1).max())  # waits for the device, once a call
     step = max(1, VALUES // max(1, P * Q * high * wide * C))
     for k in range(0, K if high * wide else 0, step):

@@ -1,10 +1,12 @@
 """Bilinear samples of a map as weighted sums of its places, which pooling and deformable operators share.
 
-A map becomes a table of rows, one row of channels a place. Each sample is a bag of four places with weights,
-each pooled value a bag of several samples, and ``embedding_bag`` adds a bag up without ever holding the
-samples. It has gradients for the rows and for the weights, and through these for the positions.
+A map becomes a table of rows, one row of channels a place. Each sample is a bag of four places with
+weights, each pooled value a bag of several samples, and ``embedding_bag`` adds a bag up without
+ever holding the samples. It has gradients for the rows and for the weights, and through these for
+the positions.
 
-Letters   R rows, B bags, S entries of a bag, C channels; positions in pixels, 0 in the middle of the first
+Letters   R rows, B bags, S entries of a bag, C channels; positions in pixels, 0 in the middle of
+          the first
 """
 
 import torch
@@ -13,7 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 Axis = tuple[Tensor, Tensor]
-"""Index and weight of the places that a position lies between, along one axis; two in the last dimension."""
+"""Index and weight of the places that a position lies between, along one axis; two in the last
+dimension.
+"""
 
 
 def between(position: Float[Tensor, "*P"], size: int | Tensor) -> Axis:
@@ -33,8 +37,8 @@ def between(position: Float[Tensor, "*P"], size: int | Tensor) -> Axis:
     part = position - low
     place = torch.stack([low, low + 1], dim=-1)
     limit = torch.as_tensor(size, device=position.device).to(position.dtype).unsqueeze(-1)
-    # At -1 a place of the map has the weight 0 but a slope; mmcv's kernels see nothing there, and so no
-    # slope.
+    # At -1 a place of the map has the weight 0 but a slope; mmcv's kernels see nothing there, and
+    # so no slope.
     inside = (place >= 0) & (place < limit) & (position > -1).unsqueeze(-1)
     weight = torch.stack([1 - part, part], dim=-1) * inside
     return torch.where(inside, place, 0).long(), weight

@@ -29,8 +29,8 @@ def forced() -> str | None:
     value = os.environ.get(SWITCH) or None
     if value not in (None, *OPERATOR_SOURCES):
         raise ImportError(
-            f"{SWITCH}={value}: expected one of {', '.join(OPERATOR_SOURCES)}, or nothing; change it, or "
-            "unset it"
+            f"{SWITCH}={value}: expected one of {', '.join(OPERATOR_SOURCES)}, or nothing; change "
+            "it, or unset it"
         )
     return value
 
@@ -48,16 +48,17 @@ def torchvision_error() -> str | None:
         text = "not installed" if missing else str(error).strip().splitlines()[0]
         if not missing:
             logger.warning(
-                "expected a torchvision of the same build as torch %s, got one that fails with %r; plain "
-                "PyTorch serves its operators; install the torchvision that fits (mmext doctor names it), or "
-                "uninstall it",
+                "expected a torchvision of the same build as torch %s, got one that fails with "
+                "%r; plain PyTorch serves its operators; install the torchvision that fits (mmext "
+                "doctor names it), or uninstall it",
                 torch.__version__,
                 text,
             )
         if forced() == "torchvision":
             raise ImportError(
-                f"{SWITCH}=torchvision: expected a torchvision that fits torch {torch.__version__}, got: "
-                f"{text}; install it (mmext doctor names the version), or unset {SWITCH}"
+                f"{SWITCH}=torchvision: expected a torchvision that fits torch "
+                f"{torch.__version__}, got: {text}; install it (mmext doctor names the version), "
+                f"or unset {SWITCH}"
             ) from error
         return text
     return None

@@ -1,9 +1,9 @@
 """The table of operators: which functions of ``mmcv._ext`` we serve, from which source, and which is taken.
 
 A function is registered under its operator's name with the names that mmcv calls it by
-(``roi_align_forward``). mmcv passes tensors to be written into, and calls backward by itself, so these
-functions are adapters: they call a formula and copy. They run outside of autocast, which has no business with
-positions and indices.
+(``roi_align_forward``). mmcv passes tensors to be written into, and calls backward by itself, so
+these functions are adapters: they call a formula and copy. They run outside of autocast, which has
+no business with positions and indices.
 """
 
 import functools
@@ -74,8 +74,8 @@ def load() -> None:
 def operator(name: str) -> Callable:
     """What ``mmcv._ext`` holds under ``name``: the chosen source's function, or one that refuses.
 
-    The choice waits for the first call: importing torchvision takes a second, and it may lack an operator on
-    a device.
+    The choice waits for the first call: importing torchvision takes a second, and it may lack an
+    operator on a device.
     """
     if name not in _functions:
         return functools.partial(_refuse, name)
@@ -101,9 +101,9 @@ def choose(name: str, device: str) -> str:
 
 def _refuse(name: str, *_: Any, **__: Any) -> None:
     raise NotImplementedError(
-        f"expected mmcv's compiled operator {name!r}, got neither mmcv's extension nor an operator of mmext "
-        "of that name (no model of mmdet, mmseg or mmaction2 uses it); build mmcv with its extension: make "
-        "setup OPS=mmcv, or pip install --no-build-isolation mmcv==2.1.0"
+        f"expected mmcv's compiled operator {name!r}, got neither mmcv's extension nor an operator "
+        "of mmext of that name (no model of mmdet, mmseg or mmaction2 uses it); build mmcv with "
+        "its extension: make setup OPS=mmcv, or pip install --no-build-isolation mmcv==2.1.0"
     )
 
 

@@ -2,8 +2,8 @@
 
 Paper     Temporal Interlacing Network, Shao et al. 2020, https://arxiv.org/abs/2001.06499
 Host      mmcv's ``tin_shift_*``
-Deviates  DEVIATION: backward moves gradients against the shift. mmcv's kernel moves them along it, which is
-          not the gradient.
+Deviates  DEVIATION: backward moves gradients against the shift. mmcv's kernel moves them along it,
+          which is not the gradient.
 Letters   B clips, T frames, C channels in G groups, S places
 """
 

@@ -2,20 +2,24 @@
 
 Source    photographs of four packages; camera_motion_pictures.py says which ones
 Classes   rest, pan_left, pan_right, tilt_up, tilt_down, zoom_in, zoom_out
-Clips     16 frames of 80 x 80, 1050 clips for train and 350 for val, of each class equally many and of each
-          photograph equally many of each class; no photograph is in both splits. camera_motion_render.py
-          says why a single frame tells nothing about the class
-Test      who has chosen a design on val takes fit for training and test for the one look at the end: clips of
-          train, divided by photograph; test has the five of camera_motion_pictures.py, fit the other ten
-Files     {train,val}/00001/img_00001.jpg ...  annotations/{train,val,fit,test}.txt  .../classes.txt  LICENSE
-          annotations: mmaction2's lines for RawframeDataset: folder, number of frames, label
-          clips.json: each clip's photograph and the camera's state in each frame, for whoever wants to look
+Clips     16 frames of 80 x 80, 1050 clips for train and 350 for val, of each class equally many and
+          of each photograph equally many of each class; no photograph is in both splits.
+          camera_motion_render.py says why a single frame tells nothing about the class
+Test      who has chosen a design on val takes fit for training and test for the one look at the
+          end: clips of train, divided by photograph; test has the five of
+          camera_motion_pictures.py, fit the other ten
+Files     {train,val}/00001/img_00001.jpg ...  annotations/{train,val,fit,test}.txt  .../classes.txt
+           LICENSE annotations: mmaction2's lines for RawframeDataset: folder, number of frames,
+           label
+          clips.json: each clip's photograph and the camera's state in each frame, for whoever wants
+          to look
 Flips     turn a pan left into a pan right and so need the labels swapped: the configs have none
-Seed      the same seed gives the same bytes; another one gives other clips of the same photographs, and no
-          photograph changes its split
+Seed      the same seed gives the same bytes; another one gives other clips of the same photographs,
+          and no photograph changes its split
 
-This is motion of a camera, not human action: results compare methods and say nothing about Kinetics. The
-frames stay under the packages' licences: they are made where they are used, and are no part of this project.
+This is motion of a camera, not human action: results compare methods and say nothing about
+Kinetics. The frames stay under the packages' licences: they are made where they are used, and are
+no part of this project.
 
 Run ``mmext data camera_motion``; a second run finds the result and needs no network.
 """

@@ -1,10 +1,11 @@
 """Which photographs the camera looks at, and in which split.
 
-Packages  scikit-image 0.26.0 (BSD; each picture in the public domain, CC0 or without known restrictions),
-          scikit-learn 1.7.2 (BSD; its two photographs CC BY 2.0), imgaug 0.4.0 (MIT), deepforest 2.1.0 (MIT),
-          fetched with pip and checked, never installed: two wheels are for one kind of machine, but their
-          pictures are for all
-Chosen    photographs with texture nearly everywhere, since nobody can see a camera move over a blank wall
+Packages  scikit-image 0.26.0 (BSD; each picture in the public domain, CC0 or without known
+          restrictions), scikit-learn 1.7.2 (BSD; its two photographs CC BY 2.0), imgaug 0.4.0
+          (MIT), deepforest 2.1.0 (MIT), fetched with pip and checked, never installed: two wheels
+          are for one kind of machine, but their pictures are for all
+Chosen    photographs with texture nearly everywhere, since nobody can see a camera move over a
+          blank wall
 Splits    no photograph is in both; aerial photographs of the same site are in the same one
 Looked at every picture
 """
@@ -80,8 +81,9 @@ PHOTOS = {
     },
 }
 HELD_OUT = ("brick", "chelsea", "coins", "flower", "rocket")
-"""Training photographs that no design was ever chosen by, for a test at the end; none is of a site that
-another one shows."""
+"""Training photographs that no design was ever chosen by, for a test at the end; none is of a site
+that another one shows.
+"""
 LICENCES = {
     SKIMAGE: ["scikit_image-0.26.0.dist-info/LICENSE.txt"],
     SKLEARN: [
@@ -105,8 +107,8 @@ def read(wheel: Wheel, path: Path, names: list[str]) -> dict[str, bytes]:
         missing = sorted(set(names) - set(files.namelist()))
         if missing:
             raise DataError(
-                f"{path}: expected {missing[0]} in it, got no such file; is this {wheel.file_name}? "
-                "Delete it and run this command again"
+                f"{path}: expected {missing[0]} in it, got no such file; is this "
+                f"{wheel.file_name}? Delete it and run this command again"
             )
         return {name: files.read(name) for name in names}
 

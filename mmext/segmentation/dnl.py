@@ -1,7 +1,8 @@
 """DNL for segmentation: mmseg's head with a block that needs no matrix of all pairs.
 
 Paper     DNL, Yin et al. 2020, https://arxiv.org/abs/2006.06668
-Idea      Two softmaxes over all places: one for what is like a place, one for what matters to all of them.
+Idea      Two softmaxes over all places: one for what is like a place, one for what matters to all
+          of them.
 Host      mmseg.DNLHead: the same keys and, with the paper's block, the same outputs
 Deviates  The authors' own block is a variant. See mmext/layers/disentangled_non_local.py.
 """
@@ -21,12 +22,14 @@ class DNLHead(MMSegDNLHead):
     """Segmentation head: 3x3 convolution, disentangled non-local block, 3x3 convolution, classifier.
 
     Args:
-        variant: whose block; see :class:`mmext.layers.disentangled_non_local.DisentangledNonLocal2d`, as for
-            the arguments that follow. The authors' is ``segmentation``.
-        reduction: the block has ``channels // reduction`` channels inside. Default: the variant's, 2.
+        variant: whose block; see
+            :class:`mmext.layers.disentangled_non_local.DisentangledNonLocal2d`, as for the
+            arguments that follow. The authors' is ``segmentation``.
+        reduction: the block has ``channels // reduction`` channels inside. Default: the variant's,
+            2.
         whiten: which mean is taken from queries and keys.
-        use_scale: divide logits by the root of their channels. None for the variant's own, which is no with
-            the authors' segmentation block; mmseg's configs set it to yes.
+        use_scale: divide logits by the root of their channels. None for the variant's own, which is
+            no with the authors' segmentation block; mmseg's configs set it to yes.
         temperature: divide logits by it.
         terms: both terms, or one alone.
         mode: similarity of two places.

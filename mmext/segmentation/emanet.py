@@ -2,7 +2,8 @@
 
 Paper     EMANet, Li et al. 2019, https://arxiv.org/abs/1907.13426
 Idea      A map is rewritten as a mixture of a few bases found by expectation maximisation.
-Host      mmseg.EMAHead: the same keys and outputs; mmext/layers/em_attention.py holds the mathematics
+Host      mmseg.EMAHead: the same keys and outputs; mmext/layers/em_attention.py holds the
+          mathematics
 Deviates  See there. from_official reads the authors' files.
 """
 
@@ -44,8 +45,8 @@ class EMAHead(MMSegEMAHead):
         num_stages: EM steps.
         concat_input: whether the classifier sees the backbone's map too; the authors' does not.
         momentum: weight of the new bases in the moving average.
-        bases_update: ``mmseg`` or ``official``; see :class:`mmext.layers.em_attention.EMBases`, as for the
-            two arguments that follow.
+        bases_update: ``mmseg`` or ``official``; see :class:`mmext.layers.em_attention.EMBases`, as
+            for the two arguments that follow.
         renorm_bases: give the moving average length 1 again.
         temperature: divides the logits of the E-step.
         host_cfg: every other argument of ``mmseg.EMAHead``.
@@ -83,8 +84,8 @@ class EMAHead(MMSegEMAHead):
 def from_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give the authors' weights the names of an mmseg model with ``mmext.EMAHead``.
 
-    The model needs ``concat_input=False``, no auxiliary head, ``align_corners=True`` and a ``ResNetV1c`` with
-    ``stem_channels=128`` and ``multi_grid=(2, 8, 16)``.
+    The model needs ``concat_input=False``, no auxiliary head, ``align_corners=True`` and a
+    ``ResNetV1c`` with ``stem_channels=128`` and ``multi_grid=(2, 8, 16)``.
 
     Args:
         weights: state dict of their ``EMANet``, with or without ``module.`` before each name.
@@ -98,8 +99,8 @@ def from_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ours = [(theirs, new) for theirs, new in NAMES.items() if name.startswith(theirs)]
         if not ours:
             raise ValueError(
-                f"{key}: expected a name of the authors' EMANet (extractor, fc0, emau, fc1 or fc2), got "
-                "another; give the state dict of their network"
+                f"{key}: expected a name of the authors' EMANet (extractor, fc0, emau, fc1 or "
+                "fc2), got another; give the state dict of their network"
             )
         theirs, new = ours[0]
         renamed[new + name.removeprefix(theirs)] = tensor

@@ -15,8 +15,9 @@ from tests.checkout import REPO, run_script
 DEMO = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 ENV = {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
 
-# Importing the hosts takes seconds, so the tools run one after the other in one process, each as a script
-# with its own command line. test_the_exit_status_is_that_of_the_process starts them in the ordinary way.
+# Importing the hosts takes seconds, so the tools run one after the other in one process, each as a
+# script with its own command line. test_the_exit_status_is_that_of_the_process starts them in the
+# ordinary way.
 DRIVER = """
 import contextlib, io, json, runpy, sys
 results = []
@@ -86,9 +87,9 @@ class Data:
         lines = [f"_base_ = {str(DEMO)!r}", "model = dict(backbone=dict(init_cfg=None))"]
         for split in ("train", "val", "test"):
             lines.append(
-                f"{split}_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict("
-                f"data_root={str(self.folder)!r}, ann_file='all.json', data_prefix=dict(img='images'), "
-                f"metainfo=dict(_delete_=True, classes={classes})))"
+                f"{split}_dataloader = dict(num_workers=0, persistent_workers=False, "
+                f"dataset=dict(data_root={str(self.folder)!r}, ann_file='all.json', "
+                f"data_prefix=dict(img='images'), metainfo=dict(_delete_=True, classes={classes})))"
             )
         for split in ("val", "test"):
             lines.append(f"{split}_evaluator = dict(ann_file={str(self.folder / 'all.json')!r})")

@@ -62,10 +62,11 @@ def test_mmsegs_tools_and_inferencer_run_our_config(
     image = sorted((stamps / "val").iterdir())[0]
     script = tmp_path / "infer.py"
     script.write_text(
-        "from mmseg.apis import MMSegInferencer\n"
-        f"inferencer = MMSegInferencer({str(REPO / EMA)!r}, {str(weights)!r}, device='cpu')\n"
-        f"labels = inferencer({str(image)!r}, out_dir={str(tmp_path / 'found')!r})['predictions']\n"
-        "print(type(inferencer.model.decode_head).__module__, *labels.shape, int(labels.max()) < 7)\n"
+        "from mmseg.apis import MMSegInferencer\ninferencer = "
+        f"MMSegInferencer({str(REPO / EMA)!r}, {str(weights)!r}, device='cpu')\nlabels = "
+        f"inferencer({str(image)!r}, "
+        f"out_dir={str(tmp_path / 'found')!r})['predictions']\nprint(type(inferencer.model.decode_head).__module__, "
+        "*labels.shape, int(labels.max()) < 7)\n"
     )
     done = run(script)
     assert done.returncode == 0, done.stderr[-3000:]

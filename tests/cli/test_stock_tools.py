@@ -54,11 +54,11 @@ def test_mmdets_tools_and_inferencer_run_our_config(
     image = next((trees / "test").iterdir())
     script = tmp_path / "infer.py"
     script.write_text(
-        "import json\n"
-        "from mmdet.apis import DetInferencer\n"
-        f"inferencer = DetInferencer({str(REPO / DEMO)!r}, {str(work_dir / 'iter_3.pth')!r}, device='cpu')\n"
-        f"(found,) = inferencer({str(image)!r}, no_save_vis=True)['predictions']\n"
-        "print(json.dumps([type(inferencer.model.bbox_head).__module__, found]))\n"
+        "import json\nfrom mmdet.apis import DetInferencer\ninferencer = "
+        f"DetInferencer({str(REPO / DEMO)!r}, {str(work_dir / 'iter_3.pth')!r}, "
+        f"device='cpu')\n(found,) = inferencer({str(image)!r}, "
+        "no_save_vis=True)['predictions']\nprint(json.dumps([type(inferencer.model.bbox_head).__module__, "
+        "found]))\n"
     )
     done = run(script)
     assert done.returncode == 0, done.stderr[-3000:]

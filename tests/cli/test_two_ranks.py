@@ -103,7 +103,8 @@ def test_two_ranks_equal_one_process_on_the_joined_batch(
     flags = ["--seed", "0", "--no-validate"]
     one = run_script("train.py", configs[1], "--work-dir", tmp_path / "one", *flags, **env)
     assert one.returncode == 0, one.stderr[-3000:]
-    # As a job that may be stopped at any time is started: --resume keeps the start while nothing is saved.
+    # As a job that may be stopped at any time is started: --resume keeps the start while nothing is
+    # saved.
     flags += ["--work-dir", str(tmp_path / "two"), "--resume"]
     flags += ["--cfg-options", f"load_from={tmp_path / 'start.pth'}"]
     two = subprocess.run(

@@ -37,7 +37,8 @@ def die(folder: Path, event: str, word: str, **env: str) -> None:
         run(KILLED.format(event=event, word=word), cwd=folder, **env)
 
 
-# "open" comes before the file exists, "os.rename" when its copy is complete, "os.remove" when it is in place.
+# "open" comes before the file exists, "os.rename" when its copy is complete, "os.remove" when it is
+# in place.
 @pytest.mark.parametrize(
     ("event", "word", "epoch"),
     [("open", "epoch_4.pth", 3), ("os.rename", "epoch_4.pth", 3), ("os.remove", "epoch_3.pth", 4)],

@@ -37,7 +37,8 @@ def why_not_bf16(model: nn.Module) -> str:
 def two_rank_batch(model: nn.Module) -> dict | None:
     """Two clips, one a rank, with which two ranks must equal one process; None if no batch can.
 
-    Batch statistics are those of the rank, which are the joined batch's only if both see the same clip.
+    Batch statistics are those of the rank, which are the joined batch's only if both see the same
+    clip.
     """
     twice = batch(counts=(4,))
     return {key: [*values, *copy.deepcopy(values)] for key, values in twice.items()}

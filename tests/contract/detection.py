@@ -57,9 +57,9 @@ def why_not_bf16(model: nn.Module) -> str:
 def two_rank_batch(model: nn.Module) -> dict | None:
     """Two images, one a rank, with which two ranks must equal one process; None if no batch can.
 
-    Some of mmdet's heads divide by the objects of all ranks: then the ranks may differ. RetinaHead and
-    SSDHead divide by those of their own rank, which is the same only if both see the same image. A
-    two-stage detector also draws its samples at random, in another order on two ranks.
+    Some of mmdet's heads divide by the objects of all ranks: then the ranks may differ. RetinaHead
+    and SSDHead divide by those of their own rank, which is the same only if both see the same
+    image. A two-stage detector also draws its samples at random, in another order on two ranks.
     """
     if hasattr(model, "roi_head"):
         return None
@@ -74,8 +74,8 @@ def two_rank_batch(model: nn.Module) -> dict | None:
 def batch(counts, size=(96, 128), *, ignored=False, num_classes=1, seed=0) -> dict:
     """Random images with that many random boxes each, as a data loader gives them.
 
-    A box's mask is its whole rectangle, and the map of stuff classes is noise; models without such branches
-    do not look at them.
+    A box's mask is its whole rectangle, and the map of stuff classes is noise; models without such
+    branches do not look at them.
     """
     g = torch.Generator().manual_seed(seed)
     height, width = size

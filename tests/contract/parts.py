@@ -1,7 +1,7 @@
 """What the contract suite checks: every part in the registry, and a small config that uses it.
 
-Nothing is listed here. A part is what a registry of mmext holds from a task's folder; its small config
-is the first ``configs/**/*_{trees,stamps,motion}.py`` whose text names it.
+Nothing is listed here. A part is what a registry of mmext holds from a task's folder; its small
+config is the first ``configs/**/*_{trees,stamps,motion}.py`` whose text names it.
 """
 
 import ast

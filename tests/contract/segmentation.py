@@ -41,8 +41,8 @@ def why_not_bf16(model: nn.Module) -> str:
 def two_rank_batch(model: nn.Module) -> dict | None:
     """Two images, one a rank, with which two ranks must equal one process; None if no batch can.
 
-    The host's loss is a mean over all pixels of a rank, ignored ones too, so images of one size weigh the
-    same. Statistics of a batch are each rank's own on CPUs.
+    The host's loss is a mean over all pixels of a rank, ignored ones too, so images of one size
+    weigh the same. Statistics of a batch are each rank's own on CPUs.
     """
     if any(isinstance(module, _BatchNorm) and module.training for module in model.modules()):
         return None

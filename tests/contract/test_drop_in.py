@@ -1,7 +1,7 @@
 """mmdet's own shipped configs with the types changed to ours, as the READMEs say, and nothing else.
 
-All build; one of each head takes a step, gives losses in the containers of the host's, predicts, and loads
-the host's checkpoint.
+All build; one of each head takes a step, gives losses in the containers of the host's, predicts,
+and loads the host's checkpoint.
 """
 
 import copy

@@ -1,7 +1,7 @@
 """In double precision our parts give the loss and the gradients that they give in single precision.
 
-Whoever checks a gradient, or hunts a NaN, calls ``model.double()``. A part that makes a tensor of its own in
-float32 fails there, or quietly works out its result in float32.
+Whoever checks a gradient, or hunts a NaN, calls ``model.double()``. A part that makes a tensor of
+its own in float32 fails there, or quietly works out its result in float32.
 """
 
 import copy

@@ -1,9 +1,9 @@
 """Under fp16 autocast with a loss scale our parts give the gradients that they give in float32.
 
-A whole model would compare the hosts' layers as well, whose gradients overflow or vanish in half precision
-on their own. So one pass under autocast notes with what each of our parts is called, and each call is
-repeated in both precisions: heads with their losses times 2**16, layers with a gradient of order one, which
-is what a loss scale is for.
+A whole model would compare the hosts' layers as well, whose gradients overflow or vanish in half
+precision on their own. So one pass under autocast notes with what each of our parts is called, and
+each call is repeated in both precisions: heads with their losses times 2**16, layers with a
+gradient of order one, which is what a loss scale is for.
 """
 
 import copy

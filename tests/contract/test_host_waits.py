@@ -1,7 +1,7 @@
 """A training step waits for a GPU no more often than its host, and a few times for what ours must know.
 
-Counted on the CPU at the line that waits (:func:`mmext.measure.host_waits`); mmcv's operators count as the
-host's, who calls them.
+Counted on the CPU at the line that waits (:func:`mmext.measure.host_waits`); mmcv's operators count
+as the host's, who calls them.
 """
 
 import copy

@@ -34,15 +34,18 @@ def test_two_ranks_equal_one_process(path, two_ranks):
     data = host.two_rank_batch(model)
     if data is None:
         pytest.skip(
-            "the host draws samples at random, or takes statistics of a batch: no two ranks do so alike"
+            "the host draws samples at random, or takes statistics of a batch: no two ranks do so "
+            "alike"
         )
     ranks = two_ranks(step_of_rank, path)
     mean = {key: (ranks[0][key] + ranks[1][key]) / 2 for key in ranks[0]}
     joined = step(host, model, data)
     for name, expected in joined.items():
-        # Of the whole tensor: single elements may be differences of large numbers that nearly cancel.
+        # Of the whole tensor: single elements may be differences of large numbers that nearly
+        # cancel.
         error = (mean[name] - expected).norm()
-        # Some gradients are nothing but rounding: a constant on all logits of a softmax changes nothing.
+        # Some gradients are nothing but rounding: a constant on all logits of a softmax changes
+        # nothing.
         assert error <= 1e-4 * expected.norm() + 1e-8, (
             f"{name}: off by {error:.2g} of {expected.norm():.2g}"
         )

@@ -43,7 +43,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video at all")
     zero = write_video(tmp_path / "zero.mp4", 0)
-    # Without the index at its end this file cannot be opened; an AVI file can be read up to the cut.
+    # Without the index at its end this file cannot be opened; an AVI file can be read up to the
+    # cut.
     closed = cut(write_video(tmp_path / "b.mp4", 30), 0.9)
     cut_off = cut(write_video(tmp_path / "b.avi", 30, "MJPG"), 0.5)
     assert videos.broken_video(tmp_path / "empty.mp4") == "expected a video, got an empty file"
@@ -143,8 +144,8 @@ def test_folders_of_frames_are_fine_or_named(tmp_path: Path) -> None:
 def test_a_label_that_is_no_class_is_named_with_its_file(tmp_path: Path, label: int) -> None:
     (error,) = lists(tmp_path, f"clip 8 {label}\n")
     assert error == (
-        f"{tmp_path}/clip: expected labels from 0 to 6, since the head has 7 classes, got {label} in "
-        f"{tmp_path}/all.txt; correct it there, or set num_classes of the head"
+        f"{tmp_path}/clip: expected labels from 0 to 6, since the head has 7 classes, got {label} "
+        f"in {tmp_path}/all.txt; correct it there, or set num_classes of the head"
     )
 
 
@@ -152,7 +153,8 @@ def test_a_label_that_is_no_class_is_named_with_its_file(tmp_path: Path, label: 
 def test_a_line_that_is_none_is_named(tmp_path: Path, line: str) -> None:
     (error,) = lists(tmp_path, f"clip 8 0\n{line}\n")
     assert error == (
-        f"{tmp_path}/all.txt:2: expected 'folder frames label' with whole numbers, got {line!r}; mend it"
+        f"{tmp_path}/all.txt:2: expected 'folder frames label' with whole numbers, got {line!r}; "
+        "mend it"
     )
 
 

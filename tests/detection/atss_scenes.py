@@ -65,7 +65,8 @@ def overlap(a, b):
 def oracle(priors, sizes, boxes, topk):
     """Algorithm 1 of the paper as a loop over boxes and levels, in Python floats.
 
-    ``topk`` holds a number for each level. Returns the box of each prior, from 1 on, and 0 for none.
+    ``topk`` holds a number for each level. Returns the box of each prior, from 1 on, and 0 for
+    none.
     """
     priors, boxes = priors.tolist(), boxes.tolist()
     center = [((p[0] + p[2]) / 2, (p[1] + p[3]) / 2) for p in priors]

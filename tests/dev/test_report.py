@@ -48,7 +48,8 @@ def write_test(trees, folder, split, every):
     dump.process({}, list(predict_truths(trees, split, every)))
     dump.evaluate(len(dump.results))
     (run / f"{run.name}.json").write_text(json.dumps(METRICS[split]))
-    # As ``mmext test --out`` leaves it: the evaluator is a list, the dataset's file relative to its root.
+    # As ``mmext test --out`` leaves it: the evaluator is a list, the dataset's file relative to its
+    # root.
     dataset = {"data_root": str(trees), "ann_file": f"annotations/{split}.json"}
     evaluators = [{"type": "CocoMetric"}, {"type": "DumpDetResults"}]
     config = Config({"test_dataloader": {"dataset": dataset}, "test_evaluator": evaluators})

@@ -1,7 +1,7 @@
 """A task of a second for studies: a line through points, in mmengine alone. Configs import this module.
 
-The dataset turns each point at random, as augmentation does, and a hook notes down what a run began with and
-saw: so a test can tell whether two runs are a pair.
+The dataset turns each point at random, as augmentation does, and a hook notes down what a run began
+with and saw: so a test can tell whether two runs are a pair.
 """
 
 import json

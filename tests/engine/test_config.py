@@ -16,7 +16,8 @@ STOCK = {
         "detectors/htc_r50-rfp_1x_coco.py",  # own layers named by strings
         "rtmdet/rtmdet_s_8xb32-300e_coco.py",
         "mask2former/mask2former_r50_8xb2-lsj-50e_coco.py",
-        "cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco.py",  # adapt_cfg=dict(type="dilation")
+        # adapt_cfg=dict(type="dilation")
+        "cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco.py",
         "bytetrack/bytetrack_yolox_x_8xb4-80e_crowdhuman-mot17halftrain_test-mot17halfval.py",
         "albu_example/mask-rcnn_r50_fpn_albu-1x_coco.py",  # types of another library
     ],
@@ -30,7 +31,8 @@ STOCK = {
         "recognition/tsm/tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb.py",
         "recognition/tsm/tsm_imagenet-pretrained-r50-nl-dot-product_8xb16-1x1x8-50e_kinetics400-rgb.py",
         "recognition/slowfast/slowfast_r50_8xb8-4x16x1-256e_kinetics400-rgb.py",  # type="resnet3d"
-        "detection/slowfast/slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb.py",  # _scope_
+        # _scope_
+        "detection/slowfast/slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb.py",
     ],
 }
 
@@ -89,7 +91,10 @@ def test_an_unknown_type_is_named_with_its_place_and_what_comes_near(
 
 
 def test_what_is_never_built_is_not_looked_up(tmp_path: Path) -> None:
-    text = "old = [dict(type='Collect')]\nmodel = dict(type='mmengine.model.BaseModel', mode=dict(type='max'))\n"
+    text = (
+        "old = [dict(type='Collect')]\nmodel = dict(type='mmengine.model.BaseModel', "
+        "mode=dict(type='max'))\n"
+    )
     check_types(load_config(write(tmp_path, text)))
 
 

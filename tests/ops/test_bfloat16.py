@@ -1,6 +1,7 @@
 """Every operator takes bfloat16, whoever serves it: what it gives is float32's answer, rounded.
 
-With mmcv's own extension (make test-ops) this is the repair compiled_bfloat16, else our operators themselves.
+With mmcv's own extension (make test-ops) this is the repair compiled_bfloat16, else our operators
+themselves.
 """
 
 import pytest
@@ -31,7 +32,8 @@ def test_it_gives_float32_s_answer(case: Case) -> None:
     found = outputs(rounded(case), torch.bfloat16, device=device)
     assert found.keys() == exact.keys()
     for name, value in exact.items():
-        # Half a step of bfloat16 is 2 ** -9 of a value; sums of gradients are rounded more than once.
+        # Half a step of bfloat16 is 2 ** -9 of a value; sums of gradients are rounded more than
+        # once.
         largest = value.abs().max().item() if value.numel() else 0
         torch.testing.assert_close(
             found[name].to(value.dtype),

@@ -282,7 +282,8 @@ def test_the_gradient_of_focal_losses(plain, operator, gamma):
 
 
 def test_the_gradient_of_interlacing(plain):
-    # mmcv's own autograd function gives the shift, whole numbers, a gradient that gradcheck cannot take.
+    # mmcv's own autograd function gives the shift, whole numbers, a gradient that gradcheck cannot
+    # take.
     shift = torch.tensor([[0, 1, -1, 2]], dtype=torch.int)
     x = picture(1, 4, 8, 2).double().requires_grad_()
     grad = picture(1, 4, 8, 2, seed=9).double()

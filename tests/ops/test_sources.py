@@ -196,8 +196,7 @@ print(len(asked))
 
 
 def test_starting_python_costs_next_to_nothing(tmp_path):
-    code = (
-        START
-        + "import json, decimal, email\nprint(sorted(set(sys.modules) & {'mmext', 'torch', 'numpy'}))"
+    code = START + (
+        "import json, decimal, email\nprint(sorted(set(sys.modules) & {'mmext', 'torch', 'numpy'}))"
     )
     assert run(f"import sys\n{code}", cwd=tmp_path).splitlines()[-1] == "[]"

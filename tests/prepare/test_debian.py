@@ -19,7 +19,10 @@ from tests.prepare.tiny_packages import needs_apt, needs_dpkg, package
 def test_a_damaged_package_is_refused(tmp_path, damage):
     path = package(tmp_path, debian.Deb("thing", "2-1", ""), {"usr/share/thing/a.txt": b"content"})
     path.write_bytes(damage(path.read_bytes()))
-    sentence = f"{re.escape(str(path))}: expected a Debian package, got one that cannot be unpacked .*delete it"
+    sentence = (
+        f"{re.escape(str(path))}: expected a Debian package, got one that cannot be unpacked "
+        ".*delete it"
+    )
     with pytest.raises(debian.DataError, match=sentence):
         debian.read_files(path, lambda name: True)
 
@@ -34,8 +37,8 @@ def archive(tmp_path, monkeypatch):
     )
     content = deb.read_bytes()
     (folder / "Packages").write_text(
-        f"Package: thing\nVersion: 2-1\nArchitecture: all\nFilename: ./{deb.name}\nSize: {len(content)}\n"
-        f"SHA256: {hashlib.sha256(content).hexdigest()}\nDescription: test\n"
+        f"Package: thing\nVersion: 2-1\nArchitecture: all\nFilename: ./{deb.name}\nSize: "
+        f"{len(content)}\nSHA256: {hashlib.sha256(content).hexdigest()}\nDescription: test\n"
     )
     (tmp_path / "sources.list").write_text(f"deb [trusted=yes] copy:{folder} ./\n")
     (tmp_path / "apt.conf").write_text(

@@ -16,7 +16,10 @@ needs_apt = pytest.mark.skipif(
 def package(folder, deb, files, version="9-1"):
     """Build a real Debian package of these files; returns its path."""
     tree = folder / f"tree-{deb.name}-{version}"
-    control = f"Package: {deb.name}\nVersion: {version}\nArchitecture: all\nMaintainer: nobody <a@b.invalid>\n"
+    control = (
+        f"Package: {deb.name}\nVersion: {version}\nArchitecture: all\nMaintainer: nobody "
+        "<a@b.invalid>\n"
+    )
     for name, content in {
         **files,
         "DEBIAN/control": f"{control}Description: test\n".encode(),

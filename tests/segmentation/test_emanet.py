@@ -46,7 +46,8 @@ class TestParity:
     def test_gradients_and_bases_in_training(self, concat_input):
         found = []
         for head in heads(concat_input):
-            head.double()  # the norm after the reconstruction, which hardly varies, magnifies rounding
+            # the norm after the reconstruction, which hardly varies, magnifies rounding
+            head.double()
             for seed in range(3):
                 head([x.double() for x in maps(seed=seed)]).square().mean().backward()
             frozen = [name for name, p in head.named_parameters() if p.grad is None]

@@ -71,8 +71,10 @@ def test_arguments_and_environment_arrive(
     expected = (
         "--nnodes 2 --node_rank 1 --master_addr node7 --master_port 1234 --nproc_per_node 4"
         if script.startswith("dist")
-        else "--partition part --job-name job --gres gpu:8 --ntasks 4 --ntasks-per-node 8 --cpus-per-task 5 "
-        "--kill-on-bad-exit 1 --time 1:00 python -u"
+        else (
+            "--partition part --job-name job --gres gpu:8 --ntasks 4 --ntasks-per-node 8 "
+            "--cpus-per-task 5 --kill-on-bad-exit 1 --time 1:00 python -u"
+        )
     )
     assert expected in " ".join(given)
 

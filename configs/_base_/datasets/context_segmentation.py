@@ -1,9 +1,9 @@
 """What objects are called depends on a bird or a flower far away; mmext/prepare/context.py makes the scenes.
 
-A mechanism test of 320 x 320: 1200 training images, 200 for choosing (val) and 400 for one look at the end
-(test), which share no cut-out and no background. With ``data_root = "data/context/near/"`` the key is near.
-The maps of ``context/test`` hold only the pixels whose class the key decides; tested with them as
-``seg_map_path``, ``aAcc`` is the accuracy there.
+A mechanism test of 320 x 320: 1200 training images, 200 for choosing (val) and 400 for one look at
+the end (test), which share no cut-out and no background. With ``data_root = "data/context/near/"``
+the key is near. The maps of ``context/test`` hold only the pixels whose class the key decides;
+tested with them as ``seg_map_path``, ``aAcc`` is the accuracy there.
 """
 
 data_command = "mmext data context"  # what to run when the files below are missing

@@ -17,6 +17,6 @@ val_set = dict(
     filename_tmpl="{:05}.jpg",
     test_mode=True,
 )
-# A mirrored "swiping left" is a "swiping right", and a map of labels would have to rely on the order of the
-# label file, which we could not check.
+# A mirrored "swiping left" is a "swiping right", and a map of labels would have to rely on the
+# order of the label file, which we could not check.
 flips = []

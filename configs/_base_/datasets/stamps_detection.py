@@ -1,8 +1,9 @@
 """Photographic cut-outs on photographs, six classes; mmext/prepare/stamps.py says how they are made.
 
-1500 training images and 300 validation images of 320 x 320 that share no cut-out and no background. There is
-no third split, so testing means validation. Beside the usual numbers come AP at IoU 0.9 (``coco90/bbox_mAP``)
-and which share of the objects that are hidden in part is found at IoU 0.5 (``hidden/bbox_AR@100``).
+1500 training images and 300 validation images of 320 x 320 that share no cut-out and no background.
+There is no third split, so testing means validation. Beside the usual numbers come AP at IoU 0.9
+(``coco90/bbox_mAP``) and which share of the objects that are hidden in part is found at IoU 0.5
+(``hidden/bbox_AR@100``).
 """
 
 data_command = "mmext data stamps"  # what to run when the files below are missing
@@ -31,7 +32,8 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile", backend_args=backend_args),
-    # mmdet's detectors undo a scale factor, which only a resize notes down; this one keeps the size.
+    # mmdet's detectors undo a scale factor, which only a resize notes down; this one keeps the
+    # size.
     dict(type="Resize", scale=(320, 320), keep_ratio=True),
     dict(type="LoadAnnotations", with_bbox=True),
     dict(

@@ -1,8 +1,9 @@
 """Photographic cut-outs on photographs, one class; mmext/prepare/stamps.py says how they are made.
 
-2000 training images, 500 for choosing (val) and 500 for the one look at the end (test), of 160 x 160; the
-three share no cut-out and no background. Beside the usual numbers come AP at IoU 0.9 (``coco90/bbox_mAP``)
-and which share of the objects that are hidden in part is found at IoU 0.5 (``hidden/bbox_AR@100``).
+2000 training images, 500 for choosing (val) and 500 for the one look at the end (test), of 160 x
+160; the three share no cut-out and no background. Beside the usual numbers come AP at IoU 0.9
+(``coco90/bbox_mAP``) and which share of the objects that are hidden in part is found at IoU 0.5
+(``hidden/bbox_AR@100``).
 """
 
 data_command = "mmext data stamps --one-class"  # what to run when the files below are missing
@@ -21,7 +22,8 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile", backend_args=backend_args),
-    # mmdet's detectors undo a scale factor, which only a resize notes down; this one keeps the size.
+    # mmdet's detectors undo a scale factor, which only a resize notes down; this one keeps the
+    # size.
     dict(type="Resize", scale=(160, 160), keep_ratio=True),
     dict(type="LoadAnnotations", with_bbox=True),
     dict(

@@ -1,8 +1,8 @@
 """Photographic cut-outs on photographs, background and six classes; mmext/prepare/stamps.py makes them.
 
-The images of the one-class edition, whose maps tell all six classes apart: 2000 for training, 500 for
-choosing (val) and 500 for the one look at the end (test), of 160 x 160. The three share no cut-out and no
-background.
+The images of the one-class edition, whose maps tell all six classes apart: 2000 for training, 500
+for choosing (val) and 500 for the one look at the end (test), of 160 x 160. The three share no
+cut-out and no background.
 """
 
 data_command = "mmext data stamps --one-class"  # what to run when the files below are missing

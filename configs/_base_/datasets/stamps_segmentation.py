@@ -1,7 +1,7 @@
 """Photographic cut-outs on photographs, background and six classes; mmext/prepare/stamps.py makes them.
 
-1500 training images and 300 validation images of 320 x 320 that share no cut-out and no background. There is
-no third split, so testing means validation.
+1500 training images and 300 validation images of 320 x 320 that share no cut-out and no background.
+There is no third split, so testing means validation.
 """
 
 data_command = "mmext data stamps"  # what to run when the files below are missing

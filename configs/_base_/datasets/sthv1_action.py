@@ -17,6 +17,7 @@ val_set = dict(
     filename_tmpl="{:05}.jpg",
     test_mode=True,
 )
-# A mirrored "from left to right" is a "from right to left": these labels are swapped with the image.
+# A mirrored "from left to right" is a "from right to left": these labels are swapped with the
+# image.
 flip_label_map = {2: 4, 4: 2, 30: 41, 41: 30, 52: 66, 66: 52}
 flips = [dict(type="Flip", flip_ratio=0.5, flip_label_map=flip_label_map)]

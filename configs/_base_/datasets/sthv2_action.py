@@ -15,6 +15,7 @@ val_set = dict(
     data_prefix=dict(video=data_root + "videos"),
     test_mode=True,
 )
-# A mirrored "from left to right" is a "from right to left": these labels are swapped with the image.
+# A mirrored "from left to right" is a "from right to left": these labels are swapped with the
+# image.
 flip_label_map = {86: 87, 87: 86, 93: 94, 94: 93, 166: 167, 167: 166}
 flips = [dict(type="Flip", flip_ratio=0.5, flip_label_map=flip_label_map)]

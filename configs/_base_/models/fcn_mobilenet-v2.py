@@ -2,7 +2,8 @@
 
 weights_command = "mmext data mobilenet_v2"  # what to run when the checkpoint below is missing
 
-# The backbone freezes its stages only when training starts, after the distributed wrapper has counted them.
+# The backbone freezes its stages only when training starts, after the distributed wrapper has
+# counted them.
 find_unused_parameters = True
 
 model = dict(
@@ -20,8 +21,8 @@ model = dict(
         type="MobileNetV2",
         strides=(1, 2, 2, 2, 1, 1, 1),
         dilations=(1, 1, 1, 1, 1, 2, 2),
-        # Two maps, of which the head reads the last: mmseg's MobileNetV2 gives a single one as a bare tensor,
-        # of which a head would take the first image.
+        # Two maps, of which the head reads the last: mmseg's MobileNetV2 gives a single one as a
+        # bare tensor, of which a head would take the first image.
         out_indices=(4, 6),
         frozen_stages=6,  # of seven: in some hundred iterations features would only get worse
         norm_eval=True,

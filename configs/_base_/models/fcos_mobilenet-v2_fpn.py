@@ -13,8 +13,8 @@ model = dict(
     ),
     backbone=dict(
         type="MobileNetV2",
-        # Strides 8, 16 and 32. The last one is the final convolution's: an output before it would leave that
-        # layer without a gradient, which stops distributed training.
+        # Strides 8, 16 and 32. The last one is the final convolution's: an output before it would
+        # leave that layer without a gradient, which stops distributed training.
         out_indices=(2, 4, 7),
         # Not frozen: this backbone freezes only when training starts, after the distributed wrapper
         # has counted its parameters.
@@ -22,7 +22,8 @@ model = dict(
         norm_eval=True,  # four images a batch are too few for statistics
         init_cfg=dict(type="Pretrained", checkpoint="data/weights/mobilenet_v2.pth"),
     ),
-    # Normalised: the three inputs differ in scale, and without it a short schedule learns the boxes late.
+    # Normalised: the three inputs differ in scale, and without it a short schedule learns the boxes
+    # late.
     neck=dict(
         type="FPN",
         in_channels=[32, 96, 1280],

@@ -1,7 +1,7 @@
 """FCOS with ResNet-50 and FPN for COCO, as in mmdet with all of FCOS's later improvements.
 
-That is centre sampling, distances in strides, centerness on the box tower and GIoU: mmdet measures AP 38.7
-with them, 36.6 without. The backbone is the caffe one, whose images are BGR and not scaled.
+That is centre sampling, distances in strides, centerness on the box tower and GIoU: mmdet measures
+AP 38.7 with them, 36.6 without. The backbone is the caffe one, whose images are BGR and not scaled.
 """
 
 model = dict(

@@ -1,6 +1,7 @@
 """TSM, ResNet-50 with ImageNet weights, 8 frames: a part of the channels is shifted in time.
 
-With ``type="mmext.ResNetSTM"`` as the backbone it is STM; for other lengths change both ``num_segments``.
+With ``type="mmext.ResNetSTM"`` as the backbone it is STM; for other lengths change both
+``num_segments``.
 """
 
 model = dict(

@@ -1,6 +1,7 @@
 """The crops of EMANet's authors: the image's own size times a factor, and no change of colours.
 
-They follow the loading of a data set's own pipeline: ``[*_base_.train_pipeline[:2], *_base_.scale_factors]``.
+They follow the loading of a data set's own pipeline:
+``[*_base_.train_pipeline[:2], *_base_.scale_factors]``.
 """
 
 scale_factors = [

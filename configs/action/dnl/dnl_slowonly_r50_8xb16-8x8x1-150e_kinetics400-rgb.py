@@ -2,7 +2,8 @@
 
 The blocks stand where mmaction2 puts its non-local ones: every other block of stages 2 and 3.
 
-Run       tools/dist_train.sh configs/action/dnl/dnl_slowonly_r50_8xb16-8x8x1-150e_kinetics400-rgb.py 8
+Run       tools/dist_train.sh
+          configs/action/dnl/dnl_slowonly_r50_8xb16-8x8x1-150e_kinetics400-rgb.py 8
 Hardware  8 GPUs, 16 clips each
 Expected  not measured; mmaction2 reports top-1 75.96 without and 76.35 with five non-local blocks
 """

@@ -3,7 +3,8 @@
 Run       python tools/data/camera_motion.py &&
           python tools/train.py configs/action/stm/stm_r14_1xb8-800i_motion.py
 Hardware  one CPU core, about two minutes
-Expected  top-1 of 0.85, the arm "STM" of docs/evidence/action.json; single frames stay at chance, 0.14
+Expected  top-1 of 0.85, the arm "STM" of docs/evidence/action.json; single frames stay at chance,
+          0.14
 """
 
 _base_ = [

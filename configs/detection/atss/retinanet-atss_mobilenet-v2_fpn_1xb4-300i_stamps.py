@@ -1,7 +1,8 @@
 """ATSS in mmdet's plain RetinaHead, nine anchors a place, which mmdet's own assigner cannot serve.
 
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py &&
-          python tools/train.py configs/detection/atss/retinanet-atss_mobilenet-v2_fpn_1xb4-300i_stamps.py
+          python tools/train.py
+          configs/detection/atss/retinanet-atss_mobilenet-v2_fpn_1xb4-300i_stamps.py
 Hardware  two CPU cores, minutes
 Expected  trains; AP not measured yet
 """

@@ -35,6 +35,6 @@ model = dict(
     roi_head=dict(bbox_head=dict(num_classes=6)),
 )
 
-# A context adds up all channels of a map's mean. Adam moves each of its weights by the whole rate, however
-# small the gradient, so at the full rate their sum would drown the map within a few steps.
+# A context adds up all channels of a map's mean. Adam moves each of its weights by the whole rate,
+# however small the gradient, so at the full rate their sum would drown the map within a few steps.
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"_context": dict(lr_mult=0.01)}))

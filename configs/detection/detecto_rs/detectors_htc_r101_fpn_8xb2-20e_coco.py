@@ -3,7 +3,8 @@
 Run       tools/dist_train.sh
           configs/detection/detecto_rs/detectors_htc_r101_fpn_8xb2-20e_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
-Expected  mmdet has this config and no result; without DetectoRS its zoo has box AP 44.8, mask AP 39.6
+Expected  mmdet has this config and no result; without DetectoRS its zoo has box AP 44.8, mask AP
+          39.6
 """
 
 _base_ = [

@@ -3,7 +3,8 @@
 Run       tools/dist_train.sh
           configs/detection/detecto_rs/detectors_htc_r50_fpn_8xb2-ms-40e_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
-Expected  box AP 51.3, mask AP 44.4 on test-dev (the authors' README, with their first version's heads)
+Expected  box AP 51.3, mask AP 44.4 on test-dev (the authors' README, with their first version's
+          heads)
 """
 
 _base_ = [

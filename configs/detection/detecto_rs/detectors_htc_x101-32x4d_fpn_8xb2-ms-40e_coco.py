@@ -3,7 +3,8 @@
 Run       tools/dist_train.sh
           configs/detection/detecto_rs/detectors_htc_x101-32x4d_fpn_8xb2-ms-40e_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
-Expected  box AP 53.3, mask AP 45.8 on test-dev (the authors' README, with their first version's heads)
+Expected  box AP 53.3, mask AP 45.8 on test-dev (the authors' README, with their first version's
+          heads)
 """
 
 _base_ = [

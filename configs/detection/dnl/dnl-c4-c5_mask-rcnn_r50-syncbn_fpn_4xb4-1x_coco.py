@@ -1,6 +1,7 @@
 """DNL in the last but one block of stage 3 (c4) and in all of stage 4 (c5), Mask R-CNN with SyncBN, COCO.
 
-Run       tools/dist_train.sh configs/detection/dnl/dnl-c4-c5_mask-rcnn_r50-syncbn_fpn_4xb4-1x_coco.py 4
+Run       tools/dist_train.sh
+          configs/detection/dnl/dnl-c4-c5_mask-rcnn_r50-syncbn_fpn_4xb4-1x_coco.py 4
 Hardware  4 GPUs, 4 images each
 Expected  box AP 41.2, mask AP 37.2 are the authors'; ours is not trained there
 """

@@ -16,7 +16,8 @@ _base_ = [
 model = dict(
     backbone=dict(
         depth=101,
-        # The authors' README calls it version 2 of DCN; their config has plain DCN, and so has this.
+        # The authors' README calls it version 2 of DCN; their config has plain DCN, and so has
+        # this.
         dcn=dict(type="DCN", deform_groups=1, fallback_on_stride=False),
         stage_with_dcn=(False, True, True, True),
         init_cfg=dict(checkpoint="torchvision://resnet101"),

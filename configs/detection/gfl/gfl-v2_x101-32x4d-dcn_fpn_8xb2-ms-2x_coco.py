@@ -14,8 +14,8 @@ _base_ = [
 ]
 
 model = dict(
-    # The authors' README says version 2 of DCN in stages c3 to c5; their config has plain DCN in c4 and c5,
-    # and so has this.
+    # The authors' README says version 2 of DCN in stages c3 to c5; their config has plain DCN in c4
+    # and c5, and so has this.
     backbone=dict(
         type="ResNeXt",
         depth=101,

@@ -1,7 +1,8 @@
 """GFL where boxes are the only question: one class, features that stay, trained to the end of a long cosine.
 
 Run       python tools/data/stamps.py --one-class && python tools/data/mobilenet_v2.py &&
-          python tools/train.py configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb8-800i_stamps-one-class.py
+          python tools/train.py
+          configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb8-800i_stamps-one-class.py
 Hardware  two CPU cores, minutes
 Expected  an arm of ``make evidence STUDY=gfl``; the folder's README has what came out
 """

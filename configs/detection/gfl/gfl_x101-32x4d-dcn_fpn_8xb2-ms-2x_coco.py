@@ -14,7 +14,8 @@ _base_ = [
 ]
 
 model = dict(
-    # DEVIATION: the authors deform stages c3 to c5; c4 and c5 here, so that mmdet's checkpoint loads.
+    # DEVIATION: the authors deform stages c3 to c5; c4 and c5 here, so that mmdet's checkpoint
+    # loads.
     backbone=dict(
         type="ResNeXt",
         depth=101,

@@ -1,7 +1,8 @@
 """RetinaNet with quality labels on photographic cut-outs: minutes on a CPU.
 
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py &&
-          python tools/train.py configs/detection/gfl/qfl-retinanet_mobilenet-v2_fpn_1xb4-300i_stamps.py
+          python tools/train.py
+          configs/detection/gfl/qfl-retinanet_mobilenet-v2_fpn_1xb4-300i_stamps.py
 Hardware  two CPU cores
 Expected  trains; its AP has not been measured
 """

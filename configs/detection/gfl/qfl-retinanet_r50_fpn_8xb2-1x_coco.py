@@ -16,7 +16,8 @@ model = dict(
     bbox_head=dict(
         type="mmext.QualityRetinaHead",
         loss_cls=dict(_delete_=True, type="mmext.QualityFocalLoss"),
-        # 35.6 is also what mmdet 1.x reached, with this loss; mmdet 3.x has plain L1 and reaches 36.5.
+        # 35.6 is also what mmdet 1.x reached, with this loss; mmdet 3.x has plain L1 and reaches
+        # 36.5.
         loss_bbox=dict(_delete_=True, type="SmoothL1Loss", beta=0.11, loss_weight=1.0),
     ),
 )

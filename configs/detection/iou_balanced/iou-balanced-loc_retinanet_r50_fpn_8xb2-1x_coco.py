@@ -3,8 +3,8 @@
 Run       tools/dist_train.sh
           configs/detection/iou_balanced/iou-balanced-loc_retinanet_r50_fpn_8xb2-1x_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
-Expected  AP 35.2 on val2017, +0.8, AP80 +2.1, AP90 +2.3 (the paper, with images of 1000 x 600; here they are
-          1333 x 800)
+Expected  AP 35.2 on val2017, +0.8, AP80 +2.1, AP90 +2.3 (the paper, with images of 1000 x 600; here
+          they are 1333 x 800)
 """
 
 _base_ = [

@@ -3,7 +3,8 @@
 Run       tools/dist_train.sh
           configs/detection/iou_balanced/iou-balanced_faster-rcnn_r50_fpn_8xb2-1x_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
-Expected  the paper reports a gain, whose figure we could not check; mmdet's baseline reaches 37.4 on val2017
+Expected  the paper reports a gain, whose figure we could not check; mmdet's baseline reaches 37.4
+          on val2017
 """
 
 _base_ = [

@@ -1,6 +1,7 @@
 """Both IoU-balanced losses in RetinaNet, ResNet-101.
 
-Run       tools/dist_train.sh configs/detection/iou_balanced/iou-balanced_retinanet_r101_fpn_8xb2-1x_coco.py 8
+Run       tools/dist_train.sh
+          configs/detection/iou_balanced/iou-balanced_retinanet_r101_fpn_8xb2-1x_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
 Expected  AP +1.1 on COCO test-dev over mmdet's baseline of 2019 (the paper)
 """

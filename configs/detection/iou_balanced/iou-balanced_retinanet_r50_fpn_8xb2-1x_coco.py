@@ -1,9 +1,11 @@
 """Both IoU-balanced losses in RetinaNet, ResNet-50: the paper's main result.
 
-Run       tools/dist_train.sh configs/detection/iou_balanced/iou-balanced_retinanet_r50_fpn_8xb2-1x_coco.py 8
+Run       tools/dist_train.sh
+          configs/detection/iou_balanced/iou-balanced_retinanet_r50_fpn_8xb2-1x_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
 Expected  AP +1.1 on COCO test-dev over mmdet's baseline of 2019, AP90 +2.3 (the paper's abstract);
-          mmdet's baseline today reaches 36.5 on val2017 with plain L1, so the gain may not carry over
+          mmdet's baseline today reaches 36.5 on val2017 with plain L1, so the gain may not carry
+          over
 """
 
 _base_ = [

@@ -3,7 +3,8 @@
 Run       tools/dist_train.sh
           configs/detection/sample_weighting/swn-constant_faster-rcnn_r50_fpn_8xb2-1x_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
-Expected  not known: the paper's tables could not be checked; mmdet's model zoo has box AP 37.4 without it
+Expected  not known: the paper's tables could not be checked; mmdet's model zoo has box AP 37.4
+          without it
 """
 
 _base_ = [
@@ -13,9 +14,9 @@ _base_ = [
     "../../_base_/runtime.py",
 ]
 
-# Put the means that the learned arm logs here (swn_w_*_mean). These come from the closed form, lambda over
-# the summed loss of a group, with losses usual in mid-training: 0.11 each for the classification of
-# positives and of negatives, 0.27 for boxes.
+# Put the means that the learned arm logs here (swn_w_*_mean). These come from the closed form,
+# lambda over the summed loss of a group, with losses usual in mid-training: 0.11 each for the
+# classification of positives and of negatives, 0.27 for boxes.
 model = dict(
     roi_head=dict(
         bbox_head=dict(

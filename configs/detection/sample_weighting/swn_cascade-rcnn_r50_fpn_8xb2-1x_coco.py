@@ -1,8 +1,10 @@
 """A network for each stage: Cascade R-CNN, ResNet-50. The authors have no code for it.
 
-Run       tools/dist_train.sh configs/detection/sample_weighting/swn_cascade-rcnn_r50_fpn_8xb2-1x_coco.py 8
+Run       tools/dist_train.sh
+          configs/detection/sample_weighting/swn_cascade-rcnn_r50_fpn_8xb2-1x_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
-Expected  not known: the paper's tables could not be checked; mmdet's model zoo has box AP 40.3 without it
+Expected  not known: the paper's tables could not be checked; mmdet's model zoo has box AP 40.3
+          without it
 """
 
 _base_ = [

@@ -1,8 +1,10 @@
 """The last of four arms: Faster R-CNN, ResNet-50, with learned weights and one optimiser.
 
-Run       tools/dist_train.sh configs/detection/sample_weighting/swn_faster-rcnn_r50_fpn_8xb2-1x_coco.py 8
+Run       tools/dist_train.sh
+          configs/detection/sample_weighting/swn_faster-rcnn_r50_fpn_8xb2-1x_coco.py 8
 Hardware  written for 8 GPUs x 2 images; other batch sizes: --auto-scale-lr. Not run by us.
-Expected  not known: the paper's tables could not be checked; mmdet's model zoo has box AP 37.4 without it
+Expected  not known: the paper's tables could not be checked; mmdet's model zoo has box AP 37.4
+          without it
 """
 
 _base_ = [

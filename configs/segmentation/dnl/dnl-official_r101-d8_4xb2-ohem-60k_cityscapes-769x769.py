@@ -18,8 +18,8 @@ CLASS_WEIGHT = [
     *(0.8373, 0.9180, 0.8660, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023),
     *(0.9539, 0.9843, 1.1116, 0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507),
 ]
-# mmseg's own mean looks up the class weight of ignored pixels, which have none, and stops. Without it the
-# losses are averaged over all pixels afterwards.
+# mmseg's own mean looks up the class weight of ignored pixels, which have none, and stops. Without
+# it the losses are averaged over all pixels afterwards.
 weighted = dict(class_weight=CLASS_WEIGHT, reduction="none")
 
 model = dict(
@@ -40,7 +40,8 @@ model = dict(
     ),
     test_cfg=dict(mode="slide", crop_size=(769, 769), stride=(513, 513)),
 )
-# Without decay of queries and keys the logits grow as sharp as they want: this stands for the temperature.
+# Without decay of queries and keys the logits grow as sharp as they want: this stands for the
+# temperature.
 optim_wrapper = dict(
     optimizer=dict(lr=0.01, weight_decay=0.0005),
     paramwise_cfg=dict(

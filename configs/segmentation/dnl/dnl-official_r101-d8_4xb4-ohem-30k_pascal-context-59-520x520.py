@@ -3,7 +3,8 @@
 Run       tools/dist_train.sh
           configs/segmentation/dnl/dnl-official_r101-d8_4xb4-ohem-30k_pascal-context-59-520x520.py 4
 Hardware  4 GPUs, 4 images each
-Expected  mIoU 55.3 with several scales is the authors' on a leaderboard page; ours is not trained there
+Expected  mIoU 55.3 with several scales is the authors' on a leaderboard page; ours is not trained
+          there
 """
 
 _base_ = [
@@ -38,7 +39,8 @@ train_pipeline = [
     dict(type="PackSegInputs"),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-# Without decay of queries and keys the logits grow as sharp as they want: this stands for the temperature.
+# Without decay of queries and keys the logits grow as sharp as they want: this stands for the
+# temperature.
 optim_wrapper = dict(
     optimizer=dict(lr=0.001, weight_decay=0.0001),
     paramwise_cfg=dict(

@@ -55,7 +55,8 @@ train_dataloader = dict(
         ]
     )
 )
-# Without decay of queries and keys the logits grow as sharp as they want: this stands for the temperature.
+# Without decay of queries and keys the logits grow as sharp as they want: this stands for the
+# temperature.
 optim_wrapper = dict(
     optimizer=dict(lr=0.01, weight_decay=0.0001),
     paramwise_cfg=dict(

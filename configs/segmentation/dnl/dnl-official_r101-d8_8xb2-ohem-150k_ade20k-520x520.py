@@ -3,7 +3,8 @@
 Run       tools/dist_train.sh
           configs/segmentation/dnl/dnl-official_r101-d8_8xb2-ohem-150k_ade20k-520x520.py 8
 Hardware  8 GPUs, 2 images each
-Expected  mIoU 45.97 with several scales is the authors' on a leaderboard page; ours is not trained there
+Expected  mIoU 45.97 with several scales is the authors' on a leaderboard page; ours is not trained
+          there
 """
 
 _base_ = [
@@ -38,7 +39,8 @@ train_pipeline = [
     dict(type="PackSegInputs"),
 ]
 train_dataloader = dict(batch_size=2, dataset=dict(pipeline=train_pipeline))
-# Without decay of queries and keys the logits grow as sharp as they want: this stands for the temperature.
+# Without decay of queries and keys the logits grow as sharp as they want: this stands for the
+# temperature.
 optim_wrapper = dict(
     optimizer=dict(lr=0.02, weight_decay=0.0001),
     paramwise_cfg=dict(

@@ -35,7 +35,8 @@ model = dict(
         loss_decode=dict(
             type="CrossEntropyLoss",
             use_sigmoid=False,
-            # Nine tenths of the pixels are background: unweighted, a short training finds nothing else.
+            # Nine tenths of the pixels are background: unweighted, a short training finds nothing
+            # else.
             class_weight=[0.1, 1.0, 1.0, 1.0, 1.0],
         ),
     ),

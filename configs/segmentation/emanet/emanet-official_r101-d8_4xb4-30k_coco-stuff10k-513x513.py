@@ -18,7 +18,8 @@ _base_ = [
 norm_cfg = dict(type="SyncBN", momentum=3e-4, requires_grad=True)
 model = dict(
     data_preprocessor=dict(size=(513, 513)),
-    # mmseg's multi_grid names dilations; the authors' code has factors of them, which come to the same.
+    # mmseg's multi_grid names dilations; the authors' code has factors of them, which come to the
+    # same.
     backbone=dict(
         depth=101,
         multi_grid=(2, 8, 16),

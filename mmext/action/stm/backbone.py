@@ -28,8 +28,9 @@ class ResNetSTM(ResNet):
     """ResNet of bottlenecks that see motion and the order of frames; the head is mmaction2's ``TSMHead``.
 
     Takes and gives frames as ``mmaction.ResNetTSM`` does, clip after clip: (B T, C, H, W). Files of
-    torchvision's ResNets, and of mmaction2's TSN and TSM, load; what they lack starts as a shift (CSTM) and
-    at random (CMM). Weights do not depend on T, so :func:`set_num_segments` may change it after training.
+    torchvision's ResNets, and of mmaction2's TSN and TSM, load; what they lack starts as a shift
+    (CSTM) and at random (CMM). Weights do not depend on T, so :func:`set_num_segments` may change
+    it after training.
 
     Args:
         depth: 50, 101 or 152 as in the host; 14 (one block a stage) and 26 (two) are small nets.
@@ -38,19 +39,22 @@ class ResNetSTM(ResNet):
         use_cstm: whether they mix over time.
         use_cmm: whether they look at motion. Without both it is the host's ResNet.
         cmm_reduction: channels divided by those inside the motion branch.
-        fuse: ``post_act`` adds motion after the 3x3 convolution's norm and ReLU, ``pre_act`` before them.
+        fuse: ``post_act`` adds motion after the 3x3 convolution's norm and ReLU, ``pre_act`` before
+            them.
         cmm_downsample: ``pool`` or ``strided``, how motion gets the size of a block with a stride.
-        cmm_init: ``random``, ``delta`` (a clip that stands still has no motion) or ``zero_out`` (none has).
+        cmm_init: ``random``, ``delta`` (a clip that stands still has no motion) or ``zero_out``
+            (none has).
         cmm_norm: whether the motion branch has a norm.
         temporal_init: ``shift`` or ``identity``.
         base_channels: channels of the first stage; ImageNet's nets have 64.
-        host_cfg: every other argument of ``mmaction.ResNet``. Those of ``mmaction.ResNetTSM`` are taken too,
-            so that its recipes need one word changed: ``pretrained2d=False`` as
-            ``torchvision_pretrain=False``; what is said of TSM's shift, pooling and non-local blocks is
-            ignored, and a line in the log names it.
+        host_cfg: every other argument of ``mmaction.ResNet``. Those of ``mmaction.ResNetTSM`` are
+            taken too, so that its recipes need one word changed: ``pretrained2d=False`` as
+            ``torchvision_pretrain=False``; what is said of TSM's shift, pooling and non-local
+            blocks is ignored, and a line in the log names it.
 
     Raises:
-        ValueError: a depth without bottlenecks, an option that does not exist, or frames that make no clips.
+        ValueError: a depth without bottlenecks, an option that does not exist, or frames that make
+            no clips.
     """
 
     arch_settings = {  # noqa: RUF012  the host's name and kind
@@ -86,8 +90,8 @@ class ResNetSTM(ResNet):
         if fuse not in FUSES:
             raise ValueError(f"fuse must be one of {FUSES}, got {fuse!r}")
         super().__init__(depth, **without_tsms(host_cfg))
-        # The host has made plain stages by now; width and branches are changed in what it made, so that its
-        # options (dilations, style, frozen stages, partial BN) keep their meaning.
+        # The host has made plain stages by now; width and branches are changed in what it made, so
+        # that its options (dilations, style, frozen stages, partial BN) keep their meaning.
         if base_channels != 64:
             set_width(self, base_channels)
         self._num_segments = num_segments
@@ -105,7 +109,8 @@ class ResNetSTM(ResNet):
         """Blocks that get the branches."""
         if len(stm_stages) < self.num_stages:
             raise ValueError(
-                f"stm_stages must have one entry for each of the {self.num_stages} stages, got {stm_stages}"
+                f"stm_stages must have one entry for each of the {self.num_stages} stages, got "
+                f"{stm_stages}"
             )
         # Not strict: the default has four entries, and a net may have fewer stages.
         for name, chosen in zip(self.res_layers, stm_stages, strict=False):
@@ -113,7 +118,8 @@ class ResNetSTM(ResNet):
             each = [chosen] * len(layer) if isinstance(chosen, int) else chosen
             if len(each) != len(layer):
                 raise ValueError(
-                    f"stm_stages must have one entry for each of {name}'s {len(layer)} blocks, got {each}"
+                    f"stm_stages must have one entry for each of {name}'s {len(layer)} blocks, got "
+                    f"{each}"
                 )
             yield from (block for block, has in zip(layer, each, strict=True) if has)
 
@@ -156,8 +162,9 @@ class ResNetSTM(ResNet):
         frames = x.shape[0]
         if frames % self.num_segments:
             raise ValueError(
-                f"frames of a batch must be clips of num_segments={self.num_segments}, got {frames} frames; "
-                "give backbone, head and the pipeline's sampling the same number of frames"
+                f"frames of a batch must be clips of num_segments={self.num_segments}, got "
+                f"{frames} frames; give backbone, head and the pipeline's sampling the same number "
+                "of frames"
             )
         return super().forward(x)
 

@@ -27,8 +27,8 @@ def change(
 class ChannelMotion(nn.Module):
     """Reduce channels, take each frame from the next one after a channel-wise 3x3 convolution, expand.
 
-    Nothing in it has a bias or an activation, so the last frame's motion is exactly 0. A clip that stands
-    still has no motion only while K is a delta: a random K blurs.
+    Nothing in it has a bias or an activation, so the last frame's motion is exactly 0. A clip that
+    stands still has no motion only while K is a delta: a random K blurs.
 
     Args:
         channels: C.
@@ -36,8 +36,8 @@ class ChannelMotion(nn.Module):
         reduction: C divided by the channels inside, of which there is at least one.
         stride: of the block's 3x3 convolution, whose size the result has.
         downsample: ``pool`` takes the largest value at full size, ``strided`` moves K in steps.
-        init: ``random`` as in the paper; ``delta`` makes K look at the one place; ``zero_out`` starts with no
-            motion at all, so that the block starts as if this branch were not there.
+        init: ``random`` as in the paper; ``delta`` makes K look at the one place; ``zero_out``
+            starts with no motion at all, so that the block starts as if this branch were not there.
         norm_cfg: the norm after the reduction; None for none.
 
     Raises:
@@ -91,8 +91,8 @@ class ChannelMotion(nn.Module):
         ahead = self.num_segments - 1
         # With one frame a clip this is an empty batch, which keeps every parameter in the graph.
         seen = self.dw(clips[:, 1:].flatten(0, 1))
-        # The number of clips is inferred, since in an export it may be another one; that of an empty batch
-        # cannot be.
+        # The number of clips is inferred, since in an export it may be another one; that of an
+        # empty batch cannot be.
         seen = seen.reshape(-1 if ahead else clips.shape[0], ahead, *seen.shape[1:])
         motion = change(clips[..., :: self.stride, :: self.stride], seen)
         return self.pool(self.expand(motion.flatten(0, 1)))

@@ -30,15 +30,15 @@ def sample_segments(
 class SegmentRepeatSample(BaseTransform):
     """Sample frames for a test of several views, where ``mmaction.SampleFrames`` has one or two.
 
-    With ``ThreeCrop`` after it, ten repeats are the paper's 30 views. Frames of a view lie in a row. Needs
-    ``total_frames`` and ``start_index`` (``DecordInit`` or a list of frames), and adds ``frame_inds``,
-    ``clip_len``, ``frame_interval`` and ``num_clips``.
+    With ``ThreeCrop`` after it, ten repeats are the paper's 30 views. Frames of a view lie in a
+    row. Needs ``total_frames`` and ``start_index`` (``DecordInit`` or a list of frames), and adds
+    ``frame_inds``, ``clip_len``, ``frame_interval`` and ``num_clips``.
 
     Args:
         num_segments: T, frames of a view.
         num_repeats: views in time.
-        seed: with it a video of a name has the same views in every run, in every worker and in whatever
-            folder it lies; None draws new ones.
+        seed: with it a video of a name has the same views in every run, in every worker and in
+            whatever folder it lies; None draws new ones.
         allow_short: take frames of a video more than once if it has fewer than T.
 
     Raises:
@@ -62,13 +62,15 @@ class SegmentRepeatSample(BaseTransform):
         total = results["total_frames"]
         if total < (1 if self.allow_short else self.num_segments):
             raise ValueError(
-                f"{name}: expected at least {self.num_segments} frames, one a segment, got {total}; leave it "
-                "out of the list" + (", or set allow_short=True" if total else "")
+                f"{name}: expected at least {self.num_segments} frames, one a segment, got "
+                f"{total}; leave it out of the list"
+                + (", or set allow_short=True" if total else "")
             )
-        # DEVIATION: the paper draws anew in every test; a seed of the file's own makes a test repeatable, by
-        # its name alone, so that the data may lie elsewhere.
+        # DEVIATION: the paper draws anew in every test; a seed of the file's own makes a test
+        # repeatable, by its name alone, so that the data may lie elsewhere.
         draws = None if self.seed is None else [self.seed, zlib.crc32(PurePath(name).name.encode())]
-        # Without a seed, one from Python's own generator, which the hosts seed differently in each worker.
+        # Without a seed, one from Python's own generator, which the hosts seed differently in each
+        # worker.
         rng = np.random.default_rng(random.randrange(2**31) if draws is None else draws)
         views = sample_segments(total, self.num_segments, self.num_repeats, rng)
         results["frame_inds"] = (views.reshape(-1) + results["start_index"]).astype(np.int32)
@@ -78,6 +80,6 @@ class SegmentRepeatSample(BaseTransform):
 
     def __repr__(self) -> str:
         return (
-            f"{type(self).__name__}(num_segments={self.num_segments}, num_repeats={self.num_repeats}, "
-            f"seed={self.seed}, allow_short={self.allow_short})"
+            f"{type(self).__name__}(num_segments={self.num_segments}, "
+            f"num_repeats={self.num_repeats}, seed={self.seed}, allow_short={self.allow_short})"
         )

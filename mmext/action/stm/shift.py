@@ -1,10 +1,11 @@
 """Channel-wise convolution over time (CSTM), worked out as each kind of device likes it.
 
-A channel reads its own past, present and future and nothing of other channels. Written as a convolution,
-that needs the frames in another order in memory, there and back. On a CPU this costs far more than the
-arithmetic, so there it is three shifted multiply-adds. On a GPU what costs is memory that moves: in backward
-the multiply-adds move 27 times the frames in 19 kernels, and a convolution about 8 times in 3, its copies
-into the other order included. So there it is one. Both are counted, not timed on a GPU.
+A channel reads its own past, present and future and nothing of other channels. Written as a
+convolution, that needs the frames in another order in memory, there and back. On a CPU this costs
+far more than the arithmetic, so there it is three shifted multiply-adds. On a GPU what costs is
+memory that moves: in backward the multiply-adds move 27 times the frames in 19 kernels, and a
+convolution about 8 times in 3, its copies into the other order included. So there it is one. Both
+are counted, not timed on a GPU.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -104,8 +105,9 @@ class _TemporalConv(torch.autograd.Function):
 class ChannelTemporalConv(nn.Conv1d):
     """Convolution of each channel over the three nearest frames, started as a shift.
 
-    The first quarter of the channels starts with the frame before, the last quarter with the one after, the
-    others with their own. A ``Conv1d`` only by its weight: optimizers and checkpoints treat it as such.
+    The first quarter of the channels starts with the frame before, the last quarter with the one
+    after, the others with their own. A ``Conv1d`` only by its weight: optimizers and checkpoints
+    treat it as such.
 
     Args:
         channels: C.

@@ -27,8 +27,8 @@ class ASPP(nn.Module):
         super().__init__()
         if not dilations or dilations[-1] != 1:
             raise ValueError(
-                f"aspp_dilations must end with 1, the view of the map's mean, got {tuple(dilations)}; "
-                "the paper uses (1, 3, 6, 1)"
+                "aspp_dilations must end with 1, the view of the map's mean, got "
+                f"{tuple(dilations)}; the paper uses (1, 3, 6, 1)"
             )
         self.aspp = nn.ModuleList(  # the name is that of the authors' checkpoints
             nn.Conv2d(in_channels, out_channels, 3, padding=d, dilation=d)

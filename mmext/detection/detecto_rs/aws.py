@@ -1,8 +1,8 @@
 """ConvAWS: a convolution whose filters keep the mean and spread of the pretrained ones.
 
 Paper     DetectoRS, Qiao et al. 2020, https://arxiv.org/abs/2006.02334
-Idea      Filter by filter, W_eff = gamma * (W - mean) / sd + beta with constant gamma and beta, so that
-          fine-tuning cannot let a filter drift off in mean or size.
+Idea      Filter by filter, W_eff = gamma * (W - mean) / sd + beta with constant gamma and beta, so
+          that fine-tuning cannot let a filter drift off in mean or size.
 Host      mmcv.cnn.ConvAWS2d: the same keys and outputs (conv_cfg type "mmext.ConvAWS")
 Letters   O filters, I input channels of a group, kh kw kernel
 """
@@ -25,7 +25,8 @@ def filter_statistics(
 ) -> tuple[Float[Tensor, "O 1 1 1"], Float[Tensor, "O 1 1 1"]]:
     """Mean and ``sqrt(variance + 1e-5)`` of each filter, the variance unbiased, in float32 or better.
 
-    A filter of a single weight has no spread: mean 0 and spread 1, so that standardising leaves it alone.
+    A filter of a single weight has no spread: mean 0 and spread 1, so that standardising leaves it
+    alone.
     """
     w = at_least_float32(weight)
     if w.shape[1:].numel() == 1:
@@ -53,9 +54,9 @@ def standardize(
 class KeptTensors:
     """What a layer computes from its tensors, kept until one of those changes.
 
-    A change in place shows in a tensor's version, any other in its address, device or dtype. Writing
-    through ``.data`` shows in none of these, so layers also drop what is kept when their mode changes, when
-    they move and when they load. Copies and pickles start empty.
+    A change in place shows in a tensor's version, any other in its address, device or dtype.
+    Writing through ``.data`` shows in none of these, so layers also drop what is kept when their
+    mode changes, when they move and when they load. Copies and pickles start empty.
     """
 
     def __init__(self) -> None:
@@ -70,7 +71,8 @@ class KeptTensors:
         stamp = [(t.data_ptr(), t._version, t.device, t.dtype, mode) for t in sources]
         kept = self._kept
         if kept is None or kept[0] != stamp:
-            # The detached sources keep their memory alive, so that no other tensor can get its address.
+            # The detached sources keep their memory alive, so that no other tensor can get its
+            # address.
             kept = self._kept = (stamp, [t.detach() for t in sources], compute())
         return kept[2]
 
@@ -86,12 +88,12 @@ class KeptTensors:
 class ConvAWS(nn.Conv2d):
     """Convolution with adaptively standardised weights.
 
-    ``weight_gamma`` and ``weight_beta`` are buffers. A checkpoint that has them sets them; one that has only
-    the weight of a plain convolution sets them to that weight's statistics, and the layer acts as that
-    convolution. A fresh layer does so too.
+    ``weight_gamma`` and ``weight_beta`` are buffers. A checkpoint that has them sets them; one that
+    has only the weight of a plain convolution sets them to that weight's statistics, and the layer
+    acts as that convolution. A fresh layer does so too.
 
-    In evaluation mode and wherever no gradient is asked for, the standardised weight is computed once and
-    kept until the weight changes.
+    In evaluation mode and wherever no gradient is asked for, the standardised weight is computed
+    once and kept until the weight changes.
 
     Args:
         in_channels: channels of the input.
@@ -135,7 +137,8 @@ class ConvAWS(nn.Conv2d):
         self.register_buffer("weight_gamma", torch.ones(out_channels, 1, 1, 1))
         self.register_buffer("weight_beta", torch.zeros(out_channels, 1, 1, 1))
         self._kept = KeptTensors()
-        # DEVIATION: mmcv starts with gamma 1 and beta 0, filters so large that a random net's maps reach 1e4.
+        # DEVIATION: mmcv starts with gamma 1 and beta 0, filters so large that a random net's maps
+        # reach 1e4.
         self._adopt_statistics()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -162,8 +165,8 @@ class ConvAWS(nn.Conv2d):
             return False
         if torch.is_grad_enabled() and any(t.requires_grad for t in sources):
             return False
-        # Whoever puts another tensor in the weight's place (torch.func, FSDP, a parametrization) does it anew
-        # in every call; and inference tensors count no versions.
+        # Whoever puts another tensor in the weight's place (torch.func, FSDP, a parametrization)
+        # does it anew in every call; and inference tensors count no versions.
         return type(self.weight) is nn.Parameter and not any(t.is_inference() for t in sources)
 
     def init_weights(self, loaded: Collection[str] = ()) -> None:
@@ -200,7 +203,8 @@ class ConvAWS(nn.Conv2d):
         )
         weight = state_dict.get(prefix + "weight")
         statistics = {prefix + "weight_gamma", prefix + "weight_beta"}
-        # DEVIATION: mmcv recomputes gamma and beta even if the checkpoint says nothing of this layer.
+        # DEVIATION: mmcv recomputes gamma and beta even if the checkpoint says nothing of this
+        # layer.
         if (
             weight is not None
             and weight.shape == self.weight.shape

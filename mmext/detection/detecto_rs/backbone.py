@@ -18,29 +18,30 @@ from mmext.registry import MODELS
 class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
     """ResNet that can add feedback in the first block of a stage, and make 3x3 convolutions switchable.
 
-    Its keys are those of ``mmdet.DetectoRS_ResNet``, so the model zoo's files load. Whatever the paper adds
-    to a ResNet starts as an identity, with a pretrained file and without.
+    Its keys are those of ``mmdet.DetectoRS_ResNet``, so the model zoo's files load. Whatever the
+    paper adds to a ResNet starts as an identity, with a pretrained file and without.
 
-    DEVIATION: with ``avg_down`` the shortcuts are laid out as in mmdet's ResNetV1d, whose weights then load.
-    DEVIATION: ``frozen_stages`` leaves what the paper adds free as long as no file of ``init_cfg`` brought
-    it; frozen at its identity it could never do anything.
+    DEVIATION: with ``avg_down`` the shortcuts are laid out as in mmdet's ResNetV1d, whose weights
+    then load. DEVIATION: ``frozen_stages`` leaves what the paper adds free as long as no file of
+    ``init_cfg`` brought it; frozen at its identity it could never do anything.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        sac: config of the switchable convolution, for example ``dict(type="mmext.SAC", use_deform=True)``.
+        sac: config of the switchable convolution, for example
+            ``dict(type="mmext.SAC", use_deform=True)``.
         stage_with_sac: which stages use it. The paper's are the last three.
         rfp_inplanes: channels of the feedback; None for a backbone that takes none.
         stage_with_rfp: which stages take feedback. Default: all but the first.
         output_img: put the image before the maps, for ``mmext.RFP``.
         pretrained: weights to start from; a short form of ``init_cfg``.
         init_cfg: of mmengine: None for random weights, a dict or a list of them, for example
-            ``dict(type="Pretrained", checkpoint=..., prefix="backbone.")``; the prefix is optional. Files
-            are loaded last.
+            ``dict(type="Pretrained", checkpoint=..., prefix="backbone.")``; the prefix is optional.
+            Files are loaded last.
         host_cfg: every other argument of ``mmdet.ResNet``.
 
     Raises:
-        ValueError: a depth or a stage that does not exist, stages with feedback of unknown width, or an
-            ``init_cfg`` that is none.
+        ValueError: a depth or a stage that does not exist, stages with feedback of unknown width,
+            or an ``init_cfg`` that is none.
     """
 
     arch_settings = {  # noqa: RUF012  the host's name and kind
@@ -66,14 +67,16 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
     ) -> None:
         if depth not in self.arch_settings:
             raise ValueError(
-                f"depth of {type(self).__name__} must be one of {tuple(self.arch_settings)}, got {depth}"
+                f"depth of {type(self).__name__} must be one of {tuple(self.arch_settings)}, got "
+                f"{depth}"
             )
         num_stages = host_cfg.get("num_stages", 4)
         # The host's constructor calls make_res_layer, which reads these.
         self.sac = dict(sac) if sac is not None else None
         if sac is None and any(stage_with_sac):
             raise ValueError(
-                f"stage_with_sac={tuple(stage_with_sac)} needs sac, a convolution's config, got None"
+                f"stage_with_sac={tuple(stage_with_sac)} needs sac, a convolution's config, got "
+                "None"
             )
         self.stage_with_sac = stages_with(stage_with_sac, num_stages, "sac")
         self.rfp_inplanes = rfp_inplanes
@@ -178,9 +181,9 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
         """Refuse what mmcv's switchable convolution cannot pad; ours can."""
         if self.sac is not None and min(x.shape[-2:]) < self.least_size:
             raise ValueError(
-                f"images must be at least {self.least_size} pixels high and wide, got {tuple(x.shape[-2:])}: "
-                f"{self.sac['type']} pads by reflection, for which its maps need 3 pixels; pad the images, "
-                "or use type='mmext.SAC', which takes smaller ones"
+                f"images must be at least {self.least_size} pixels high and wide, got "
+                f"{tuple(x.shape[-2:])}: {self.sac['type']} pads by reflection, for which its maps "
+                "need 3 pixels; pad the images, or use type='mmext.SAC', which takes smaller ones"
             )
 
     @cached_property
@@ -235,8 +238,8 @@ def feedback_stages(
     if channels is None:
         if asked is not None and any(asked):
             raise ValueError(
-                f"stage_with_rfp={tuple(asked)} needs rfp_inplanes, the channels of the feedback, got None; "
-                "give the pyramid's, usually 256"
+                f"stage_with_rfp={tuple(asked)} needs rfp_inplanes, the channels of the feedback, "
+                "got None; give the pyramid's, usually 256"
             )
         return (False,) * num_stages
     return stages_with(
@@ -252,6 +255,7 @@ def stages_with(asked: Sequence[bool], num_stages: int, what: str) -> tuple[bool
     """
     if asked and (len(asked) < num_stages or any(asked[num_stages:])):
         raise ValueError(
-            f"stage_with_{what} must have one entry for each of the {num_stages} stages, got {tuple(asked)}"
+            f"stage_with_{what} must have one entry for each of the {num_stages} stages, got "
+            f"{tuple(asked)}"
         )
     return tuple(bool(x) for x in asked[:num_stages]) or (False,) * num_stages

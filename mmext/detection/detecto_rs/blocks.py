@@ -14,8 +14,8 @@ from mmext.layers.recompute import recomputed
 class TakesFeedback(nn.Module):
     """``relu(residual + identity + rfp_conv(feedback))``; without feedback it is the host's block.
 
-    The host's forward runs through to the ReLU, so the two kinds of block say in :meth:`before_relu` what
-    comes before it.
+    The host's forward runs through to the ReLU, so the two kinds of block say in
+    :meth:`before_relu` what comes before it.
     """
 
     SAC_CONVS: tuple[str, ...]

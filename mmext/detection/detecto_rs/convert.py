@@ -1,7 +1,8 @@
 """Turn a model's convolutions into SACs without changing its output, and fold them for deployment.
 
 Paper     DetectoRS, Qiao et al. 2020, https://arxiv.org/abs/2006.02334
-Idea      A SAC whose switch is 1 is the convolution that its weight comes from: any network can start as one.
+Idea      A SAC whose switch is 1 is the convolution that its weight comes from: any network can
+          start as one.
 Host      none: any torch model
 """
 
@@ -28,14 +29,14 @@ def convert_to_sac(
 ) -> nn.Module:
     """Replace convolutions by SACs that give the same output; what SAC adds is new and trainable.
 
-    Weights and biases stay the same parameters, so a frozen one stays frozen, and an optimizer that knows
-    them goes on; the new parameters must be added to it. Convolutions that are used twice are replaced by
-    SACs that are used twice.
+    Weights and biases stay the same parameters, so a frozen one stays frozen, and an optimizer that
+    knows them goes on; the new parameters must be added to it. Convolutions that are used twice are
+    replaced by SACs that are used twice.
 
     Args:
         model: changed in place.
-        select: which ones: patterns of names such as ``"layer[234].*.conv2"``, or a function of name and
-            convolution. By default all 3 x 3 ones that can be converted.
+        select: which ones: patterns of names such as ``"layer[234].*.conv2"``, or a function of
+            name and convolution. By default all 3 x 3 ones that can be converted.
         use_deform: see :class:`SAC`.
         backend: see :class:`SAC`.
 
@@ -66,7 +67,8 @@ def convert_to_sac(
     for name, conv in found.items():
         if reason := why_not(conv):
             raise ValueError(
-                f"{name}: expected a convolution that SAC can stand for, got one {reason}; deselect it"
+                f"{name}: expected a convolution that SAC can stand for, got one {reason}; "
+                "deselect it"
             )
     # Keyed by module, so that one that stands in two places stays one.
     return _replace(
@@ -77,9 +79,10 @@ def convert_to_sac(
 def fuse(model: nn.Module) -> nn.Module:
     """Fold ConvAWS into plain convolutions and SACs as far as they can be (see :meth:`SAC.fuse`).
 
-    For deployment: fewer operators in an exported graph, and no standardisation left. What is folded can be
-    trained, but no longer as the paper trains it. Folding twice is folding once. To fold batch norms too,
-    call this first, and keep such tools off SACs: scaling a SAC's weight does not scale its output.
+    For deployment: fewer operators in an exported graph, and no standardisation left. What is
+    folded can be trained, but no longer as the paper trains it. Folding twice is folding once. To
+    fold batch norms too, call this first, and keep such tools off SACs: scaling a SAC's weight does
+    not scale its output.
 
     Args:
         model: changed in place.

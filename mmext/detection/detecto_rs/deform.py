@@ -1,12 +1,15 @@
 """Deformable convolution in plain PyTorch, or by mmcv's kernel where that is the faster one.
 
 Paper     Deformable Convolutional Networks, Dai et al. 2017, https://arxiv.org/abs/1703.06211
-Idea      Tap t of a kernel at place p reads x at p + t + offset, between pixels. All taps of all places are
-          sampled into columns at once, and the convolution is one product with them.
-Host      none: torch alone; mmcv.ops is imported only if its kernel is used. mmext.ops.deform_conv answers
-          for that kernel, slopes at whole pixels included; this one keeps less and suits torch.compile
-Deviates  At a whole pixel the slope is that to its left or its right, as rounding falls; mmcv's is the right.
-Letters   N images, C input and O output channels, I = C / groups, T = kh * kw taps, H W map, h w output
+Idea      Tap t of a kernel at place p reads x at p + t + offset, between pixels. All taps of all
+          places are sampled into columns at once, and the convolution is one product with them.
+Host      none: torch alone; mmcv.ops is imported only if its kernel is used. mmext.ops.deform_conv
+          answers for that kernel, slopes at whole pixels included; this one keeps less and suits
+          torch.compile
+Deviates  At a whole pixel the slope is that to its left or its right, as rounding falls; mmcv's is
+          the right.
+Letters   N images, C input and O output channels, I = C / groups, T = kh * kw taps, H W map, h w
+          output
 """
 
 import math
@@ -38,7 +41,8 @@ def sampling_grid(
     """Where each tap of each place reads: x and y, from -1 to 1 between the outer edges of the map's pixels.
 
     Args:
-        offset: shift of each tap in pixels: row and column of tap 0, row and column of tap 1, and so on.
+        offset: shift of each tap in pixels: row and column of tap 0, row and column of tap 1, and
+            so on.
         kernel: kh and kw.
         size: H and W of the map.
         geometry: where the taps lie.
@@ -114,12 +118,13 @@ def deform_conv2d(
 ) -> Float[Tensor, "N O h w"]:
     """Deformable convolution (version 1: one offset a tap, shared by all channels).
 
-    Positions and samples are float32 or better with either backend; the product runs in autocast's dtype,
-    or in the dtype of ``weight``.
+    Positions and samples are float32 or better with either backend; the product runs in autocast's
+    dtype, or in the dtype of ``weight``.
 
     Args:
         x: the map.
-        offset: shift of each tap in pixels: row and column of tap 0, row and column of tap 1, and so on.
+        offset: shift of each tap in pixels: row and column of tap 0, row and column of tap 1, and
+            so on.
         weight: the kernel.
         bias: added to each output channel.
         geometry: where the taps lie.
@@ -132,7 +137,8 @@ def deform_conv2d(
     if choose_backend(backend, x, weight) == "mmcv":
         return _by_mmcv(x, offset, weight, bias, geometry, groups)
     dtype = product_dtype(weight)
-    # Half precision knows no eighth of a pixel beyond 128, so autocast must not get at the positions.
+    # Half precision knows no eighth of a pixel beyond 128, so autocast must not get at the
+    # positions.
     with torch.autocast(x.device.type, enabled=False):
         x = at_least_float32(x)
         kernel = (weight.shape[2], weight.shape[3])
@@ -151,10 +157,11 @@ def deform_conv2d(
 def choose_backend(backend: str, x: Tensor, weight: Tensor) -> str:
     """``mmcv`` or ``grid_sample``: what ``backend`` means for these tensors.
 
-    ``auto`` is mmcv's kernel for float on CUDA, if it was compiled for that. A product in half precision
-    goes to ``grid_sample``: there it runs in that precision, on tensor cores, where mmcv's kernel would have
-    to run in float32 for the sake of the positions. mmcv's kernel refuses maps smaller than the kernel, and
-    empty batches; those go to ``grid_sample`` whatever ``backend`` says.
+    ``auto`` is mmcv's kernel for float on CUDA, if it was compiled for that. A product in half
+    precision goes to ``grid_sample``: there it runs in that precision, on tensor cores, where
+    mmcv's kernel would have to run in float32 for the sake of the positions. mmcv's kernel refuses
+    maps smaller than the kernel, and empty batches; those go to ``grid_sample`` whatever
+    ``backend`` says.
     """
     if x.shape[0] == 0 or x.shape[2] < weight.shape[2] or x.shape[3] < weight.shape[3]:
         return "grid_sample"
@@ -205,7 +212,8 @@ def _by_mmcv(
     """Call mmcv's kernel, in float32 or better."""
     dtype = product_dtype(weight)
     batch = len(x)
-    # DEVIATION: mmcv casts its tensors to half under autocast, and computes positions in that dtype.
+    # DEVIATION: mmcv casts its tensors to half under autocast, and computes positions in that
+    # dtype.
     step = batch if batch <= IM2COL_STEP else math.gcd(batch, IM2COL_STEP)
     with torch.autocast(x.device.type, enabled=False):
         x, offset, weight = (at_least_float32(t).contiguous() for t in (x, offset, weight))

@@ -32,7 +32,8 @@ def add_feedback(
     if not torch.is_tensor(output) or output.ndim != len(layout):
         got = tuple(output.shape) if torch.is_tensor(output) else type(output).__name__
         raise ValueError(
-            f"{name} must give a tensor laid out as {layout}, got {got}; set layout or another stage"
+            f"{name} must give a tensor laid out as {layout}, got {got}; set layout or another "
+            "stage"
         )
     return output + in_layout(slot.value, output, name, layout)
 
@@ -58,8 +59,9 @@ def in_layout(feedback: Tensor, like: Tensor, name: str, layout: str) -> Tensor:
         feedback = feedback.permute(0, 2, 3, 1) if channels_last else feedback
     if not fits:
         raise ValueError(
-            f"feedback {tuple(feedback.shape)} does not fit the output of {name}, {tuple(like.shape)} as "
-            f"{layout}; name a module of the stage whose map has the same size, and its channels"
+            f"feedback {tuple(feedback.shape)} does not fit the output of {name}, "
+            f"{tuple(like.shape)} as {layout}; name a module of the stage whose map has the same "
+            "size, and its channels"
         )
     return feedback
 
@@ -68,26 +70,27 @@ def in_layout(feedback: Tensor, like: Tensor, name: str, layout: str) -> Tensor:
 class RFPFeedback(BaseModule):
     """A backbone of any kind that takes feedback from ``mmext.RFP``, and hands on the image.
 
-    What a module named in ``stages`` gives gets ``rfp_conv(feedback)`` added. These convolutions start at
-    zero, so nothing changes at first. To place feedback before a residual block's last ReLU, as the paper
-    does, name the residual branch's last norm (``layer2.0.bn3``).
+    What a module named in ``stages`` gives gets ``rfp_conv(feedback)`` added. These convolutions
+    start at zero, so nothing changes at first. To place feedback before a residual block's last
+    ReLU, as the paper does, name the residual branch's last norm (``layer2.0.bn3``).
 
-    As the detector's backbone, without ``stages``, it only puts the image before the maps. Files of the
-    backbone alone, or of a detector with it, load as they are.
+    As the detector's backbone, without ``stages``, it only puts the image before the maps. Files of
+    the backbone alone, or of a detector with it, load as they are.
 
     Args:
         backbone: config of the backbone.
-        stages: a module's name for each map that the backbone gives, None where there is to be no feedback:
-            ``(None, "stages.1.blocks.0", "stages.2.blocks.0", "stages.3.blocks.0")``.
+        stages: a module's name for each map that the backbone gives, None where there is to be no
+            feedback: ``(None, "stages.1.blocks.0", "stages.2.blocks.0", "stages.3.blocks.0")``.
         channels: channels of these modules' outputs, None where the name is.
-        rfp_inplanes: channels of the feedback, ``len(aspp_dilations) * aspp_out_channels`` of the neck.
+        rfp_inplanes: channels of the feedback, ``len(aspp_dilations) * aspp_out_channels`` of the
+            neck.
         layout: of these outputs: ``NCHW``, ``NHWC``, or ``NLC`` with L = H * W places in rows.
         output_img: put the image before the maps, for ``mmext.RFP``.
         init_cfg: of mmengine; the backbone has its own.
 
     Raises:
-        ValueError: a module that does not exist or would be computed again without feedback, or entries of
-            ``stages`` and ``channels`` that do not go together.
+        ValueError: a module that does not exist or would be computed again without feedback, or
+            entries of ``stages`` and ``channels`` that do not go together.
     """
 
     def __init__(
@@ -116,7 +119,8 @@ class RFPFeedback(BaseModule):
         )
         self._slots = {i: Slot() for i in self.rfp_stages}
         for i, slot in self._slots.items():
-            # A function and a plain object, not a closure or self: copies of the model get copies of both.
+            # A function and a plain object, not a closure or self: copies of the model get copies
+            # of both.
             find(self.backbone, str(stages[i])).register_forward_hook(
                 partial(add_feedback, slot, str(stages[i]), layout)
             )
@@ -150,7 +154,8 @@ class RFPFeedback(BaseModule):
 
         Args:
             x: the image.
-            rfp_feats: feedback of each map's stage; that of stages which take none is not looked at.
+            rfp_feats: feedback of each map's stage; that of stages which take none is not looked
+                at.
         """
         with self._feeding(rfp_feats):
             return tuple(self.backbone(x))
@@ -174,13 +179,13 @@ def check_stages(
     names = [name is not None for name in stages]
     if names != [c is not None for c in channels]:
         raise ValueError(
-            "stages and channels must have one entry for each map, None where there is no feedback, got "
-            f"{tuple(stages)} and {tuple(channels)}"
+            "stages and channels must have one entry for each map, None where there is no "
+            f"feedback, got {tuple(stages)} and {tuple(channels)}"
         )
     if any(names) != (rfp_inplanes is not None):
         raise ValueError(
-            f"stages with feedback and rfp_inplanes, its channels, go together, got {tuple(stages)} and "
-            f"{rfp_inplanes}; give both or none"
+            "stages with feedback and rfp_inplanes, its channels, go together, got "
+            f"{tuple(stages)} and {rfp_inplanes}; give both or none"
         )
 
 
@@ -198,7 +203,7 @@ def find(backbone: nn.Module, name: str) -> nn.Module:
         above = ".".join(parts[:i])
         if getattr(modules[above], "with_cp", False) and above:
             raise ValueError(
-                f"{above} has with_cp=True and is computed again for backward, when the feedback of {name} "
-                "is gone; set with_cp=False and step_cp=True in mmext.RFP"
+                f"{above} has with_cp=True and is computed again for backward, when the feedback "
+                f"of {name} is gone; set with_cp=False and step_cp=True in mmext.RFP"
             )
     return modules[name]

@@ -48,8 +48,8 @@ def parse(init_cfg: Any, pretrained: str | None = None) -> tuple[Cfgs, Cfgs]:
     cfgs = [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or []
     if isinstance(cfgs, str) or not all(isinstance(one, Mapping) and "type" in one for one in cfgs):
         raise ValueError(
-            f"init_cfg must be None, a dict or a list of dicts with a type, got {init_cfg!r}; a file goes "
-            "into dict(type='Pretrained', checkpoint=...)"
+            f"init_cfg must be None, a dict or a list of dicts with a type, got {init_cfg!r}; a "
+            "file goes into dict(type='Pretrained', checkpoint=...)"
         )
     files = [dict(one) for one in cfgs if names_a_file(one)]
     for one in files:
@@ -74,7 +74,8 @@ def names_a_file(cfg: Mapping[str, Any]) -> bool:
 def loads_of(module: nn.Module) -> Iterator[set[str]]:
     """Collect the names of the tensors of ``module`` that any loading within brings, at whatever depth.
 
-    So a trained start is told from a random one, whoever loads it: the module, its parents or its children.
+    So a trained start is told from a random one, whoever loads it: the module, its parents or its
+    children.
     """
     found: set[str] = set()
 
@@ -103,8 +104,9 @@ def initialise(backbone: ResNet, others: Cfgs, files: Cfgs) -> set[str]:
     Args:
         backbone: one of ours.
         others: configs of mmengine's initialisers, which draw over the usual random weights.
-        files: configs with ``checkpoint``, a path or address that mmengine reads, and perhaps ``prefix`` of
-            the backbone's weights in the file, for example ``backbone.`` of a detector's.
+        files: configs with ``checkpoint``, a path or address that mmengine reads, and perhaps
+            ``prefix`` of the backbone's weights in the file, for example ``backbone.`` of a
+            detector's.
 
     Returns:
         The keys that the files brought.
@@ -112,8 +114,9 @@ def initialise(backbone: ResNet, others: Cfgs, files: Cfgs) -> set[str]:
     Raises:
         BadInputError: a file is of another architecture.
     """
-    # In this order: statistics are read off the weights as they are drawn, what is new comes to rest after
-    # everything that draws, and files come last, so that nothing that they bring is drawn over.
+    # In this order: statistics are read off the weights as they are drawn, what is new comes to
+    # rest after everything that draws, and files come last, so that nothing that they bring is
+    # drawn over.
     draw(backbone)
     initialize(backbone, others)
     adopt_statistics(backbone)
@@ -131,8 +134,8 @@ def initialise(backbone: ResNet, others: Cfgs, files: Cfgs) -> set[str]:
         f"{list(new.values()).count(kind)} {kind}" for kind in sorted(set(new.values()))
     )
     print_log(
-        f"{type(backbone).__name__} starts from {start}; {len(new)} new layers keep their identity init"
-        f"{f' ({kinds})' if new else ''}",
+        f"{type(backbone).__name__} starts from {start}; {len(new)} new layers keep their identity "
+        f"init{f' ({kinds})' if new else ''}",
         logger="current",
     )
     return known
@@ -221,7 +224,8 @@ def load(backbone: ResNet, file: str, prefix: str | None) -> set[str]:
     """Load a file, and tell which of its keys were used."""
     weights = read(file, prefix)
     own = backbone.state_dict()
-    # What a plain network of this architecture holds must be there; what the paper added may be missing.
+    # What a plain network of this architecture holds must be there; what the paper added may be
+    # missing.
     needed = {
         f"{name}.{key}"
         for name, module in plain_layers(backbone)
@@ -244,8 +248,9 @@ def load(backbone: ResNet, file: str, prefix: str | None) -> set[str]:
             f"{len(keys)} {what} ({some(keys, 2)})" for what, keys in wrong.items() if keys
         )
         raise BadInputError(
-            f"{file}: expected the weights of a {type(backbone).__name__} of depth {backbone.depth} with "
-            f"base_channels={backbone.base_channels}, got {got}; give a file of the same architecture"
+            f"{file}: expected the weights of a {type(backbone).__name__} of depth "
+            f"{backbone.depth} with base_channels={backbone.base_channels}, got {got}; give a file "
+            "of the same architecture"
             + (", or prefix='backbone.' for a detector's" if prefix is None else "")
         )
     known = weights.keys() & own.keys()

@@ -35,9 +35,10 @@ def fuse(
 class RFP(FPN):
     """FPN whose levels are fed back to a backbone, once for each step after the first.
 
-    A step is: every level of a stage with feedback goes through ASPP into the next backbone, which starts
-    from the image again; the same FPN reads its maps; and the new levels are mixed with the old ones, place
-    by place. Right after initialisation from the same pretrained file the result is exactly the FPN's.
+    A step is: every level of a stage with feedback goes through ASPP into the next backbone, which
+    starts from the image again; the same FPN reads its maps; and the new levels are mixed with the
+    old ones, place by place. Right after initialisation from the same pretrained file the result is
+    exactly the FPN's.
 
     Keys are those of ``mmdet.RFP``. The detector's backbone needs ``output_img=True``.
 
@@ -47,14 +48,16 @@ class RFP(FPN):
         num_outs: levels.
         rfp_steps: looks at the image, at least 2. The paper uses 2.
         rfp_backbone: config of the later steps' backbones, of which each step has its own:
-            ``mmext.DetectoRS_ResNet``, ``mmext.DetectoRS_ResNeXt``, or any in ``mmext.RFPFeedback``. Its
-            ``rfp_inplanes`` is ``len(aspp_dilations) * aspp_out_channels``. None with ``rfp_sharing``.
+            ``mmext.DetectoRS_ResNet``, ``mmext.DetectoRS_ResNeXt``, or any in
+            ``mmext.RFPFeedback``. Its ``rfp_inplanes`` is
+            ``len(aspp_dilations) * aspp_out_channels``. None with ``rfp_sharing``.
         aspp_out_channels: channels of each of ASPP's views.
         aspp_dilations: dilations of ASPP's views; the last one, 1, sees the mean.
-        rfp_sharing: run the detector's own backbone in every step, as the authors' option of this name does.
-            It takes ``rfp_inplanes`` then.
-        reuse_stem: ``auto`` takes stem and first stage from the step before wherever that is exact: equal
-            weights that are frozen or of one backbone, norms in eval mode. ``never`` always runs them.
+        rfp_sharing: run the detector's own backbone in every step, as the authors' option of this
+            name does. It takes ``rfp_inplanes`` then.
+        reuse_stem: ``auto`` takes stem and first stage from the step before wherever that is exact:
+            equal weights that are frozen or of one backbone, norms in eval mode. ``never`` always
+            runs them.
         step_cp: keep no activations of the later steps, but compute them again for backward.
         fpn_cfg: every other argument of ``mmdet.FPN``, but no ``init_cfg``.
 
@@ -83,7 +86,8 @@ class RFP(FPN):
             )
         if rfp_sharing != (rfp_backbone is None):
             raise ValueError(
-                f"expected either rfp_backbone or rfp_sharing=True, got {'both' if rfp_sharing else 'none'}"
+                "expected either rfp_backbone or rfp_sharing=True, got "
+                f"{'both' if rfp_sharing else 'none'}"
             )
         if reuse_stem not in REUSE_STEM:
             raise ValueError(f"reuse_stem must be one of {REUSE_STEM}, got {reuse_stem!r}")
@@ -132,7 +136,8 @@ class RFP(FPN):
             inputs: the image, and the maps that the detector's backbone made of it.
         """
         image, *maps = inputs
-        # Which backbone these maps are of: it may be asked to look again, or give its first stage's map.
+        # Which backbone these maps are of: it may be asked to look again, or give its first stage's
+        # map.
         first: Any = getattr(inputs, "backbone", None)
         self._check_inputs(maps, first)
         levels = super().forward(tuple(maps))  # the first look
@@ -180,8 +185,9 @@ class RFP(FPN):
         missing = [i + 1 for i in backbone.rfp_stages if i not in stages]
         if missing:
             raise ValueError(
-                f"stages {missing} of {type(backbone).__name__} ask for feedback, but the pyramid has levels "
-                f"of the stages {[i + 1 for i in stages]} only (start_level={self.start_level}); set "
+                f"stages {missing} of {type(backbone).__name__} ask for feedback, but the pyramid "
+                f"has levels of the stages {[i + 1 for i in stages]} only "
+                f"(start_level={self.start_level}); set "
                 f"stage_with_rfp={tuple(i in stages for i in range(max(backbone.out_indices) + 1))}"
             )
         return {i: stages.index(i) for i in backbone.rfp_stages}
@@ -191,18 +197,21 @@ class RFP(FPN):
         kind = type(backbone).__name__
         if not isinstance(backbone, Recursive):
             raise ValueError(
-                f"a backbone with feedback must be one of mmext, got {type(backbone).__module__}.{kind}; use "
-                "mmext.DetectoRS_ResNet or mmext.DetectoRS_ResNeXt, or put it into mmext.RFPFeedback"
+                "a backbone with feedback must be one of mmext, got "
+                f"{type(backbone).__module__}.{kind}; use mmext.DetectoRS_ResNet or "
+                "mmext.DetectoRS_ResNeXt, or put it into mmext.RFPFeedback"
             )
         if not backbone.rfp_stages or backbone.rfp_inplanes != self.feedback_channels:
             raise ValueError(
-                f"rfp_inplanes of {kind} must be {self.feedback_channels}, the channels of all of ASPP's "
-                f"views, in at least one stage, got {backbone.rfp_inplanes} in {len(backbone.rfp_stages)}"
+                f"rfp_inplanes of {kind} must be {self.feedback_channels}, the channels of all of "
+                f"ASPP's views, in at least one stage, got {backbone.rfp_inplanes} in "
+                f"{len(backbone.rfp_stages)}"
             )
         if backbone.level_channels is not None and backbone.level_channels != self.in_channels:
             raise ValueError(
                 f"maps of {kind} must have the pyramid's in_channels={self.in_channels}, got "
-                f"{backbone.level_channels}; give both backbones the same depth, width and out_indices"
+                f"{backbone.level_channels}; give both backbones the same depth, width and "
+                "out_indices"
             )
         self._feedback_levels(backbone)
 
@@ -211,27 +220,29 @@ class RFP(FPN):
         channels = [x.shape[1] for x in maps]
         if channels != self.in_channels:
             raise ValueError(
-                f"expected maps of {self.in_channels} channels (in_channels of the neck), got {channels}; "
-                "give the neck the channels of its backbone's out_indices"
+                f"expected maps of {self.in_channels} channels (in_channels of the neck), got "
+                f"{channels}; give the neck the channels of its backbone's out_indices"
             )
 
     def _check_inputs(self, maps: Sequence[Tensor], first: Any) -> None:
         """Refuse what the detector's backbone hands over if it is not made for recursion."""
         if len(maps) == len(self.in_channels) - 1:
             raise ValueError(
-                f"expected the image and {len(self.in_channels)} maps, got {len(maps) + 1} tensors; set "
-                "output_img=True in the backbone"
+                f"expected the image and {len(self.in_channels)} maps, got {len(maps) + 1} "
+                "tensors; set output_img=True in the backbone"
             )
         self._check_maps(maps)
         if self.rfp_sharing:
             if first is None:
                 raise ValueError(
-                    "rfp_sharing=True needs a backbone of mmext that hands itself on, got bare tensors; use "
-                    "mmext.DetectoRS_ResNet or mmext.RFPFeedback, with output_img=True and rfp_inplanes"
+                    "rfp_sharing=True needs a backbone of mmext that hands itself on, got bare "
+                    "tensors; use mmext.DetectoRS_ResNet or mmext.RFPFeedback, with "
+                    "output_img=True and rfp_inplanes"
                 )
             self._check_backbone(first)
         elif first is not None and first.rfp_stages:
             raise ValueError(
-                "the detector's backbone has rfp_inplanes, but its feedback convolutions would get none and "
-                "no gradient; remove rfp_inplanes there, or set rfp_sharing=True in the neck"
+                "the detector's backbone has rfp_inplanes, but its feedback convolutions would "
+                "get none and no gradient; remove rfp_inplanes there, or set rfp_sharing=True in "
+                "the neck"
             )

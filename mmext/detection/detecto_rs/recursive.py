@@ -30,9 +30,10 @@ class Recursive(Protocol):
 class Levels(tuple[Tensor, ...]):
     """The image and a backbone's maps, as mmdet passes them on, that remember who made them.
 
-    The pyramid needs the backbone twice: to run it again where all steps share it, and to see whether
-    another one would repeat its stem. A detector hands on the tuple but not the backbone; and a reference
-    kept in the neck would be lost, or doubled in the state dict, when the model is copied or saved.
+    The pyramid needs the backbone twice: to run it again where all steps share it, and to see
+    whether another one would repeat its stem. A detector hands on the tuple but not the backbone;
+    and a reference kept in the neck would be lost, or doubled in the state dict, when the model is
+    copied or saved.
 
     Args:
         tensors: the image first, then one map a level.

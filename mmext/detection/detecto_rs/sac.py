@@ -1,10 +1,12 @@
 """SAC: a convolution that looks with two dilations and chooses between them place by place.
 
 Paper     DetectoRS, Qiao et al. 2020, https://arxiv.org/abs/2006.02334
-Idea      y = S * conv(x, W, d) + (1 - S) * conv(x, W + dW, 3 d): S is read off the 5 x 5 mean of x, both
-          kernels start from one pretrained W, and the global mean of the map is added before and after.
+Idea      y = S * conv(x, W, d) + (1 - S) * conv(x, W + dW, 3 d): S is read off the 5 x 5 mean of x,
+          both kernels start from one pretrained W, and the global mean of the map is added before
+          and after.
 Host      mmcv.ops.SAConv2d: the same keys and outputs (conv_cfg or sac type "mmext.SAC")
-Deviates  The bias counts, maps below 3 x 3 work, and what is new starts neutral under any initialiser.
+Deviates  The bias counts, maps below 3 x 3 work, and what is new starts neutral under any
+          initialiser.
 Letters   N images, C input and O output channels, H W map, S switch, T = kh * kw taps
 """
 
@@ -28,7 +30,8 @@ ATROUS = 3  # the second look is this many times wider
 
 def pad_mirrored(x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H4 W4"]:
     """Two pixels more on each side, mirrored at the border pixel."""
-    # DEVIATION: a side of one or two pixels cannot be mirrored so far; there the border pixel is repeated.
+    # DEVIATION: a side of one or two pixels cannot be mirrored so far; there the border pixel is
+    # repeated.
     vertical, horizontal = ("reflect" if size > REACH else "replicate" for size in x.shape[2:])
     if vertical == horizontal:
         return F.pad(x, (REACH,) * 4, mode=vertical)
@@ -58,8 +61,8 @@ def mix(
 class ConstantConv(nn.Module):
     """A convolution that starts out giving a constant; padded to keep the size of the map.
 
-    On purpose no ``nn.Conv2d``: what fills all convolutions with random numbers passes it by, where it takes
-    away upstream's identity at the start.
+    On purpose no ``nn.Conv2d``: what fills all convolutions with random numbers passes it by, where
+    it takes away upstream's identity at the start.
 
     Args:
         in_channels: channels of the input.
@@ -95,13 +98,15 @@ class SAC(ConvAWS):
         kernel_size: size of the kernel; the paper's is 3.
         stride: step of the kernel.
         padding: zeros on each side; must keep the map's size, ``dilation * (kernel_size - 1) / 2``.
-        dilation: distance of the kernel's taps in the small look; three times that in the large one.
+        dilation: distance of the kernel's taps in the small look; three times that in the large
+            one.
         groups: blocks of channels that are convolved each for itself.
         bias: add a bias of each output channel.
         use_deform: let offsets, read off the same mean as the switch, move every tap.
-        backend: what deforms: ``auto`` (mmcv's kernel on CUDA in float, PyTorch's ``grid_sample`` in half
-            precision, elsewhere and where mmcv has no ops), ``mmcv`` or ``grid_sample``. They agree in value;
-            ``grid_sample`` needs no compiled ops, and torch.compile can look into it.
+        backend: what deforms: ``auto`` (mmcv's kernel on CUDA in float, PyTorch's ``grid_sample``
+            in half precision, elsewhere and where mmcv has no ops), ``mmcv`` or ``grid_sample``.
+            They agree in value; ``grid_sample`` needs no compiled ops, and torch.compile can look
+            into it.
 
     Raises:
         ValueError: ``padding`` changes the size of the map, or ``backend`` is unknown.
@@ -141,9 +146,9 @@ class SAC(ConvAWS):
         same = tuple(d * (k - 1) / 2 for d, k in zip(self.dilation, self.kernel_size, strict=True))
         if self.padding != same:
             raise ValueError(
-                f"SAC needs padding that keeps the map's size, dilation * (kernel_size - 1) / 2 = {same} "
-                f"for kernel_size={self.kernel_size} and dilation={self.dilation}, got {self.padding}; "
-                "the paper's layers have kernel_size=3 and padding=dilation"
+                "SAC needs padding that keeps the map's size, dilation * (kernel_size - 1) / 2 = "
+                f"{same} for kernel_size={self.kernel_size} and dilation={self.dilation}, got "
+                f"{self.padding}; the paper's layers have kernel_size=3 and padding=dilation"
             )
         if backend not in BACKENDS:
             raise ValueError(
@@ -167,7 +172,8 @@ class SAC(ConvAWS):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, O, h, w)."""
         small_kernel, large_kernel = self.effective_weights()
-        # Global context before and after: as in SENet, but one convolution, and added rather than multiplied.
+        # Global context before and after: as in SENet, but one convolution, and added rather than
+        # multiplied.
         x = x + self.pre_context(x.mean((2, 3), keepdim=True))
         look = self._look_deformed if self.use_deform else self._look
         y = mix(*look(x, small_kernel, large_kernel))
@@ -209,7 +215,8 @@ class SAC(ConvAWS):
     def _controls(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Offsets of both looks and the switch, by one convolution, in float32 or better.
 
-        The offsets' kernels are 3 x 3 with zeros around, so unlike the switch they need the mean first.
+        The offsets' kernels are 3 x 3 with zeros around, so unlike the switch they need the mean
+        first.
         """
         weight = torch.cat(
             [self.offset_s.weight, self.offset_l.weight, F.pad(self.switch.weight, (1,) * 4)]
@@ -243,10 +250,10 @@ class SAC(ConvAWS):
     def fuse(self) -> nn.Conv2d:
         """Fold what can be folded.
 
-        A SAC that is still neutral (see :meth:`is_neutral`) becomes the plain convolution that it is. Any
-        other stays a SAC whose ``weight`` is the standardised one, without ``weight_gamma`` and
-        ``weight_beta``: switch, contexts, offsets and both looks depend on the input, so they stay. Its
-        weights load into an unfused SAC as well, and give the same output there.
+        A SAC that is still neutral (see :meth:`is_neutral`) becomes the plain convolution that it
+        is. Any other stays a SAC whose ``weight`` is the standardised one, without ``weight_gamma``
+        and ``weight_beta``: switch, contexts, offsets and both looks depend on the input, so they
+        stay. Its weights load into an unfused SAC as well, and give the same output there.
         """
         if self.is_neutral():
             return super().fuse()
@@ -266,8 +273,8 @@ class SAC(ConvAWS):
 def keep_identity(module: nn.Module, loaded: Collection[str] = ()) -> int:
     """Let every SAC and ConvAWS in ``module`` act as the plain convolution of its weight, once more.
 
-    For the end of a backbone's ``init_weights``, after weights were drawn at random or a checkpoint was
-    loaded. Calling it twice is calling it once.
+    For the end of a backbone's ``init_weights``, after weights were drawn at random or a checkpoint
+    was loaded. Calling it twice is calling it once.
 
     Args:
         module: what holds such layers.

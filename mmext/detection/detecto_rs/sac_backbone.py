@@ -17,14 +17,14 @@ from mmext.registry import MODELS
 class SACBackbone(BaseModule):
     """A backbone of any kind with SACs in the place of some convolutions; at first it computes what it did.
 
-    Files of the plain backbone, or of a detector with it, load as they are: a switchable convolution that
-    loads a plain one's weight acts as that. For feedback too, put it into ``mmext.RFPFeedback``, where the
-    modules' names begin with ``backbone.``.
+    Files of the plain backbone, or of a detector with it, load as they are: a switchable
+    convolution that loads a plain one's weight acts as that. For feedback too, put it into
+    ``mmext.RFPFeedback``, where the modules' names begin with ``backbone.``.
 
     Args:
         backbone: config of the backbone.
-        select: patterns of the convolutions' names, such as ``"layer[5-7].*"``; by default all 3 x 3 ones
-            that can be replaced. See :func:`convert_to_sac`.
+        select: patterns of the convolutions' names, such as ``"layer[5-7].*"``; by default all 3 x
+            3 ones that can be replaced. See :func:`convert_to_sac`.
         use_deform: see :class:`SAC`.
         backend: see :class:`SAC`.
         init_cfg: of mmengine; the backbone has its own.

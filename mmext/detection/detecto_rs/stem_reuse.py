@@ -13,9 +13,9 @@ from mmext.detection.detecto_rs.backbone import DetectoRS_ResNet
 class StemReuse:
     """Decides whether one backbone's stem and first stage may stand for another's.
 
-    They may if the stage takes no feedback, nothing in them acts differently from call to call, and either
-    the two are one, or they are equal and no gradient is wanted. Comparing weights takes time, so the
-    answer is kept until one of them changes.
+    They may if the stage takes no feedback, nothing in them acts differently from call to call, and
+    either the two are one, or they are equal and no gradient is wanted. Comparing weights takes
+    time, so the answer is kept until one of them changes.
     """
 
     def __init__(self) -> None:

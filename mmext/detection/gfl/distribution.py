@@ -47,11 +47,12 @@ class Saturation:
         self.num_sides += num_sides
         if first:
             print_log(
-                f"GFL: {num_saturated} of {num_sides} box sides in this batch lie farther from their "
-                f"anchor than reg_max={self.reg_max} strides can say, which is "
-                f"{', '.join(str(self.reg_max * s) for s in self.strides)} px on the levels of stride "
-                f"{', '.join(map(str, self.strides))}. Their targets are cut. If your objects are so large, "
-                "raise reg_max or add a coarser level. Said once; num_saturated keeps counting.",
+                f"GFL: {num_saturated} of {num_sides} box sides in this batch lie farther from "
+                f"their anchor than reg_max={self.reg_max} strides can say, which is "
+                f"{', '.join(str(self.reg_max * s) for s in self.strides)} px on the levels of "
+                f"stride {', '.join(map(str, self.strides))}. Their targets are cut. If your "
+                "objects are so large, raise reg_max or add a coarser level. Said once; "
+                "num_saturated keeps counting.",
                 logger="current",
                 level=logging.WARNING,
             )
@@ -70,8 +71,8 @@ def distances(logits: Tensor, reg_max: int) -> Tensor:
 def distribution_loss(loss_dfl: nn.Module, logits: Tensor, target: Tensor, score: Tensor) -> Tensor:
     """Weighted sum of the Distribution Focal Loss over positives, the four sides averaged.
 
-    DEVIATION: the paper's 1/4 is ambiguous; as in the authors' code it is DFL's loss_weight, and the four
-    sides are averaged on top.
+    DEVIATION: the paper's 1/4 is ambiguous; as in the authors' code it is DFL's loss_weight, and
+    the four sides are averaged on top.
 
     Args:
         loss_dfl: a DistributionFocalLoss, ours or mmdet's.
@@ -101,7 +102,8 @@ def predict_distributions(
     """Boxes of one image; only what passes the score filter is integrated.
 
     Args:
-        head: gives ``num_classes``, ``reg_max``, ``bbox_coder``, the strides and the post-processing.
+        head: gives ``num_classes``, ``reg_max``, ``bbox_coder``, the strides and the
+            post-processing.
         cls_scores: logits (A * K, H, W) of each level.
         bbox_preds: logits (A * 4 * R, H, W) of each level.
         points: (N, 2) xy in pixels of each level, from where the distances count.
@@ -116,7 +118,8 @@ def predict_distributions(
     for cls_score, bbox_pred, at, stride in zip(
         cls_scores, bbox_preds, points, strides, strict=True
     ):
-        # Best nms_pre pairs of a place and a class above score_thr; of these alone the logits are read.
+        # Best nms_pre pairs of a place and a class above score_thr; of these alone the logits are
+        # read.
         scores, labels, _, kept = filter_scores_and_topk(
             rows(cls_score[None], head.num_classes)[0].sigmoid(),
             cfg.get("score_thr", 0),

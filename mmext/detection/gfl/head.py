@@ -1,7 +1,8 @@
 """GFLHead: mmdet's head with one loss call for all levels and a float32 integral.
 
 Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388
-Idea      The class score learns the IoU of its box; each box side is the mean of a learnt distribution.
+Idea      The class score learns the IoU of its box; each box side is the mean of a learnt
+          distribution.
 Host      mmdet.GFLHead: same towers, state-dict keys, targets, losses and predictions
 Letters   B images, A anchors (all levels), P positives, K classes, R = reg_max + 1 bins a side
 """
@@ -41,9 +42,9 @@ class Integral(HostIntegral):
 class GFLHead(HostGFLHead):
     """Generalized Focal Loss head, a drop-in for ``mmdet.GFLHead``.
 
-    Loss and prediction agree with the host's. What differs: all levels share one loss call and ranks
-    share one all-reduce; the integral stays in float32 under autocast; at test time boxes are integrated
-    after the score filter; distances beyond ``reg_max`` are counted over all ranks
+    Loss and prediction agree with the host's. What differs: all levels share one loss call and
+    ranks share one all-reduce; the integral stays in float32 under autocast; at test time boxes are
+    integrated after the score filter; distances beyond ``reg_max`` are counted over all ranks
     (``saturation.num_saturated``, in box sides, of ``saturation.num_sides``) and reported once.
 
     Args:
@@ -52,7 +53,8 @@ class GFLHead(HostGFLHead):
         avg_factor_floor: least value of the regression normaliser, the sum of the positives' scores
             averaged over ranks. 1.0 is mmdet's, which damps the box losses while scores are small;
             ``"paper"`` divides by the sum itself.
-        loss_cls, loss_bbox, loss_dfl, bbox_coder, anchor_generator: as in the host, any class of it.
+        loss_cls, loss_bbox, loss_dfl, bbox_coder, anchor_generator: as in the host, any class of
+            it.
         host_cfg: the host's other arguments, such as ``stacked_convs``, ``reg_max``, ``train_cfg``.
 
     Raises:

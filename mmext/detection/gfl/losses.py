@@ -1,7 +1,8 @@
 """Quality Focal Loss, Distribution Focal Loss and the integral of a distribution over bins.
 
 Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388
-Idea      Focal loss for targets between 0 and 1; cross-entropy on the two bins beside a continuous target.
+Idea      Focal loss for targets between 0 and 1; cross-entropy on the two bins beside a continuous
+          target.
 Host      none: torch alone, so it can be used and tested without mmdet
 Letters   N samples, K classes, R bins 0 .. R-1, s = sigmoid(logit), y the quality target in [0, 1]
 """
@@ -21,7 +22,8 @@ from mmext.registry import MODELS
 def _qfl(x: Tensor, y: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """Eq. 2 element by element, ``|y - s|**beta * BCE(x, y)``, and its derivative with respect to x.
 
-    With d = s - y the derivative is ``|d|**(beta-1) * (beta * sign(d) * s * (1-s) * BCE + |d| * d)``.
+    With d = s - y the derivative is
+    ``|d|**(beta-1) * (beta * sign(d) * s * (1-s) * BCE + |d| * d)``.
     """
     s = x.sigmoid()
     d = s - y
@@ -36,9 +38,9 @@ def _qfl(x: Tensor, y: Tensor, beta: float) -> tuple[Tensor, Tensor]:
 def _qfl_negative(x: Tensor, beta: float, slope: Tensor) -> Tensor:
     """:func:`_qfl` at y = 0; writes the derivative ``s**beta * (beta * (1-s) * BCE + s)`` into ``slope``.
 
-    All but a few of the N x K elements come through here, so it is written for few passes over memory.
-    BCE is ``softplus(x)``, written as ``relu(x) - log1p(-min(s, 1-s))``: the same to the last bit or two
-    for any x, and it reuses s where softplus takes another exponential.
+    All but a few of the N x K elements come through here, so it is written for few passes over
+    memory. BCE is ``softplus(x)``, written as ``relu(x) - log1p(-min(s, 1-s))``: the same to the
+    last bit or two for any x, and it reuses s where softplus takes another exponential.
     """
     s = x.sigmoid()
     t = 1 - s
@@ -51,11 +53,12 @@ def _qfl_negative(x: Tensor, beta: float, slope: Tensor) -> Tensor:
 class _QualityFocal(torch.autograd.Function):
     """Row sums of Eq. 2. The slope is worked out with the value, so it alone is kept for backward.
 
-    It is kept in float32 also for logits of half precision: most slopes are those of sure negatives, which
-    are below what half precision can say until a loss scale lifts them, and scaled they must not overflow.
+    It is kept in float32 also for logits of half precision: most slopes are those of sure
+    negatives, which are below what half precision can say until a loss scale lifts them, and scaled
+    they must not overflow.
 
-    ``column`` tells where ``target`` (N, 1) stands in its row, all other targets being 0; without it
-    ``target`` is dense (N, K).
+    ``column`` tells where ``target`` (N, 1) stands in its row, all other targets being 0; without
+    it ``target`` is dense (N, K).
     """
 
     @staticmethod
@@ -101,8 +104,8 @@ def quality_focal_loss(
 ) -> Float[Tensor, " N"]:
     """Quality Focal Loss of each sample, summed over its classes (Eq. 2).
 
-    Computed in float32 or better. The gradient is closed-form: once differentiable, and the targets are
-    constants.
+    Computed in float32 or better. The gradient is closed-form: once differentiable, and the targets
+    are constants.
 
     Args:
         logits: joint score of class and box quality, before the sigmoid.
@@ -123,7 +126,8 @@ def quality_focal_loss(
     column = label.clamp(0, K - 1)[:, None]
     target = at_least_float32(quality).masked_fill(~positive, 0)[:, None].detach()
     loss = _QualityFocal.apply(logits, target, column, beta)
-    # DEVIATION: mmdet counts a label of -1 as background unless its weight is 0. Here it never counts.
+    # DEVIATION: mmdet counts a label of -1 as background unless its weight is 0. Here it never
+    # counts.
     return loss.masked_fill(label < 0, 0)
 
 
@@ -149,7 +153,8 @@ def distribution_focal_loss(
 
     Args:
         logits: distribution over the bins, before the softmax.
-        target: position in bins. Values outside [0, R - 1] count as the nearest end; NaN gives loss 0.
+        target: position in bins. Values outside [0, R - 1] count as the nearest end; NaN gives loss
+            0.
     """
     x = at_least_float32(logits)
     last = x.shape[1] - 1
@@ -167,8 +172,8 @@ def distribution_focal_loss(
 def integral(logits: Float[Tensor, "*N R"]) -> Float[Tensor, "*N"]:
     """Expected bin of a distribution, ``sum_j j * softmax(logits)_j`` (Eq. 5), in float32 or better.
 
-    Written as multiply and sum, which autocast leaves in float32; as a matrix product it would run in
-    half precision and move a box side by several pixels at stride 128.
+    Written as multiply and sum, which autocast leaves in float32; as a matrix product it would run
+    in half precision and move a box side by several pixels at stride 128.
     """
     p = at_least_float32(logits).softmax(-1)
     return (p * torch.arange(p.shape[-1], device=p.device, dtype=p.dtype)).sum(-1)
@@ -183,8 +188,8 @@ class QualityFocalLoss(nn.Module):
         beta: exponent of the modulating factor.
         reduction: ``none``, ``mean`` or ``sum``.
         loss_weight: factor on the result.
-        activated: the predictions are probabilities already. They are turned back into logits, at most
-            about 16 in size, so that the gradient stays finite at 0 and 1.
+        activated: the predictions are probabilities already. They are turned back into logits, at
+            most about 16 in size, so that the gradient stays finite at 0 and 1.
 
     Raises:
         ValueError: ``use_sigmoid`` is false, or ``beta`` is negative.

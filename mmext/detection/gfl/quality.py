@@ -67,7 +67,8 @@ def joint_losses(
     """Eq. 8 over all levels at once: one call of each loss, one all-reduce.
 
     Args:
-        head: gives ``loss_cls``, ``loss_bbox``, ``loss_dfl``, ``avg_factor_floor`` and ``saturation``.
+        head: gives ``loss_cls``, ``loss_bbox``, ``loss_dfl``, ``avg_factor_floor`` and
+            ``saturation``.
         cls_score: (N, K) logits.
         labels: (N,) class, K for background.
         label_weights: (N,), or None for ones.
@@ -181,7 +182,8 @@ def check_quality_loss(head: Any) -> None:
     )
     raise ValueError(
         f"{type(head).__name__} needs a QualityFocalLoss on logits as loss_cls, got {got}; write "
-        "loss_cls=dict(_delete_=True, type='mmext.QualityFocalLoss'), or take mmdet's head for other losses"
+        "loss_cls=dict(_delete_=True, type='mmext.QualityFocalLoss'), or take mmdet's head for "
+        "other losses"
     )
 
 
@@ -209,8 +211,9 @@ def check_coder(head: Any, *, by_distance: bool) -> None:
             else "a coder of deltas such as DeltaXYWHBBoxCoder"
         )
         raise ValueError(
-            f"{type(head).__name__} {'with' if by_distance else 'without'} loss_dfl needs {needs}, got "
-            f"{type(head.bbox_coder).__name__}; leave bbox_coder out, or replace it with _delete_=True"
+            f"{type(head).__name__} {'with' if by_distance else 'without'} loss_dfl needs {needs}, "
+            f"got {type(head.bbox_coder).__name__}; leave bbox_coder out, or replace it with "
+            "_delete_=True"
         )
 
 

@@ -1,10 +1,12 @@
 """Quality labels in ATSS: the class score learns the IoU of the box, and the centerness branch goes.
 
 Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388 (QFL in other detectors)
-Idea      Quality Focal Loss takes the place of the classification loss, and centerness is not needed.
+Idea      Quality Focal Loss takes the place of the classification loss, and centerness is not
+          needed.
 Host      mmdet.ATSSHead: same towers, targets and state-dict keys
-Deviates  The authors publish their GFL head and not this one, which is that head with ATSS's box coding: box
-          losses are weighted by the detached class score and divided by the sum of the weights.
+Deviates  The authors publish their GFL head and not this one, which is that head with ATSS's box
+          coding: box losses are weighted by the detached class score and divided by the sum of the
+          weights.
 Letters   B images, A anchors a place, P positives, K classes, R = reg_max + 1 bins a side
 """
 
@@ -40,28 +42,28 @@ DELTAS = dict(type="mmdet.DeltaXYWHBBoxCoder", target_stds=[0.1, 0.1, 0.2, 0.2])
 class QualityATSSHead(ATSSHead):
     """ATSS's head without centerness, whose class scores learn the IoU of their boxes.
 
-    Checkpoints of ``mmdet.ATSSHead`` load; their centerness branch is left out with a note in the log. With
-    ``loss_dfl`` and one anchor a place this is GFL's head under ATSS's key names.
+    Checkpoints of ``mmdet.ATSSHead`` load; their centerness branch is left out with a note in the
+    log. With ``loss_dfl`` and one anchor a place this is GFL's head under ATSS's key names.
 
     Args:
         num_classes: classes without background.
         in_channels: channels of each level.
-        avg_factor_floor: least value of the box losses' normaliser, the sum of the positives' scores averaged
-            over ranks; ``"paper"`` divides by the sum itself.
+        avg_factor_floor: least value of the box losses' normaliser, the sum of the positives'
+            scores averaged over ranks; ``"paper"`` divides by the sum itself.
         loss_cls: a QualityFocalLoss, ours or mmdet's.
         loss_bbox: a loss on decoded boxes.
-        loss_dfl: a DistributionFocalLoss turns each side into a distribution over ``reg_max + 1`` bins of one
-            stride, counted from the anchor's centre. None codes boxes as the host does.
+        loss_dfl: a DistributionFocalLoss turns each side into a distribution over ``reg_max + 1``
+            bins of one stride, counted from the anchor's centre. None codes boxes as the host does.
         reg_max: the last bin.
         bbox_coder: the host's deltas by default, or with ``loss_dfl`` distances from a point.
         anchor_generator: as in the host.
-        host_cfg: the host's other arguments. ``loss_centerness`` has no effect; it may stay in a config that
-            was written for the host.
+        host_cfg: the host's other arguments. ``loss_centerness`` has no effect; it may stay in a
+            config that was written for the host.
 
     Raises:
         ValueError: ``loss_cls`` is another loss, ``bbox_coder`` does not fit ``loss_dfl``,
-            ``reg_decoded_bbox`` is false, ``reg_max`` is below 1, or ``avg_factor_floor`` is neither
-            ``"paper"`` nor above 0.
+            ``reg_decoded_bbox`` is false, ``reg_max`` is below 1, or ``avg_factor_floor`` is
+            neither ``"paper"`` nor above 0.
     """
 
     def __init__(
@@ -101,7 +103,8 @@ class QualityATSSHead(ATSSHead):
 
     def _init_layers(self) -> None:
         super()._init_layers()
-        # The host's forward passes through it, and ours drops the result: no copy of the host's towers here.
+        # The host's forward passes through it, and ours drops the result: no copy of the host's
+        # towers here.
         self.atss_centerness = nn.Identity()
         if self.reg_max:
             self.atss_reg = nn.Conv2d(

@@ -1,11 +1,14 @@
 """Quality labels in FCOS: the class score learns the IoU, and the centerness branch goes.
 
 Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388 (QFL in other detectors)
-Idea      Quality Focal Loss takes the place of the classification loss, and centerness is not needed.
+Idea      Quality Focal Loss takes the place of the classification loss, and centerness is not
+          needed.
 Host      mmdet.FCOSHead: same towers, targets and state-dict keys
-Deviates  The authors publish no such head; they advise IoU labels (not centerness) in FCOS too. Weights of
-          the box losses as in their GFL head: the detached class score, divided by its sum.
-Letters   B images, N points of all levels and images, P positives, K classes, R = reg_max + 1 bins a side
+Deviates  The authors publish no such head; they advise IoU labels (not centerness) in FCOS too.
+          Weights of the box losses as in their GFL head: the detached class score, divided by its
+          sum.
+Letters   B images, N points of all levels and images, P positives, K classes, R = reg_max + 1 bins
+          a side
 """
 
 from typing import Any
@@ -42,21 +45,23 @@ IOU = dict(type="mmdet.IoULoss")
 class QualityFCOSHead(FCOSHead):
     """FCOS's head without centerness, whose class scores learn the IoU of their boxes.
 
-    Checkpoints of ``mmdet.FCOSHead`` load; their centerness branch is left out with a note in the log.
+    Checkpoints of ``mmdet.FCOSHead`` load; their centerness branch is left out with a note in the
+    log.
 
     Args:
         num_classes: classes without background.
         in_channels: channels of each level.
-        avg_factor_floor: least value of the box losses' normaliser, the sum of the positives' scores averaged
-            over ranks; ``"paper"`` divides by the sum itself.
+        avg_factor_floor: least value of the box losses' normaliser, the sum of the positives'
+            scores averaged over ranks; ``"paper"`` divides by the sum itself.
         loss_cls: a QualityFocalLoss, ours or mmdet's.
         loss_bbox: a loss on boxes; they have their point as origin and the unit of the distances.
-        loss_dfl: a DistributionFocalLoss turns each side into a distribution over ``reg_max + 1`` bins of one
-            stride. None predicts four distances as the host does.
-        reg_max: the last bin; the host's default ranges ask for 8 strides, and the coarsest level for more.
+        loss_dfl: a DistributionFocalLoss turns each side into a distribution over ``reg_max + 1``
+            bins of one stride. None predicts four distances as the host does.
+        reg_max: the last bin; the host's default ranges ask for 8 strides, and the coarsest level
+            for more.
         bbox_coder: a DistancePointBBoxCoder.
-        host_cfg: the host's other arguments. ``loss_centerness`` and ``centerness_on_reg`` have no effect;
-            they may stay in a config that was written for the host.
+        host_cfg: the host's other arguments. ``loss_centerness`` and ``centerness_on_reg`` have no
+            effect; they may stay in a config that was written for the host.
 
     Raises:
         ValueError: ``loss_cls`` is another loss, ``norm_on_bbox`` is false beside ``loss_dfl``, or
@@ -97,7 +102,8 @@ class QualityFCOSHead(FCOSHead):
 
     def _init_layers(self) -> None:
         super()._init_layers()
-        # The host's forward passes through it, and ours drops the result: no copy of the host's forward here.
+        # The host's forward passes through it, and ours drops the result: no copy of the host's
+        # forward here.
         self.conv_centerness = nn.Identity()
         if self.reg_max:
             self.conv_reg = nn.Conv2d(self.feat_channels, 4 * (self.reg_max + 1), 3, padding=1)

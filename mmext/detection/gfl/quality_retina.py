@@ -3,8 +3,9 @@
 Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388 (QFL in other detectors)
 Idea      Quality Focal Loss takes the place of the classification loss; each anchor is a row.
 Host      mmdet.RetinaHead: same towers, targets, box loss, predictions and state-dict keys
-Deviates  The authors publish their GFL head and none of this. IoU of the detached decoded box as label and
-          positives averaged over ranks as there; the box loss keeps the host's weights of 1.
+Deviates  The authors publish their GFL head and none of this. IoU of the detached decoded box as
+          label and positives averaged over ranks as there; the box loss keeps the host's weights of
+          1.
 """
 
 from typing import Any
@@ -36,8 +37,9 @@ SMOOTH_L1 = dict(type="mmdet.SmoothL1Loss", beta=1 / 9)
 class QualityRetinaHead(RetinaHead):
     """RetinaNet's head whose class scores learn the IoU of their boxes.
 
-    Only the labels of the classification loss differ from ``mmdet.RetinaHead``, and its checkpoints load as
-    they are. Losses are divided by the positives averaged over ranks, as in GFL; the host takes each rank's.
+    Only the labels of the classification loss differ from ``mmdet.RetinaHead``, and its checkpoints
+    load as they are. Losses are divided by the positives averaged over ranks, as in GFL; the host
+    takes each rank's.
 
     Args:
         num_classes: classes without background.
@@ -63,8 +65,9 @@ class QualityRetinaHead(RetinaHead):
     ) -> None:
         if surplus := sorted({"loss_dfl", "reg_max"} & set(host_cfg)):
             raise ValueError(
-                f"QualityRetinaHead codes boxes as deltas and has no bins, got {', '.join(surplus)}; for "
-                "distributions take mmext.GFLHead, mmext.QualityATSSHead or mmext.QualityFCOSHead"
+                "QualityRetinaHead codes boxes as deltas and has no bins, got "
+                f"{', '.join(surplus)}; for distributions take mmext.GFLHead, "
+                "mmext.QualityATSSHead or mmext.QualityFCOSHead"
             )
         super().__init__(
             num_classes,
@@ -80,8 +83,8 @@ class QualityRetinaHead(RetinaHead):
     def get_targets(self, *args: Any, **kwargs: Any) -> tuple:
         """Targets of the host; what the losses are divided by is averaged over ranks."""
         targets = super().get_targets(*args, **kwargs)
-        # Of all levels at once, in the order in which the host asks for their losses: the host waits for the
-        # device here, and would at each level.
+        # Of all levels at once, in the order in which the host asks for their losses: the host
+        # waits for the device here, and would at each level.
         labels = [one.flatten() for one in targets[0]]
         self._rows_of_levels = foreground_of_levels(labels, self.num_classes)
         num_total = torch.tensor(float(targets[4]), device=targets[0][0].device)

@@ -1,10 +1,13 @@
 """GFLv2Head: how sharp the box sides' distributions are tells how good the box is.
 
 Paper     Generalized Focal Loss V2, Li et al. 2020, https://arxiv.org/abs/2011.12885
-Idea      A tiny net reads how peaked the sides' distributions are, and scales the class score with it.
-Host      mmdet.GFLHead through mmext.GFLHead: targets, losses and predictions are those of version 1
-Deviates  The head gives the logit of the joint score where the authors' gives the probability: equal in
-          value and gradient, but safe in half precision and fit for every loss that version 1 takes.
+Idea      A tiny net reads how peaked the sides' distributions are, and scales the class score with
+          it.
+Host      mmdet.GFLHead through mmext.GFLHead: targets, losses and predictions are those of version
+          1
+Deviates  The head gives the logit of the joint score where the authors' gives the probability:
+          equal in value and gradient, but safe in half precision and fit for every loss that
+          version 1 takes.
 Letters   B images, H W map, K classes, R = reg_max + 1 bins a side, k = reg_topk, c and q logits
 """
 
@@ -38,8 +41,9 @@ def top_probabilities(logits: Float[Tensor, "B S R H W"], k: int) -> Float[Tenso
 def fold_mean(weight: Float[Tensor, "C I 1 1"]) -> Float[Tensor, "C J 1 1"]:
     """Weight on (k top values) that acts like ``weight`` on (k top values and their mean), side by side.
 
-    The mean is linear in the values, so ``w_top @ t + w_mean * mean(t) = (w_top + w_mean / k) @ t``. The
-    convolution then reads 4k channels, and the mean is never written to memory.
+    The mean is linear in the values, so
+    ``w_top @ t + w_mean * mean(t) = (w_top + w_mean / k) @ t``. The convolution then reads 4k
+    channels, and the mean is never written to memory.
     """
     by_side = weight.unflatten(1, (SIDES, -1))  # (C, 4, k + 1, 1, 1)
     top, mean = by_side[:, :, :-1], by_side[:, :, -1:]
@@ -51,9 +55,9 @@ def joint_logit(
 ) -> Float[Tensor, "B K H W"]:
     """Logit of ``sigmoid(c) * sigmoid(q)``, exact where the product itself would round to 0 or 1.
 
-    ``z = -logsumexp(-c, -q, -c - q)``. The last two terms are ``-logsigmoid(c) - q``, or with c and q
-    exchanged ``-logsigmoid(q) - c``, which leaves one operation on K channels. Of a half-precision ``c``
-    and a float32 ``q`` the result is float32.
+    ``z = -logsumexp(-c, -q, -c - q)``. The last two terms are ``-logsigmoid(c) - q``, or with c and
+    q exchanged ``-logsigmoid(q) - c``, which leaves one operation on K channels. Of a
+    half-precision ``c`` and a float32 ``q`` the result is float32.
 
     Example:
         >>> joint_logit(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)).sigmoid().item()
@@ -65,15 +69,16 @@ def joint_logit(
 def drop_background(head: HostGFLHead, state_dict: dict, prefix: str) -> None:
     """Take the background's row out of a checkpoint's last classification layer, and say so in the log.
 
-    The authors set ``use_sigmoid=False`` for their loss on probabilities, so their head has K + 1 classes.
+    The authors set ``use_sigmoid=False`` for their loss on probabilities, so their head has K + 1
+    classes.
     """
     keys = [f"{prefix}gfl_cls.{name}" for name in ("weight", "bias")]
     K: Any = head.cls_out_channels
     if all(key in state_dict and len(state_dict[key]) == K + 1 for key in keys):
         state_dict.update({key: state_dict[key][:K] for key in keys})
         print_log(
-            f"{type(head).__name__}: the checkpoint has {K + 1} classes for {K}, as the authors' have, whose "
-            "last is the background; it is left out",
+            f"{type(head).__name__}: the checkpoint has {K + 1} classes for {K}, as the authors' "
+            "have, whose last is the background; it is left out",
             logger="current",
             level=logging.WARNING,
         )
@@ -83,24 +88,26 @@ def drop_background(head: HostGFLHead, state_dict: dict, prefix: str) -> None:
 class GFLv2Head(GFLHead):
     """Generalized Focal Loss head, version 2: ``mmext.GFLHead`` with a distribution-guided quality predictor.
 
-    The class score becomes ``sigmoid(class logit) * sigmoid(quality logit)``; the quality is read off the
-    shape of the four distributions by two 1 x 1 convolutions that all levels share. ``forward`` returns the
-    joint score's logit, so losses, prediction and distillation of version 1 work as they are, with
-    ``loss_cls`` a plain quality focal loss (``use_sigmoid=True``).
+    The class score becomes ``sigmoid(class logit) * sigmoid(quality logit)``; the quality is read
+    off the shape of the four distributions by two 1 x 1 convolutions that all levels share.
+    ``forward`` returns the joint score's logit, so losses, prediction and distillation of version 1
+    work as they are, with ``loss_cls`` a plain quality focal loss (``use_sigmoid=True``).
 
-    Checkpoints of version 1 load with ``reg_conf.*`` missing, those of the authors' head load whole: their
-    row for the background, which nothing reads, is left out with a note in the log.
+    Checkpoints of version 1 load with ``reg_conf.*`` missing, those of the authors' head load
+    whole: their row for the background, which nothing reads, is left out with a note in the log.
 
     Args:
         num_classes: classes without background.
         in_channels: channels of each level.
         reg_max: last bin of a side's distribution, in strides.
-        reg_topk: how many of each side's highest probabilities the predictor sees, 1 to ``reg_max + 1``.
+        reg_topk: how many of each side's highest probabilities the predictor sees, 1 to
+            ``reg_max + 1``.
         reg_channels: hidden channels of the predictor.
-        add_mean: let it see the mean of those probabilities too, as a channel with a weight of its own.
+        add_mean: let it see the mean of those probabilities too, as a channel with a weight of its
+            own.
         detach_stats: keep the class loss from shaping the distributions. The paper lets it.
-        host_cfg: every other argument of ``mmext.GFLHead``, such as ``avg_factor_floor``, ``loss_cls``,
-            ``stacked_convs``, ``train_cfg``.
+        host_cfg: every other argument of ``mmext.GFLHead``, such as ``avg_factor_floor``,
+            ``loss_cls``, ``stacked_convs``, ``train_cfg``.
 
     Raises:
         ValueError: ``reg_topk`` or ``reg_channels`` is out of range.
@@ -120,8 +127,8 @@ class GFLv2Head(GFLHead):
     ) -> None:
         if not 1 <= reg_topk <= reg_max + 1:
             raise ValueError(
-                f"reg_topk must be within 1 and {reg_max + 1} (a side has reg_max + 1 bins), got {reg_topk}; "
-                "the paper uses 4"
+                f"reg_topk must be within 1 and {reg_max + 1} (a side has reg_max + 1 bins), got "
+                f"{reg_topk}; the paper uses 4"
             )
         if reg_channels < 1:
             raise ValueError(
@@ -154,7 +161,8 @@ class GFLv2Head(GFLHead):
     def _quality_logit(self, bbox_pred: Tensor) -> Tensor:
         """What the distributions' shape says of the box, (B, 1, H, W), in float32 also under autocast."""
         logits = bbox_pred.detach() if self.detach_stats else bbox_pred
-        # Autocast would round the probabilities and the hidden layer; in float32 they cost next to nothing.
+        # Autocast would round the probabilities and the hidden layer; in float32 they cost next to
+        # nothing.
         with torch.autocast(logits.device.type, enabled=False):
             top = top_probabilities(logits.unflatten(1, (SIDES, -1)), self.reg_topk).flatten(1, 2)
             w1, b1, w2, b2 = (parameter.to(top.dtype) for parameter in self.reg_conf.parameters())

@@ -35,18 +35,19 @@ class IoUBalance(nn.Module):
     Args:
         eta: exponent of the classification weight; None leaves classification alone.
         lam: exponent of the localisation weight; None leaves localisation alone.
-        w_loc: factor of the localisation weight. A number is used as it is. ``"auto"`` is the ratio of the
-            plain to the weighted localisation losses over the first ``calib_iters`` training steps with a
-            mean IoU of at least a half, over all ranks, so that balancing does not change the size of the
-            loss at the start; it is fixed from then on and lies in the checkpoint.
-        cls_scope: which positives share the normaliser of the classification weights. ``"level"``: what
-            the host computes in one go, as in the authors' code (a pyramid level; in SSD an image; in
-            R-CNN all RoIs). ``"image"``; ``"batch"``: the images of one rank, the paper's Eq. 2;
-            ``"global"``: those of all ranks.
-        iou_floor: least IoU in the localisation weight; with 0 a box that misses its ground truth gets
-            no localisation gradient, as in the paper.
-        calib_iters: training steps that ``w_loc="auto"`` looks at. One, as by hand, is a noisy estimate
-            where a batch has few positives.
+        w_loc: factor of the localisation weight. A number is used as it is. ``"auto"`` is the ratio
+            of the plain to the weighted localisation losses over the first ``calib_iters`` training
+            steps with a mean IoU of at least a half, over all ranks, so that balancing does not
+            change the size of the loss at the start; it is fixed from then on and lies in the
+            checkpoint.
+        cls_scope: which positives share the normaliser of the classification weights. ``"level"``:
+            what the host computes in one go, as in the authors' code (a pyramid level; in SSD an
+            image; in R-CNN all RoIs). ``"image"``; ``"batch"``: the images of one rank, the paper's
+            Eq. 2; ``"global"``: those of all ranks.
+        iou_floor: least IoU in the localisation weight; with 0 a box that misses its ground truth
+            gets no localisation gradient, as in the paper.
+        calib_iters: training steps that ``w_loc="auto"`` looks at. One, as by hand, is a noisy
+            estimate where a batch has few positives.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -103,19 +104,21 @@ class IoUBalance(nn.Module):
         if self.eta is not None and loss_cls is not None:
             if derives_from(loss_cls, REFUSED_CLS):
                 raise ValueError(
-                    f"IoU-balanced classification expects a loss without IoU or batch statistics of its own, "
-                    f"got {type(loss_cls).__name__}, which would count them twice; use FocalLoss or "
-                    "CrossEntropyLoss, or set eta=None"
+                    "IoU-balanced classification expects a loss without IoU or batch statistics "
+                    f"of its own, got {type(loss_cls).__name__}, which would count them twice; use "
+                    "FocalLoss or CrossEntropyLoss, or set eta=None"
                 )
             if getattr(loss_cls, "custom_cls_channels", False):
                 raise ValueError(
-                    f"IoU-balanced classification expects one score a class, got {type(loss_cls).__name__} "
-                    "with channels of its own; use FocalLoss or CrossEntropyLoss, or set eta=None"
+                    "IoU-balanced classification expects one score a class, got "
+                    f"{type(loss_cls).__name__} with channels of its own; use FocalLoss or "
+                    "CrossEntropyLoss, or set eta=None"
                 )
         if self.lam is not None and loss_bbox is not None and derives_from(loss_bbox, REFUSED_BBOX):
             raise ValueError(
-                "IoU-balanced localisation expects a loss without batch statistics of its own, got "
-                f"{type(loss_bbox).__name__}; use SmoothL1Loss, L1Loss or an IoU loss, or set lam=None"
+                "IoU-balanced localisation expects a loss without batch statistics of its own, "
+                f"got {type(loss_bbox).__name__}; use SmoothL1Loss, L1Loss or an IoU loss, or set "
+                "lam=None"
             )
 
     def finish(self, losses: dict[str, Any], positives: Positives) -> dict[str, Any]:
@@ -144,9 +147,10 @@ class IoUBalance(nn.Module):
     def _current_w_loc(self, positives: Positives, power: Tensor) -> Tensor:
         """``w_loc`` of this step; while calibrating, the step is taken into account.
 
-        DEVIATION: the authors' anchors overlap their ground truths by half or more from the first step on.
-        Boxes that do not (FCOS starts with points) would calibrate a factor in the hundreds, so steps
-        below a mean IoU of a half do not count, and until one counts each is normalised by itself (Eq. 5).
+        DEVIATION: the authors' anchors overlap their ground truths by half or more from the first
+        step on. Boxes that do not (FCOS starts with points) would calibrate a factor in the
+        hundreds, so steps below a mean IoU of a half do not count, and until one counts each is
+        normalised by itself (Eq. 5).
         """
         if not self.calibrates:
             return power.new_tensor(self.w_loc)
@@ -208,7 +212,8 @@ def balance_of(
     for key in iou_balance:
         if key not in known:
             raise ValueError(
-                f"iou_balance has no key {key!r}{did_you_mean(key, known)}; it takes {', '.join(known)}"
+                f"iou_balance has no key {key!r}{did_you_mean(key, known)}; it takes "
+                f"{', '.join(known)}"
             )
     balance = IoUBalance(**iou_balance)
     balance.refuse(loss_cls, loss_bbox)
@@ -218,8 +223,8 @@ def balance_of(
 def _reweighted(loss: Tensor, weight: Tensor, divisor: int | float | Tensor) -> Tensor:
     """``sum_i (w_i - 1) * l_i``: what turns the host's plain sum into the weighted one.
 
-    All that the host has summed up besides, such as negatives and other classes, stays untouched, and weights
-    of 1 change no bit.
+    All that the host has summed up besides, such as negatives and other classes, stays untouched,
+    and weights of 1 change no bit.
     """
     return ((weight - 1) * loss).sum() / divisor
 

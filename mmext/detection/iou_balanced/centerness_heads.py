@@ -4,8 +4,8 @@ Paper     IoU-balanced loss functions, Wu et al. 2019, https://arxiv.org/abs/190
 Host      mmdet.ATSSHead, mmdet.FCOSHead: same layers, state-dict keys, targets, predictions
 Letters   B images, A anchors of one level, P positives, K classes, L levels
 
-DEVIATION: the paper has no anchor-free heads. Their box losses are weighted by centerness already and
-divided by its sum; IoU**lam multiplies that weight, and the divisor stays.
+DEVIATION: the paper has no anchor-free heads. Their box losses are weighted by centerness already
+and divided by its sum; IoU**lam multiplies that weight, and the divisor stays.
 """
 
 from functools import partial
@@ -91,7 +91,8 @@ class IoUBalancedATSSHead(ATSSHead):
                 bbox_pred=rows_at(bbox_pred, 4, index),
                 prior=anchors.reshape(-1, 4)[index],
                 target=target,
-                weight=target,  # the host's is the centerness, which is worked out for all levels at once
+                # the host's is the centerness, which is worked out for all levels at once
+                weight=target,
             )
 
         loss_cls, loss_bbox, *centers = super().loss_by_feat_single(
@@ -104,7 +105,8 @@ class IoUBalancedATSSHead(ATSSHead):
             bbox_targets,
             avg_factor,
         )
-        # The host divides this by the centerness of all levels and ranks, and the 1 tells by how much.
+        # The host divides this by the centerness of all levels and ranks, and the 1 tells by how
+        # much.
         loss_bbox = torch.stack([loss_bbox, torch.ones_like(loss_bbox)])
         return UnitLoss(loss_cls, labels.flatten(), anchors_at, avg_factor), loss_bbox, *centers
 
@@ -133,8 +135,8 @@ class IoUBalancedFCOSHead(FCOSHead):
     ) -> dict[str, Tensor]:
         """The host's losses, its boxes weighted by ``centerness * iou**lam``; adds what is worth logging.
 
-        The host computes all levels in one function with no place to come in between, so this stands in
-        for it: the same values where both halves of the balance are off.
+        The host computes all levels in one function with no place to come in between, so this
+        stands in for it: the same values where both halves of the balance are off.
 
         Args:
             cls_scores: (B, K, H, W) logits of each level.
@@ -144,8 +146,8 @@ class IoUBalancedFCOSHead(FCOSHead):
             batch_img_metas: not used, as in the host.
             batch_gt_instances_ignore: not used, as in the host.
         """
-        # Targets and logits of all levels as one, level after level and in it image after image, as the host
-        # has them: (N, ...) with N = B * (H1 * W1 + H2 * W2 + ...).
+        # Targets and logits of all levels as one, level after level and in it image after image, as
+        # the host has them: (N, ...) with N = B * (H1 * W1 + H2 * W2 + ...).
         points = self.prior_generator.grid_priors(
             [x.shape[-2:] for x in cls_scores],
             dtype=bbox_preds[0].dtype,

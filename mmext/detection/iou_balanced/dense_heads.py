@@ -69,8 +69,8 @@ class IoUBalancedRetinaHead(RetinaHead):
     """RetinaHead whose positives count by the IoU of their boxes.
 
     Args:
-        iou_balance: arguments of :class:`~mmext.detection.iou_balanced.balance.IoUBalance`; ``eta=None``
-            or ``lam=None`` turns a half off.
+        iou_balance: arguments of :class:`~mmext.detection.iou_balanced.balance.IoUBalance`;
+            ``eta=None`` or ``lam=None`` turns a half off.
         host_cfg: the host's arguments; any of its losses without an IoU in the target.
     """
 
@@ -149,8 +149,8 @@ class IoUBalancedSSDHead(SSDHead):
     """SSDHead whose positives count by the IoU of their boxes; the hardest negatives stay the host's.
 
     Args:
-        iou_balance: as in :class:`IoUBalancedRetinaHead`; ``cls_scope="level"`` is an image here, which
-            the host computes in one go.
+        iou_balance: as in :class:`IoUBalancedRetinaHead`; ``cls_scope="level"`` is an image here,
+            which the host computes in one go.
         host_cfg: the host's arguments.
     """
 

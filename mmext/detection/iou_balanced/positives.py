@@ -2,8 +2,8 @@
 
 Paper     IoU-balanced loss functions, Wu et al. 2019, https://arxiv.org/abs/1908.05641
 Host      mmdet 3.x
-Letters   P positives of all units; a unit is what the host computes in one go: a pyramid level (RetinaNet,
-          ATSS, FCOS), an image (SSD), a batch of RoIs (R-CNN); K classes
+Letters   P positives of all units; a unit is what the host computes in one go: a pyramid level
+          (RetinaNet, ATSS, FCOS), an image (SSD), a batch of RoIs (R-CNN); K classes
 """
 
 from collections.abc import Callable
@@ -23,7 +23,8 @@ class Positives:
     """The positives of a step and their single losses, as the host would sum them up.
 
     Args:
-        cls_loss: classification loss of each one's own class times its label weight, (P,), with its graph.
+        cls_loss: classification loss of each one's own class times its label weight, (P,), with its
+            graph.
         box_loss: localisation loss of each one times the host's weight, (P,), with its graph.
         iou: of each one's predicted box with its ground truth, (P,).
         unit: index of the unit, (P,).
@@ -48,7 +49,8 @@ class Positives:
 def own_class_loss(loss_cls: nn.Module, cls_score: Tensor, labels: Tensor) -> Tensor:
     """Loss (P,) of each positive for its own class, from scores (P, K or K + 1).
 
-    A loss with one value a class (sigmoid) gives that of the own class, a softmax loss its only one.
+    A loss with one value a class (sigmoid) gives that of the own class, a softmax loss its only
+    one.
     """
     if len(labels) == 0:
         return cls_score.sum(1)
@@ -63,7 +65,8 @@ def own_box_loss(
     """Loss (P,) of each positive's box, from predictions and targets (P, 4) and weights (P, 4) or (P,).
 
     Args:
-        loss: a localisation loss that does not reduce; where it has a value a coordinate, these are summed.
+        loss: a localisation loss that does not reduce; where it has a value a coordinate, these are
+            summed.
         pred: predictions in the unit of ``target``.
         target: what ``loss`` compares them with.
         weight: the host's.
@@ -84,7 +87,8 @@ def compared_and_iou(
 ) -> tuple[Tensor, Tensor]:
     """What the head's box loss compares with its targets, (P, 4), and the IoU of the boxes, (P,).
 
-    DEVIATION: the authors decode every anchor; only positives have a weight, so only they come here.
+    DEVIATION: the authors decode every anchor; only positives have a weight, so only they come
+    here.
 
     Args:
         head: gives ``bbox_coder`` and ``reg_decoded_bbox``.

@@ -1,7 +1,8 @@
 """The ConvFC box heads of R-CNN with IoU-balanced losses.
 
 Paper     IoU-balanced loss functions, Wu et al. 2019, https://arxiv.org/abs/1908.05641
-Host      mmdet.ConvFCBBoxHead and its two named forms: same layers, state-dict keys, targets, predictions
+Host      mmdet.ConvFCBBoxHead and its two named forms: same layers, state-dict keys, targets,
+          predictions
 Letters   R RoIs of a batch, P positives, K classes
 """
 
@@ -31,7 +32,8 @@ class IoUBalancedConvFCBBoxHead(ConvFCBBoxHead):
 
     Args:
         iou_balance: as in :class:`~mmext.detection.iou_balanced.dense_heads.IoUBalancedRetinaHead`;
-            ``cls_scope="level"`` is the batch of RoIs of one rank here, which the host computes in one go.
+            ``cls_scope="level"`` is the batch of RoIs of one rank here, which the host computes in
+            one go.
         host_cfg: the host's arguments; any of its losses without an IoU in the target.
     """
 
@@ -60,8 +62,8 @@ class IoUBalancedConvFCBBoxHead(ConvFCBBoxHead):
             label_weights: (R,).
             bbox_targets: (R, 4) deltas, or xyxy in pixels with ``reg_decoded_bbox``.
             bbox_weights: (R, 4).
-            reduction_override: given where single losses are wanted, for example to mine hard RoIs; these
-                are the host's, without weights.
+            reduction_override: given where single losses are wanted, for example to mine hard RoIs;
+                these are the host's, without weights.
         """
         args = (cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights)
         losses = super().loss(*args, reduction_override)
@@ -69,7 +71,8 @@ class IoUBalancedConvFCBBoxHead(ConvFCBBoxHead):
             return losses
         at = foreground(labels, self.num_classes)  # (P,)
         target = bbox_targets[at]  # (P, 4)
-        # Of each positive its own class's deltas; what the box loss compares, and the IoU of the boxes.
+        # Of each positive its own class's deltas; what the box loss compares, and the IoU of the
+        # boxes.
         own = own_boxes(bbox_pred, labels, at, self.num_classes)  # (P, 4)
         pred, iou = compared_and_iou(self, rois[at, 1:], own, target)  # (P, 4) and (P,)
         loss_bbox = partial(self.loss_bbox, reduction_override="none")

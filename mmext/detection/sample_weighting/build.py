@@ -25,12 +25,12 @@ MODES: dict[str, type[SampleWeighting]] = {
 def sample_weighting(*, mode: str = "mlp", **settings: Any) -> SampleWeighting:
     """Build one of the three kinds.
 
-    Settings that only another kind has are left out with a warning, so that a config may change ``mode``
-    alone.
+    Settings that only another kind has are left out with a warning, so that a config may change
+    ``mode`` alone.
 
     Args:
-        mode: ``mlp``, the paper's network; ``closed_form``, the optimum of the same objective, without
-            parameters; ``constant``, the numbers of ``weights``.
+        mode: ``mlp``, the paper's network; ``closed_form``, the optimum of the same objective,
+            without parameters; ``constant``, the numbers of ``weights``.
         settings: arguments of the kind.
 
     Raises:
@@ -42,8 +42,8 @@ def sample_weighting(*, mode: str = "mlp", **settings: Any) -> SampleWeighting:
     for name in settings:
         if name not in known:
             raise ValueError(
-                f"sample weighting has no argument {name!r}{did_you_mean(name, known)}; mode={mode!r} takes "
-                f"{', '.join(sorted(arguments(kind)))}"
+                f"sample weighting has no argument {name!r}{did_you_mean(name, known)}; "
+                f"mode={mode!r} takes {', '.join(sorted(arguments(kind)))}"
             )
     idle = sorted(settings.keys() - arguments(kind))
     if idle:

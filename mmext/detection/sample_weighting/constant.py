@@ -16,11 +16,12 @@ from mmext.detection.sample_weighting.weighting import Found, SampleWeighting, b
 class ConstantWeighting(SampleWeighting):
     """The same weight for every sample of a group.
 
-    DEVIATION: not in the paper; the control for it, since learned weights balance the losses anew as well.
+    DEVIATION: not in the paper; the control for it, since learned weights balance the losses anew
+    as well.
 
     Args:
-        weights: by group, ``cls_pos`` and ``cls_neg`` (or ``cls`` for both), ``reg``, ``mask``; at least 0.
-            What is left out is 1.
+        weights: by group, ``cls_pos`` and ``cls_neg`` (or ``cls`` for both), ``reg``, ``mask``; at
+            least 0. What is left out is 1.
         shared: see :class:`~mmext.detection.sample_weighting.weighting.SampleWeighting`.
 
     Raises:

@@ -1,7 +1,8 @@
 """RetinaHead, and any head with AnchorHead's losses, with sample weighting.
 
 Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
-Host      mmdet.RetinaHead: same layers, targets, predictions; with ``swn=None`` the same losses and keys
+Host      mmdet.RetinaHead: same layers, targets, predictions; with ``swn=None`` the same losses and
+          keys
 Letters   B images, N anchors of all levels and images, P positives, K classes
 """
 
@@ -33,18 +34,19 @@ SWN: dict = {}
 class SWNAnchorHeadMixin(AnchorHead):
     """Anchor head whose anchors count by what sample weighting finds; goes before an anchor head.
 
-    DEVIATION: the authors' network sends gradients through the IoU and the score into their RetinaNet, though
-    not in R-CNN; here it sees values alone. Their means count ignored anchors, see ``official_means``.
+    DEVIATION: the authors' network sends gradients through the IoU and the score into their
+    RetinaNet, though not in R-CNN; here it sees values alone. Their means count ignored anchors,
+    see ``official_means``.
 
-    Levels are weighted together. Single losses are taken from the head's ``loss_cls`` and ``loss_bbox``, so
-    it fits heads that leave ``AnchorHead.loss_by_feat`` as it is.
+    Levels are weighted together. Single losses are taken from the head's ``loss_cls`` and
+    ``loss_bbox``, so it fits heads that leave ``AnchorHead.loss_by_feat`` as it is.
 
     Args:
-        swn: arguments of :func:`~mmext.detection.sample_weighting.build.sample_weighting`, by default with
-            ``cls_mode="joint"``: all anchors share one classification weight, as in the authors'
-            RetinaNet. None leaves the host as it is.
-        official_means: count ignored anchors, whose loss is 0, into the means of log variances, as the
-            authors do.
+        swn: arguments of :func:`~mmext.detection.sample_weighting.build.sample_weighting`, by
+            default with ``cls_mode="joint"``: all anchors share one classification weight, as in
+            the authors' RetinaNet. None leaves the host as it is.
+        official_means: count ignored anchors, whose loss is 0, into the means of log variances, as
+            the authors do.
         host_cfg: the host's arguments.
 
     Raises:
@@ -73,9 +75,9 @@ class SWNAnchorHeadMixin(AnchorHead):
         for name, function in found.items():
             if function is not getattr(AnchorHead, name):
                 raise ValueError(
-                    f"sample weighting expects a head with AnchorHead's {name}, got {type(self).__name__} "
-                    "with one of its own, which would not be called; wrap its box loss in mmext.SWNLoss, "
-                    "or set swn=None"
+                    f"sample weighting expects a head with AnchorHead's {name}, got "
+                    f"{type(self).__name__} with one of its own, which would not be called; wrap "
+                    "its box loss in mmext.SWNLoss, or set swn=None"
                 )
 
     def loss_by_feat(
@@ -108,7 +110,8 @@ class SWNAnchorHeadMixin(AnchorHead):
             _joined([level.flatten(0, 1) for level in x]) for x in targets
         )
         prior = _joined([get_box_tensor(level).flatten(0, 1) for level in levels])  # (N, 4)
-        # Summed over classes at once: weights then keep one loss an anchor for backward, not one a class.
+        # Summed over classes at once: weights then keep one loss an anchor for backward, not one a
+        # class.
         loss_cls = per_sample(
             self.loss_cls(scores, labels, counted, reduction_override="none")
         )  # (N,)

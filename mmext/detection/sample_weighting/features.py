@@ -19,15 +19,17 @@ def refuse(loss_cls: nn.Module, loss_bbox: nn.Module) -> None:
     for loss in (loss_cls, loss_bbox):
         if derives_from(loss, REFUSED):
             raise ValueError(
-                f"sample weighting expects losses of single samples, got {type(loss).__name__}, which "
-                "weights by the statistics of the batch; use FocalLoss, CrossEntropyLoss or SmoothL1Loss"
+                f"sample weighting expects losses of single samples, got {type(loss).__name__}, "
+                "which weights by the statistics of the batch; use FocalLoss, CrossEntropyLoss or "
+                "SmoothL1Loss"
             )
     if getattr(loss_cls, "custom_cls_channels", False) or getattr(
         loss_cls, "custom_activation", False
     ):
         raise ValueError(
-            f"sample weighting expects one classification loss a sample, got {type(loss_cls).__name__}, "
-            "which returns several; use CrossEntropyLoss, or wrap the box loss alone in mmext.SWNLoss"
+            "sample weighting expects one classification loss a sample, got "
+            f"{type(loss_cls).__name__}, which returns several; use CrossEntropyLoss, or wrap the "
+            "box loss alone in mmext.SWNLoss"
         )
 
 

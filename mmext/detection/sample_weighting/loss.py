@@ -45,10 +45,10 @@ def inverse_loss_weight(
 class SWNLoss(nn.Module):
     """A box loss whose samples count by the inverse of their loss. It has no parameters.
 
-    DEVIATION: not in the paper. The authors' network sees more than the loss, but what it converges to
-    depends on the loss alone; so this is the part of the idea that fits every head (FCOS, ATSS, GFL, DETR).
-    The weighted loss of a sample is ``lam`` wherever the clamp does not act, so the logged value hardly
-    moves; its gradient is ``lam`` times that of ``log(loss)``.
+    DEVIATION: not in the paper. The authors' network sees more than the loss, but what it converges
+    to depends on the loss alone; so this is the part of the idea that fits every head (FCOS, ATSS,
+    GFL, DETR). The weighted loss of a sample is ``lam`` wherever the clamp does not act, so the
+    logged value hardly moves; its gradient is ``lam`` times that of ``log(loss)``.
 
     Args:
         loss: config of the box loss, for example ``dict(type="GIoULoss")``.
@@ -58,8 +58,8 @@ class SWNLoss(nn.Module):
         unknown: nothing else; a misspelt name is refused with the nearest one.
 
     Raises:
-        ValueError: the loss classifies or weights by batch statistics, a name is unknown, here or in
-            ``loss``, or an argument is out of its range.
+        ValueError: the loss classifies or weights by batch statistics, a name is unknown, here or
+            in ``loss``, or an argument is out of its range.
     """
 
     def __init__(
@@ -77,8 +77,9 @@ class SWNLoss(nn.Module):
         self.loss = MMDET_MODELS.build(checked(loss))
         if hasattr(self.loss, "use_sigmoid") or type(self.loss).__name__ in REFUSED:
             raise ValueError(
-                f"SWNLoss expects a box loss with one value a sample, got {type(self.loss).__name__}; for "
-                "classification use mmext.SWNRetinaHead or mmext.SWNShared2FCBBoxHead"
+                "SWNLoss expects a box loss with one value a sample, got "
+                f"{type(self.loss).__name__}; for classification use mmext.SWNRetinaHead or "
+                "mmext.SWNShared2FCBBoxHead"
             )
         self.lam, self.clamp, self.normalize = max(lam, TINY), clamp_range(clamp), normalize
 
@@ -135,7 +136,8 @@ def check_keys(what: str, given: Iterable[str], known: Iterable[str]) -> None:
     for name in given:
         if name not in known:
             raise ValueError(
-                f"{what} has no argument {name!r}{did_you_mean(name, known)}; it takes {', '.join(known)}"
+                f"{what} has no argument {name!r}{did_you_mean(name, known)}; it takes "
+                f"{', '.join(known)}"
             )
 
 

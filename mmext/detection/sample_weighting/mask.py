@@ -1,7 +1,8 @@
 """SWNStandardRoIHead: the masks of Mask R-CNN are weighted too, by the same network.
 
 Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
-Host      mmdet.StandardRoIHead: same layers and predictions; with ``swn=None`` the same losses and keys
+Host      mmdet.StandardRoIHead: same layers and predictions; with ``swn=None`` the same losses and
+          keys
 Letters   P positives, K classes, H W size of a mask
 """
 
@@ -40,8 +41,8 @@ class _PerRoI(nn.Module):
         super().__init__()
         if not getattr(loss, "use_mask", False) or loss.class_weight is not None:
             raise ValueError(
-                f"sample weighting of masks expects CrossEntropyLoss(use_mask=True), got {loss}; use that, "
-                "or mmdet.StandardRoIHead, which leaves the masks alone"
+                f"sample weighting of masks expects CrossEntropyLoss(use_mask=True), got {loss}; "
+                "use that, or mmdet.StandardRoIHead, which leaves the masks alone"
             )
         self.loss_weight: float = loss.loss_weight
 
@@ -53,14 +54,16 @@ class _PerRoI(nn.Module):
 class SWNStandardRoIHead(StandardRoIHead):
     """StandardRoIHead that gives each positive's mask loss to the box head's network, and weights it.
 
-    DEVIATION: the authors run the mask branch twice, once as input of the network and once to train.
+    DEVIATION: the authors run the mask branch twice, once as input of the network and once to
+    train.
 
     Args:
         bbox_head: config of one of the ``mmext.SWN...BBoxHead``; its ``swn`` is told of the masks.
         host_cfg: the host's arguments.
 
     Raises:
-        ValueError: the box head has no sample weighting, or the mask loss is not mmdet's cross-entropy.
+        ValueError: the box head has no sample weighting, or the mask loss is not mmdet's
+            cross-entropy.
     """
 
     def __init__(self, bbox_head: dict, **host_cfg: Any) -> None:
@@ -71,8 +74,8 @@ class SWNStandardRoIHead(StandardRoIHead):
         )
         if kind is None or not issubclass(kind, SWNBBoxHeadMixin):
             raise ValueError(
-                f"SWNStandardRoIHead expects a box head with sample weighting, got {bbox_head['type']}; use "
-                "mmext.SWNShared2FCBBoxHead"
+                "SWNStandardRoIHead expects a box head with sample weighting, got "
+                f"{bbox_head['type']}; use mmext.SWNShared2FCBBoxHead"
             )
         swn = bbox_head.get("swn", SWN)
         weights_masks = swn is not None and host_cfg.get("mask_head") is not None
@@ -97,8 +100,8 @@ class SWNStandardRoIHead(StandardRoIHead):
         positives = sum(len(result.pos_priors) for result in sampled)
         if positives and masks.shape != (positives,):
             raise ValueError(
-                f"sample weighting of masks expects one loss for each of {positives} positives, got "
-                f"{tuple(masks.shape)} from {type(self.mask_head).__name__}; use FCNMaskHead"
+                f"sample weighting of masks expects one loss for each of {positives} positives, "
+                f"got {tuple(masks.shape)} from {type(self.mask_head).__name__}; use FCNMaskHead"
             )
         # Without positives the host gives one 0 that keeps the graph.
         masks = masks.reshape(-1)[:positives]

@@ -2,7 +2,8 @@
 
 Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      none: torch and mmengine
-Letters   N samples, P positives, G groups of classification, K all groups; m a log variance, w = exp(-m)
+Letters   N samples, P positives, G groups of classification, K all groups; m a log variance, w =
+          exp(-m)
 """
 
 import logging
@@ -36,10 +37,12 @@ class ObjectiveWeighting(SampleWeighting):
     """What the network and the closed form share: the objective's settings.
 
     Args:
-        lambdas: weights of the regularisers by group: ``cls_pos`` and ``cls_neg`` (or ``cls`` for both),
-            ``reg``, ``mask``. What is left out is 0.5, which makes the objective a likelihood.
-        regularise: ``group`` averages m over its group, as the authors' code. ``loss`` divides its sum by
-            what the host divides the losses by, so that each sample's part is ``w * loss + lambda * m``.
+        lambdas: weights of the regularisers by group: ``cls_pos`` and ``cls_neg`` (or ``cls`` for
+            both), ``reg``, ``mask``. What is left out is 0.5, which makes the objective a
+            likelihood.
+        regularise: ``group`` averages m over its group, as the authors' code. ``loss`` divides its
+            sum by what the host divides the losses by, so that each sample's part is
+            ``w * loss + lambda * m``.
         clamp: least and greatest m; weights lie in ``[exp(-greatest), exp(-least)]``.
         clamp_mode: as in :func:`~mmext.detection.sample_weighting.predictor.clamp_log_variance`.
         shared: see :class:`~mmext.detection.sample_weighting.weighting.SampleWeighting`.
@@ -103,7 +106,8 @@ class LearnedWeighting(ObjectiveWeighting):
     """The paper's network, trained with the detector.
 
     Args:
-        inputs: what it looks at, of ``iou``, ``prob``, ``cls``, ``box``, ``mask``; by default all there is.
+        inputs: what it looks at, of ``iou``, ``prob``, ``cls``, ``box``, ``mask``; by default all
+            there is.
         embed: see :class:`~mmext.detection.sample_weighting.predictor.SWNPredictor`.
         init: see there.
         objective: see :class:`ObjectiveWeighting`.
@@ -124,8 +128,8 @@ class LearnedWeighting(ObjectiveWeighting):
         inputs = known if inputs is None else tuple(inputs)
         if "mask" in inputs and not self.with_mask:
             print_log(
-                "sample weighting: inputs has mask, but there are no mask losses here, so it is left out; "
-                "mmext.SWNStandardRoIHead has them",
+                "sample weighting: inputs has mask, but there are no mask losses here, so it is "
+                "left out; mmext.SWNStandardRoIHead has them",
                 logger="current",
                 level=logging.WARNING,
             )
@@ -143,7 +147,8 @@ class LearnedWeighting(ObjectiveWeighting):
         cls = cls.index_copy(0, samples.positive, of_positives[:, 0])
         m_cls, others = self.clamped(cls), self.boxes_and_masks(self.clamped(of_positives[:, 1:]))
         own, sizes = (members * m_cls).sum(1), samples.sizes(members)  # (G,), (2, K)
-        # DEVIATION: the authors count on each GPU by itself; here a group's mean is that of all ranks.
+        # DEVIATION: the authors count on each GPU by itself; here a group's mean is that of all
+        # ranks.
         sums, counts, divisors = mean_over_ranks(torch.cat([own, sizes.flatten()])).split(
             [len(own), sizes.shape[1], sizes.shape[1]]
         )
@@ -173,7 +178,8 @@ class ClosedFormWeighting(ObjectiveWeighting):
             losses = torch.cat([(members * samples.cls).sum(1), members.new_zeros(2)])
             sizes = samples.sizes(members)  # (2, K)
             K = sizes.shape[1]
-            # DEVIATION: the authors count on each GPU by itself, so that it matters who got which image.
+            # DEVIATION: the authors count on each GPU by itself, so that it matters who got which
+            # image.
             counts, divisors, losses = mean_over_ranks(
                 torch.cat([sizes, losses[None, :K]])
             ).unbind()

@@ -23,7 +23,8 @@ ADAM = dict(type="Adam", lr=1e-3, weight_decay=1e-4)
 class CompositeOptimizer(Optimizer):
     """Several optimisers that act as one: their parameter groups in a row, one state.
 
-    DEVIATION: the authors' checkpoints hold no momentum, so that their resumed training is another one.
+    DEVIATION: the authors' checkpoints hold no momentum, so that their resumed training is another
+    one.
 
     Args:
         parts: optimisers without a parameter in common.
@@ -69,13 +70,13 @@ class CompositeOptimizer(Optimizer):
 class SWNOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Builds one optimiser: the config's for the detector, and another for all sample weighting networks.
 
-    Each has its own base rate and decay: ``custom_keys``, ``bias_lr_mult`` and their like multiply those of
-    the optimiser that a parameter belongs to.
+    Each has its own base rate and decay: ``custom_keys``, ``bias_lr_mult`` and their like multiply
+    those of the optimiser that a parameter belongs to.
 
     Args:
         optim_wrapper_cfg: as in mmengine; ``optimizer`` is the detector's.
-        paramwise_cfg: as in mmengine, for both; besides ``swn``, config of the networks' optimiser. What it
-            leaves out is as in the authors' Adam (rate 1e-3, decay 1e-4).
+        paramwise_cfg: as in mmengine, for both; besides ``swn``, config of the networks' optimiser.
+            What it leaves out is as in the authors' Adam (rate 1e-3, decay 1e-4).
 
     Raises:
         ValueError: the model has no sample weighting network.
@@ -94,8 +95,9 @@ class SWNOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         networks = {name: m for name, m in model.named_modules() if isinstance(m, SWNPredictor)}
         if not networks:
             raise ValueError(
-                "SWNOptimWrapperConstructor expects a model with a sample weighting network, got none; use a "
-                "head such as mmext.SWNShared2FCBBoxHead with mode='mlp', or leave out the constructor"
+                "SWNOptimWrapperConstructor expects a model with a sample weighting network, got "
+                "none; use a head such as mmext.SWNShared2FCBBoxHead with mode='mlp', or leave "
+                "out the constructor"
             )
         detector: list[dict] = []
         self.add_params(detector, model)

@@ -19,9 +19,10 @@ from torch.utils.checkpoint import checkpoint
 from mmext.functional import at_least_float32
 
 WIDTHS = {"iou": 1, "prob": 1, "cls": 1, "box": 4, "mask": 1}
-"""What the network can look at, and how many numbers a sample each is: IoU of the decoded prediction with its
-ground truth; predicted probability of the true class; classification loss; box loss of each coordinate; mean
-mask loss. Of a negative only the classification loss is not 0."""
+"""What the network can look at, and how many numbers a sample each is: IoU of the decoded
+prediction with its ground truth; predicted probability of the true class; classification loss; box
+loss of each coordinate; mean mask loss. Of a negative only the classification loss is not 0.
+"""
 KEPT = 2**14  # samples up to which a step keeps their hidden layers for backward, 8 MB
 BLOCK = {
     "cpu": 2**16,
@@ -57,8 +58,8 @@ def clamp_log_variance(
         m: log variances.
         low: least value.
         high: greatest value, at least ``low``.
-        mode: ``hard`` has no gradient outside, as the authors' code, so a value may stay there for long;
-            ``inward`` lets those gradients pass that lead back; ``tanh`` bends smoothly.
+        mode: ``hard`` has no gradient outside, as the authors' code, so a value may stay there for
+            long; ``inward`` lets those gradients pass that lead back; ``tanh`` bends smoothly.
 
     Example:
         >>> clamp_log_variance(torch.tensor([-3.0, 0.5, 9.0]), -2, 2)
@@ -81,7 +82,8 @@ def optimal_log_variance(
 ) -> Float[Tensor, "..."]:
     """The m that minimises ``exp(-m) * loss / divisor + lam * m / count``.
 
-    This is what the network converges to. Its weights ``lam * divisor / (count * loss)`` invert the loss.
+    This is what the network converges to. Its weights ``lam * divisor / (count * loss)`` invert the
+    loss.
 
     Args:
         loss: loss of a sample, or of a group of samples that share a weight; at least 0.
@@ -117,9 +119,9 @@ class SWNPredictor(nn.Module):
         inputs: which of ``iou``, ``prob``, ``cls``, ``box``, ``mask`` it looks at.
         num_outputs: number of log variances, 2 (classification, box) or 3 (mask).
         embed: width of every hidden layer.
-        init: ``zero_last`` starts with every m at 0 (weights 1) and trains with any optimiser. ``official``
-            draws all weights from N(0, 1e-4): m starts at 0 too, but SGD at a detector's rate then learns
-            one number for all samples; the authors use Adam.
+        init: ``zero_last`` starts with every m at 0 (weights 1) and trains with any optimiser.
+            ``official`` draws all weights from N(0, 1e-4): m starts at 0 too, but SGD at a
+            detector's rate then learns one number for all samples; the authors use Adam.
 
     Raises:
         ValueError: an unknown input or ``init``.
@@ -161,7 +163,8 @@ class SWNPredictor(nn.Module):
                 nn.init.normal_(layer.weight, std=1e-4)
                 nn.init.zeros_(layer.bias)
         else:
-            # DEVIATION: the authors' start. Seen here: with SGD at rate 0.02 it never tells samples apart.
+            # DEVIATION: the authors' start. Seen here: with SGD at rate 0.02 it never tells samples
+            # apart.
             nn.init.zeros_(self.last.weight)
             nn.init.zeros_(self.last.bias)
 
@@ -170,16 +173,16 @@ class SWNPredictor(nn.Module):
     ) -> tuple[Float[Tensor, "P O"], Float[Tensor, " N"]]:
         """Log variances of samples with everything known of them, and of others' classification.
 
-        What a negative's zeros give is the same for all, so they pass as one row behind those of the
-        positives; only the classification loss has a row for each sample.
+        What a negative's zeros give is the same for all, so they pass as one row behind those of
+        the positives; only the classification loss has a row for each sample.
 
         Args:
             features: of the positives, each (P, width).
             cls_loss: of all samples.
 
         Returns:
-            All log variances of the positives, and that of the classification of each sample, taken as one of
-            which only the classification loss is not 0.
+            All log variances of the positives, and that of the classification of each sample, taken
+            as one of which only the classification loss is not 0.
         """
         rows = {name: F.pad(features[name], (0, 0, 0, 1)) for name in self.inputs}  # (P + 1, width)
         embedded = {name: self.embeddings[name](x) for name, x in rows.items()}

@@ -1,8 +1,8 @@
 """The ConvFC box heads of R-CNN with sample weighting.
 
 Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
-Host      mmdet.ConvFCBBoxHead and its two named forms: same layers, targets, predictions; with ``swn=None``
-          the same losses and state-dict keys
+Host      mmdet.ConvFCBBoxHead and its two named forms: same layers, targets, predictions; with
+          ``swn=None`` the same losses and state-dict keys
 Letters   R RoIs of a batch, P positives, K classes
 """
 
@@ -37,11 +37,12 @@ SWN: dict = {}
 class SWNBBoxHeadMixin(BBoxHead):
     """Box head whose RoIs count by what sample weighting finds; goes before an mmdet box head.
 
-    In Cascade R-CNN and HTC each stage's head has a network of its own, as its boxes are of another quality.
+    In Cascade R-CNN and HTC each stage's head has a network of its own, as its boxes are of another
+    quality.
 
     Args:
-        swn: arguments of :func:`~mmext.detection.sample_weighting.build.sample_weighting`; None leaves the
-            host as it is.
+        swn: arguments of :func:`~mmext.detection.sample_weighting.build.sample_weighting`; None
+            leaves the host as it is.
         host_cfg: the host's arguments; any of its losses that gives each sample a loss.
     """
 
@@ -79,8 +80,8 @@ class SWNBBoxHeadMixin(BBoxHead):
             label_weights: (R,).
             bbox_targets: (R, 4) deltas, or xyxy in pixels with ``reg_decoded_bbox``.
             bbox_weights: (R, 4).
-            reduction_override: given where single losses are wanted, for example to mine hard RoIs; these
-                are the host's, without weights.
+            reduction_override: given where single losses are wanted, for example to mine hard RoIs;
+                these are the host's, without weights.
             mask_loss: (P,) of each positive, from a RoI head that weights masks.
         """
         args = (cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights)
@@ -89,7 +90,8 @@ class SWNBBoxHeadMixin(BBoxHead):
         # DEVIATION: the authors compute every loss twice, as input and to train; once is enough.
         losses = super().loss(*args, reduction_override="none")
         at = foreground(labels, self.num_classes)  # (P,)
-        # Without samples or positives the host has no single losses; these are empty and keep the graph.
+        # Without samples or positives the host has no single losses; these are empty and keep the
+        # graph.
         loss_cls = per_sample(losses.get("loss_cls", cls_score))  # (R,)
         loss_bbox = (
             losses["loss_bbox"] if len(at) else bbox_pred[at, :4]

@@ -29,7 +29,8 @@ class Samples:
         prob: predicted probability of each positive's class, (P,); None if nobody asks.
         cls_divisor: what the host divides the sum of classification losses by.
         box_divisor: what it divides the sum of box losses by.
-        mask: mean mask loss of each positive, (P,), where there are masks; the host takes their mean.
+        mask: mean mask loss of each positive, (P,), where there are masks; the host takes their
+            mean.
     """
 
     positive: Tensor
@@ -45,7 +46,8 @@ class Samples:
     def members(self, groups: tuple[str, ...]) -> Tensor:
         """Who belongs to the groups ``cls``, ``cls_pos``, ``cls_neg``: 1 or 0, (G, N).
 
-        Masks in place of indices: so nothing waits for the device to say how many negatives there are.
+        Masks in place of indices: so nothing waits for the device to say how many negatives there
+        are.
         """
         positive = torch.zeros_like(self.negative).index_fill(0, self.positive, True)
         masks = dict(cls_pos=positive, cls_neg=self.negative)
@@ -93,7 +95,8 @@ def _scalar(x: Tensor | int | float, like: Tensor) -> Tensor:
 def mean_over_ranks(x: Tensor) -> Tensor:
     """The mean of all ranks' ``x``, through which each rank's gradient reaches all of them.
 
-    A wrapper for several ranks takes the mean of their gradients, so it is that of the mean of their losses.
+    A wrapper for several ranks takes the mean of their gradients, so it is that of the mean of
+    their losses.
     """
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return x

@@ -32,7 +32,8 @@ class Found:
         reg: weights of boxes, (P,).
         mask: weights of masks, (P,), where there are any.
         regularisers: the terms lambda * m of the objective, by group.
-        raw: log variances before the clamp, for the log: of ``cls`` (N,), ``reg`` and ``mask`` (P,).
+        raw: log variances before the clamp, for the log: of ``cls`` (N,), ``reg`` and ``mask``
+            (P,).
     """
 
     cls: Tensor
@@ -46,12 +47,14 @@ class SampleWeighting(nn.Module):
     """Weights of samples; those who inherit say in :meth:`weigh` where these come from.
 
     Args:
-        cls_mode: who shares a classification weight. ``group``: the positives one, the negatives another
-            (the authors' R-CNN). ``joint``: all one (their RetinaNet). ``sample``: nobody.
-        weighted: which groups are weighted, by default all: some of ``cls_pos``, ``cls_neg`` (``cls`` is
-            both), ``reg``, ``mask``. The others count 1 and have no regulariser, for ablations.
-        normalize: divide weights and regularisers by the mean weight, for classification that of all
-            samples in a group. Then samples gain or lose against each other and the loss keeps its size.
+        cls_mode: who shares a classification weight. ``group``: the positives one, the negatives
+            another (the authors' R-CNN). ``joint``: all one (their RetinaNet). ``sample``: nobody.
+        weighted: which groups are weighted, by default all: some of ``cls_pos``, ``cls_neg``
+            (``cls`` is both), ``reg``, ``mask``. The others count 1 and have no regulariser, for
+            ablations.
+        normalize: divide weights and regularisers by the mean weight, for classification that of
+            all samples in a group. Then samples gain or lose against each other and the loss keeps
+            its size.
         with_mask: whether there are mask losses to weight.
 
     Raises:
@@ -148,8 +151,8 @@ class SampleWeighting(nn.Module):
     def _look(self, found: Found, members: Tensor) -> None:
         """Keep for the log how the weights lie, at the first step and at every 50th, in one wait.
 
-        Keys have no word "loss": mmengine logs them and sums up the others. What is kept lies on the CPU,
-        where the hosts, who read each number every step, need not wait for it.
+        Keys have no word "loss": mmengine logs them and sums up the others. What is kept lies on
+        the CPU, where the hosts, who read each number every step, need not wait for it.
         """
         self.calls += self.training
         if self._seen and (not self.training or self.calls % LOOK_EVERY):
@@ -221,8 +224,8 @@ def by_group(name: str, given: dict | None, default: float, groups: tuple[str, .
         given = {"cls_pos": both, "cls_neg": both} | given
     if idle := sorted(given.keys() - set(groups)):
         print_log(
-            f"sample weighting: {name} of {', '.join(idle)} mean nothing here and are left out; the groups "
-            f"are {', '.join(groups)}",
+            f"sample weighting: {name} of {', '.join(idle)} mean nothing here and are left out; "
+            f"the groups are {', '.join(groups)}",
             logger="current",
             level=logging.WARNING,
         )

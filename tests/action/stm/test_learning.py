@@ -13,7 +13,8 @@ MOVES = ((0, 4), (0, -4), (4, 0), (-4, 0))
 def squares():
     """Eight clips of a square that goes round a torus in one of four directions, two a direction.
 
-    A way and its reverse have the same frames in another order: single frames tell half of the clips at most.
+    A way and its reverse have the same frames in another order: single frames tell half of the
+    clips at most.
     """
     clips = torch.zeros(8, T, 3, SIDE, SIDE)
     for number in range(8):

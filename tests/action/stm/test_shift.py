@@ -110,8 +110,8 @@ def test_a_gpu_gets_the_way_that_moves_less_memory_in_backward():
             torch.autograd.grad(y, (x, weight), grad)
         moved[name] = (count.bytes / x.nbytes, count.kernels)
     assert moved["multiply-adds"][0] > 20
-    # One operator reads the frames and the gradient and writes a gradient. Within it the two are copied into
-    # the order that it wants, and read once more for the gradient of the kernel.
+    # One operator reads the frames and the gradient and writes a gradient. Within it the two are
+    # copied into the order that it wants, and read once more for the gradient of the kernel.
     within = 6
     assert moved["convolution"][0] + within < 10
     assert moved["convolution"][1] == 1

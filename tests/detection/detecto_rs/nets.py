@@ -68,7 +68,8 @@ def detector(scope=OURS, net=TINY, kind="ResNet", sharing=False, seed=0, rfp=(),
 def lively(model, seed=1):
     """Weights, switches, offsets and statistics such that every part matters and maps stay of order 1."""
     g = torch.Generator().manual_seed(seed)
-    # What multiplies maps by maps is kept small, else the whole would be chaotic: S within 0.3 to 0.9.
+    # What multiplies maps by maps is kept small, else the whole would be chaotic: S within 0.3 to
+    # 0.9.
     scales = {"context": 0.2, "offset": 0.1, "switch": 0.02, "weight_diff": 0.5}
     for name, p in model.named_parameters():
         scale = next((value for key, value in scales.items() if key in name), 1.0)

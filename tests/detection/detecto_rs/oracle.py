@@ -1,6 +1,7 @@
 """The recursion written out step by step from the paper, on nothing but a dictionary of weights.
 
-Bottleneck ResNets with batch norm in evaluation mode, one map a stage, an extra level by subsampling.
+Bottleneck ResNets with batch norm in evaluation mode, one map a stage, an extra level by
+subsampling.
 """
 
 import torch

@@ -114,8 +114,8 @@ class TestParity:
         seen = x + ours.pre_context(x.mean((2, 3), keepdim=True))
         near, far, switch = ours._controls(seen)
         near, far = (offset.unflatten(1, (3, 3, 2)).clone() for offset in (near, far))
-        # Tap (ky, kx) of the wide look is tap (ky, 3 + kx) of a kernel of 3 x 6, which would read at
-        # (ky - 1, kx + 2) where (3 ky - 3, 3 kx - 3) is wanted.
+        # Tap (ky, kx) of the wide look is tap (ky, 3 + kx) of a kernel of 3 x 6, which would read
+        # at (ky - 1, kx + 2) where (3 ky - 3, 3 kx - 3) is wanted.
         k = torch.arange(3.0, dtype=x.dtype)
         far[:, :, :, 0] += (2 * k - 2)[:, None, None, None]
         far[:, :, :, 1] += (2 * k - 5)[:, None, None]
@@ -187,7 +187,8 @@ class TestCorners:
 
     @DEFORM
     def test_channels_last(self, use_deform):
-        # In double precision: in float32 the two orders differ by rounding, and positions amplify that.
+        # In double precision: in float32 the two orders differ by rounding, and positions amplify
+        # that.
         sac, x = layer(use_deform).double(), image().double()
         expected = sac(x)
         last = dict(memory_format=torch.channels_last)
@@ -203,7 +204,10 @@ class TestCorners:
 class TestBadInput:
     @pytest.mark.parametrize("cfg", [dict(padding=0), dict(padding=1, dilation=2)], ids=str)
     def test_padding_that_changes_the_size(self, cfg):
-        expected = "SAC needs padding that keeps the map's size, .* got .*; the paper's layers have kernel_size=3"
+        expected = (
+            "SAC needs padding that keeps the map's size, .* got .*; the paper's layers have "
+            "kernel_size=3"
+        )
         with pytest.raises(ValueError, match=expected):
             SAC(8, 12, 3, **cfg)
 

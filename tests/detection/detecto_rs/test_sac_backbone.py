@@ -97,7 +97,8 @@ class TestStart:
             dict(type=kind, checkpoint=file) for kind in ("Pretrained", PretrainedInit)
         )
         start = dict(init_cfg=[by_name, by_class, [by_name], [by_class]][form])
-        # Within, the plain net loads the file: it is asked to while its convolutions are converted already.
+        # Within, the plain net loads the file: it is asked to while its convolutions are converted
+        # already.
         net = converted("residual", **(dict(inner=start) if inside else start))
         assert_close(dict(net.state_dict()), dict(trained.state_dict()), rtol=0, atol=0)
 

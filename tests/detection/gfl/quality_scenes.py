@@ -24,7 +24,8 @@ MAX_IOU = dict(
 RETINA_TRAIN = ConfigDict(assigner=MAX_IOU, allowed_border=-1, pos_weight=-1, debug=False)
 IMPROVED = dict(norm_on_bbox=True, center_sampling=True)
 
-# name: (our class, its own arguments, host, what both share). With few bins some targets lie beyond the last.
+# name: (our class, its own arguments, host, what both share). With few bins some targets lie beyond
+# the last.
 KINDS = {
     "retina": (QualityRetinaHead, {}, RetinaHead, dict(train_cfg=RETINA_TRAIN)),
     "retina-decoded": (

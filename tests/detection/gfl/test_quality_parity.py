@@ -164,7 +164,10 @@ class TestCheckpoints:
         assert state.keys() == before.keys()
         surplus = [name for name in before if name not in ours.state_dict()]
         assert all("centerness" in name for name in surplus)
-        says = f"{type(ours.bbox_head).__name__} has no centerness branch and leaves out {', '.join(surplus)}"
+        says = (
+            f"{type(ours.bbox_head).__name__} has no centerness branch and leaves out "
+            f"{', '.join(surplus)}"
+        )
         said = [r.getMessage() for r in caplog.records if "no centerness branch" in r.getMessage()]
         assert said == ([says] if surplus else [])
 

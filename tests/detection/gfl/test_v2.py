@@ -22,7 +22,8 @@ class TestStatistics:
         top = top_probabilities(logits, 4).flatten()
         expected = [0.6239124967, 0.2295245806, 0.0844373745, 0.0310627741]
         assert_close(top, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-10)
-        # Of all the predictor's weights let only that of one side's mean be 1: it reads the top 4's mean.
+        # Of all the predictor's weights let only that of one side's mean be 1: it reads the top 4's
+        # mean.
         weight = torch.zeros(1, 20, 1, 1, dtype=torch.float64)
         weight[0, 4] = 1
         mean = F.conv2d(top.repeat(4).view(1, 16, 1, 1), fold_mean(weight))

@@ -1,5 +1,6 @@
 """IoUBalancedRetinaHead, IoUBalancedSSDHead, IoUBalancedATSSHead, IoUBalancedFCOSHead and the R-CNN heads
-IoUBalancedShared2FCBBoxHead, IoUBalancedShared4Conv1FCBBoxHead, IoUBalancedConvFCBBoxHead."""
+IoUBalancedShared2FCBBoxHead, IoUBalancedShared4Conv1FCBBoxHead, IoUBalancedConvFCBBoxHead.
+"""
 
 import copy
 

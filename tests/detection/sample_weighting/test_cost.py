@@ -24,7 +24,8 @@ def embedding(rows, width):
 @pytest.mark.parametrize(("positives", "negatives"), [(256, 768), (3, 1021)])
 def test_flops_are_those_of_the_layers(positives, negatives):
     x = samples(positives, negatives)
-    # Of a negative only the classification loss is not 0: what zeros give is worked out in one more row.
+    # Of a negative only the classification loss is not 0: what zeros give is worked out in one more
+    # row.
     rows, everybody = positives + 1, positives + negatives
     of_positives = (
         sum(embedding(rows, width) for width in WIDTHS.values())
@@ -40,8 +41,8 @@ def test_bytes_kept_are_those_of_the_hidden_layers():
     positives, negatives = 256, 768
     weighting, x = sample_weighting(), samples(positives, negatives)
     kept = bytes_kept_for_backward(lambda: objective(weighting, x), besides=weighting.parameters())
-    # Of float32, two layers of each embedding, all of them joined, and the last hidden one: per positive
-    # 4 * 2 + 4 + 1 layers, and for each sample's classification loss 2 + 1.
+    # Of float32, two layers of each embedding, all of them joined, and the last hidden one: per
+    # positive 4 * 2 + 4 + 1 layers, and for each sample's classification loss 2 + 1.
     hidden = 4 * E * (positives * 13 + (positives + negatives) * 3)
     assert hidden <= kept <= 1.15 * hidden
     closed = sample_weighting(mode="closed_form")

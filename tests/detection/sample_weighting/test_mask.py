@@ -68,7 +68,8 @@ def test_neutral_weights_give_the_hosts_numbers():
     for name, value in expected.items():
         assert_close(losses[name], value, rtol=1e-6, atol=1e-7)
     for name, value in expected_grads.items():
-        # Of the whole tensor: single elements may be differences of large numbers that nearly cancel.
+        # Of the whole tensor: single elements may be differences of large numbers that nearly
+        # cancel.
         error = (torch.zeros(()) if value is None else grads[name] - value).norm()
         assert error <= 1e-4 * (0 if value is None else value.norm()) + 1e-7, name
 
