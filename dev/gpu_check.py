@@ -39,9 +39,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mmext"
 RESULT = ROOT / "docs/evidence/gpu.json"
 LOSS_SCALE = 2.0**16  # the first of torch.amp.GradScaler
-TOLERANCE = (
-    1e-3  # of a parameter's gradient in float32, relative to its length: sums run in another order
-)
+# Of a parameter's gradient in float32, relative to its length: sums run in another order.
+TOLERANCE = 1e-3
 # In half precision layers of random weights flip signs of activations, so that single gradients
 # differ much. A slope that is lost or overflows changes the length of the whole; these catch both.
 MIN_COSINE, MAX_RATIO, MAX_LOSS_ERROR = 0.5, 1.5, 0.05
@@ -173,7 +172,7 @@ def largest_error(found: Gradients, expected: Gradients) -> tuple[str, float]:
 def compared(
     found: tuple[float, Gradients], expected: tuple[float, Gradients], tolerance: float
 ) -> dict:
-    """Whether two steps are the same within a tolerance; how far loss and worst parameter are off."""
+    """Whether two steps agree within a tolerance; how far loss and worst parameter are off."""
     worst, error = largest_error(found[1], expected[1])
     loss_error = abs(found[0] - expected[0]) / max(abs(expected[0]), 1e-6)
     ok = error <= tolerance and loss_error <= tolerance  # not a number is not
@@ -181,7 +180,7 @@ def compared(
 
 
 def alike(found: tuple[float, Gradients], expected: tuple[float, Gradients]) -> dict:
-    """Whether two steps lead the same way: cosine and ratio of lengths of all gradients as one vector."""
+    """Whether two steps lead one way: cosine and length ratio of all gradients as one vector."""
     ours, theirs = (
         torch.cat([one[1][name].flatten() for name in expected[1]]) for one in (found, expected)
     )
@@ -201,7 +200,7 @@ def alike(found: tuple[float, Gradients], expected: tuple[float, Gradients]) -> 
 def half_step(
     host: ModuleType, model: nn.Module, data: dict, dtype: torch.dtype, scale: float
 ) -> tuple[float, tuple[float, Gradients]]:
-    """A step in autocast, with the loss scale halved until no gradient overflows, as GradScaler does."""
+    """A step in autocast, the loss scale halved until no gradient overflows, as by GradScaler."""
     while True:
         twin = hosts_in_float32(copy.deepcopy(model))
         with torch.autocast(device_type(model), dtype=dtype):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class BadInputError(ValueError):
-    """Something a person gave is wrong: the message is one sentence that says expected, got and do."""
+    """Something a person gave is wrong: the message, one sentence, says expected, got and do."""
 
 
 def some(names: Iterable[str], most: int = 5) -> str:

@@ -21,7 +21,7 @@ def elements_a_block(device: torch.device) -> int:
 
 
 def foreground(labels: Int[Tensor, " N"], num_classes: int) -> Int[Tensor, " P"]:
-    """Indices of the samples that bear a class: neither background (``num_classes``) nor negative."""
+    """Indices of samples that bear a class: neither background (``num_classes``) nor negative."""
     return ((labels >= 0) & (labels < num_classes)).nonzero().squeeze(1)
 
 

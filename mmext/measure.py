@@ -1,4 +1,4 @@
-"""What can be counted exactly about a piece of code: bytes kept for backward, operators, FLOPs, host waits.
+"""What can be counted exactly about code: bytes kept for backward, operators, FLOPs, host waits.
 
 Tests assert these numbers and ``make bench`` prints them; time is only ever printed.
 """
@@ -31,9 +31,8 @@ def bytes_kept_for_backward(forward: Callable[[], Any], *, besides: Iterable[Ten
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
         alive.append(storage)
-        return (
-            tensor.detach()
-        )  # an output that its own node keeps would be a circle, and never be freed
+        # An output that its own node keeps would be a circle, and never be freed.
+        return tensor.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         result = forward()
@@ -99,7 +98,7 @@ _PASSED_OVER = (_TORCH, __file__, "<")  # "<": code that has no file, such as a 
 
 
 def host_waits(run: Callable[[], Any]) -> list[HostWait]:
-    """Where the host would wait for a GPU while ``run`` runs, each time one entry; counted on any device.
+    """Where ``run`` would make the host wait for a GPU, each time one entry; counted on any device.
 
     Counts what reads a value (``item``, ``tolist``, ``numpy``, ``cpu``, a tensor as a condition or
     an index of Python) and what cannot know the size of its result (``nonzero``, a boolean mask as
@@ -146,7 +145,7 @@ class _WaitsOfFunctions(TorchFunctionMode):
 
 
 def _names_the_cpu(device: Any = None, *_: Any, **more: Any) -> bool:
-    """Whether ``Tensor.to`` is asked for the CPU by its name, not for the device of another tensor."""
+    """Whether ``Tensor.to`` is asked for the CPU by name, not for the device of another tensor."""
     device = more.get("device", device)
     return isinstance(device, str) and device == "cpu"
 
@@ -157,9 +156,8 @@ def _waits(func: Any, args: tuple, kwargs: dict[str, Any]) -> bool:
         return True
     if name in ("aten.index", "aten.index_put", "aten.index_put_"):
         masks = [one.dtype in (torch.bool, torch.uint8) for one in args[1] if one is not None]
-        fills = (
-            "put" in name and len(masks) == 1 and args[2].numel() == 1
-        )  # torch makes masked_fill of it
+        # torch makes masked_fill of it.
+        fills = "put" in name and len(masks) == 1 and args[2].numel() == 1
         return any(masks) and not fills
     return name == "aten.repeat_interleave" and "output_size" not in kwargs and len(args) < 3
 

@@ -24,15 +24,14 @@ _failures: dict[str, BaseException] = {}
 
 
 def load_task(task: str) -> None:
-    """Import ``mmext.<task>.papers`` once; keep the error for later if its host is missing or broken."""
+    """Import ``mmext.<task>.papers`` once; keep the error if its host is missing or broken."""
     if task in _failures:
         # a half-imported host fails differently the second time; the first error is the true one
         return
     try:
         importlib.import_module(f"mmext.{task}.papers")
-    except (
-        Exception
-    ) as error:  # any error of a host's import: it concerns only those who need that host
+    except Exception as error:
+        # any error of a host's import: it concerns only those who need that host
         _failures[task] = error
 
 
@@ -69,7 +68,10 @@ class TaskRegistry(Registry):
         return found
 
     def _is_known_elsewhere(self, name: str) -> bool:
-        """Whether a host registers the name, which mmengine also asks us for, or another registry of ours."""
+        """Whether a host, or another registry of ours, registers the name.
+
+        mmengine asks us for the hosts' names as well.
+        """
         hosts = self.parent.children.values() if self.parent else ()
         return any(name in registry.module_dict for registry in (*hosts, *ALL))
 
@@ -121,7 +123,7 @@ ALL = (
 
 
 def _nearest(name: str) -> str | None:
-    """The registered name that is spelt most like this one, of whichever registry; None if none is close."""
+    """The registered name spelt most like this one, in any registry; None if none is close."""
     known = [one for registry in ALL for one in registry.module_dict]
     return next(iter(difflib.get_close_matches(name, known, n=1)), None)
 

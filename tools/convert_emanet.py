@@ -1,4 +1,4 @@
-"""Rename the weights of the authors' EMANet: python tools/convert_emanet.py final.pth emanet_mmseg.pth.
+"""Rename the authors' EMANet weights: python tools/convert_emanet.py final.pth emanet_mmseg.pth.
 
 The same as ``mmext convert emanet``.
 """

@@ -1,4 +1,4 @@
-"""Show what a model makes of pictures or videos: python tools/demo.py CONFIG CHECKPOINT INPUT [flags].
+"""What a model makes of pictures or videos: python tools/demo.py CONFIG CHECKPOINT INPUT [flags].
 
 The same as ``mmext demo``.
 """

@@ -1,4 +1,7 @@
-"""Runtime of all detection configs: mmdet's scope, mmext loaded, text logs and checkpoints every epoch."""
+"""Runtime of all detection configs: mmdet's scope, mmext loaded.
+
+Text logs, and checkpoints every epoch.
+"""
 
 default_scope = "mmdet"
 custom_imports = dict(imports=["mmext"], allow_failed_imports=False)

@@ -1,4 +1,7 @@
-"""Runtime of all action configs: mmaction2's scope, mmext loaded, text logs and checkpoints every epoch."""
+"""Runtime of all action configs: mmaction2's scope, mmext loaded.
+
+Text logs, and checkpoints every epoch.
+"""
 
 default_scope = "mmaction"
 custom_imports = dict(imports=["mmext"], allow_failed_imports=False)
@@ -10,9 +13,8 @@ default_hooks = dict(
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(type="CheckpointHook", interval=1, save_best="auto"),
     sampler_seed=dict(type="DistSamplerSeedHook"),
-    sync_buffers=dict(
-        type="SyncBuffersHook"
-    ),  # each rank's batch statistics are its own while it trains
+    # Each rank's batch statistics are its own while it trains.
+    sync_buffers=dict(type="SyncBuffersHook"),
     visualization=dict(type="VisualizationHook"),
 )
 

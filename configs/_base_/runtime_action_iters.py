@@ -12,9 +12,8 @@ default_hooks = dict(
         type="CheckpointHook", by_epoch=False, interval=100, max_keep_ckpts=1, save_best="auto"
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
-    sync_buffers=dict(
-        type="SyncBuffersHook"
-    ),  # each rank's batch statistics are its own while it trains
+    # Each rank's batch statistics are its own while it trains.
+    sync_buffers=dict(type="SyncBuffersHook"),
     visualization=dict(type="VisualizationHook"),
 )
 

@@ -1,4 +1,7 @@
-"""Runtime of the segmentation configs: mmseg's scope, mmext loaded, logs and checkpoints by iterations."""
+"""Runtime of the segmentation configs: mmseg's scope, mmext loaded.
+
+Logs and checkpoints by iterations.
+"""
 
 default_scope = "mmseg"
 custom_imports = dict(imports=["mmext"], allow_failed_imports=False)

@@ -1,4 +1,7 @@
-"""Rows of the ATSS assigner at COCO's size: one image of 800 x 1344, 22,400 priors, few or many boxes."""
+"""Rows of the ATSS assigner at COCO's size: 22,400 priors, few or many boxes.
+
+The priors are those of one image of 800 x 1344.
+"""
 
 from typing import Any
 

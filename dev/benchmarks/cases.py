@@ -49,7 +49,7 @@ def meta() -> dict:
 
 
 def seven_boxes(images: int) -> Callable[[], list[InstanceData]]:
-    """Makes the ground truth of images with seven boxes each, anew in every call, the same each time."""
+    """Makes ground truth of images with seven boxes each, anew in each call, the same each time."""
     extent = torch.rand(images, 7, 2) * 300 + 16
     corner = torch.rand(images, 7, 2) * (torch.tensor([WIDTH, HEIGHT]) - extent)
     truth = torch.cat([corner, corner + extent], 2)

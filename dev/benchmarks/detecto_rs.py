@@ -1,4 +1,4 @@
-"""Rows of DetectoRS at 256 x 320: ResNet-50 with switchable convolutions, and the pyramid's second step."""
+"""Rows of DetectoRS at 256 x 320: switchable convolutions in ResNet-50, pyramid's second step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -79,7 +79,7 @@ def sac_training(side: str) -> Case:
 
 
 def step_checkpoint(side: str) -> Case:
-    """Forward and backward of backbone and pyramid, two steps; ours computes the second one again."""
+    """Forward and backward of backbone and pyramid, two steps; ours computes the second again."""
 
     def build(which: str) -> nn.Module:
         own = dict(step_cp=True) if which == "ours" else {}

@@ -1,4 +1,4 @@
-"""What DetectoRS keeps for the backward pass, and what checkpointing and bfloat16 save: a table of bytes.
+"""What DetectoRS keeps for backward, and what checkpointing and bfloat16 save: a table of bytes.
 
     python -m dev.benchmarks.detecto_rs_memory
 

@@ -38,7 +38,10 @@ def _attention(side: str, places: int) -> tuple:
 
 
 def attention_inference(side: str) -> Case:
-    """N = 9,409, a crop of 769 at stride 8; targets: 0.1 of upstream's extra peak and 0.75 of its time."""
+    """N = 9,409, a crop of 769 at stride 8.
+
+    Targets: 0.1 of upstream's extra peak and 0.75 of its time.
+    """
     attend, qkv = _attention(side, 97 * 97)
 
     def run() -> Tensor:
@@ -56,7 +59,7 @@ def attention_training(side: str) -> Case:
 
 
 def head_large(side: str) -> Case:
-    """Whole head on an image of 1024 x 2048 (N = 32,768), inference; ours must take less than 4 GiB.
+    """Whole head, image of 1024 x 2048 (N = 32,768), inference; ours must take less than 4 GiB.
 
     Upstream's needs two maps of N x N there, 8.6 GB. So its side is the head with the block left
     out, and the ratio tells what ours costs, unless MMEXT_BENCH_LARGE=1 is set. Take

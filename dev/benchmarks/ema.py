@@ -1,4 +1,4 @@
-"""Row of EMANet: the EM attention alone, on the map of a crop of 513 at stride 8, forward in training mode.
+"""Row of EMANet: EM attention alone, the map of a crop of 513 at stride 8, forward, training mode.
 
 Upstream is mmseg's module. Both run three steps with 64 bases on the same map from the same bases.
 """

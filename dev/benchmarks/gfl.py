@@ -1,4 +1,4 @@
-"""Rows of Generalized Focal Loss at COCO's size: two images of 800 x 1344, 44,800 places, 80 classes."""
+"""Rows of GFL at COCO's size: two images of 800 x 1344, 44,800 places, 80 classes."""
 
 from typing import Any
 

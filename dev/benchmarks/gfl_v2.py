@@ -12,7 +12,7 @@ CHANNELS = 256
 
 
 def forward(side: str) -> Case:
-    """The head's forward pass, towers included, as in training; the target is at most 1.05 of version 1's."""
+    """The head's forward pass with towers, as in training; target: at most 1.05 of version 1's."""
     name = {"ours": "GFLv2Head", "upstream": "GFLHead"}[side]
     head = MODELS.build(dict(type=f"mmext.{name}", num_classes=K, in_channels=CHANNELS))
     head.init_weights()

@@ -1,4 +1,7 @@
-"""Rows of IoU-balanced losses at COCO's size: two images of 800 x 1344, 403,200 anchors, seven boxes each."""
+"""Rows of IoU-balanced losses at COCO's size: 403,200 anchors, seven boxes an image.
+
+The anchors are those of two images of 800 x 1344.
+"""
 
 from typing import Any
 
@@ -60,7 +63,7 @@ def loss_by_feat(side: str) -> Case:
 
 
 def weights(side: str) -> Case:
-    """Both weights from predictions and targets. "upstream": of every anchor, as the authors' code does."""
+    """Both weights from predictions and targets; "upstream": of every anchor, as the authors do."""
     head = _head("mmext.IoUBalancedRetinaHead", iou_balance=dict(w_loc=3.049))
     M = 403_200
     corner, extent = torch.rand(M, 2) * 800, torch.rand(M, 2) * 300 + 16

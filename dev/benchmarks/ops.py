@@ -1,4 +1,4 @@
-"""Rows of mmcv's operators: mmcv's compiled extension is upstream, torchvision or plain PyTorch ours.
+"""Rows of mmcv's operators: its compiled extension is upstream, torchvision or plain PyTorch ours.
 
 They need an environment with mmcv's extension and a torchvision that fits: see ``make test-ops``.
 """
@@ -48,7 +48,7 @@ def _roi_align(side: str, source: str) -> Case:
 
 
 def _modulated_deform_conv(side: str, source: str) -> Case:
-    """The 3 x 3 convolution of ResNet-50's third stage on an image of 800 x 1344, forward and backward."""
+    """The 3 x 3 convolution of ResNet-50's third stage at 800 x 1344, forward and backward."""
     _operators(side, source)
     from mmcv.ops import modulated_deform_conv2d
 

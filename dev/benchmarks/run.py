@@ -1,4 +1,4 @@
-"""Ours against upstream's on the same weights and inputs: time, bytes, operators, FLOPs, peak memory.
+"""Ours against upstream's on equal weights and inputs: time, bytes, operators, FLOPs, peak memory.
 
     python -m dev.benchmarks.run                 every row
     python -m dev.benchmarks.run gfl/qfl         one row
@@ -167,7 +167,7 @@ def measure(row: str, side: str, seconds: float, device: str = "cpu") -> dict[st
 
 
 def extra_peak(run: Callable[[], Any], device: str) -> int:
-    """Bytes that one call needs at most beyond what is there before: of the process, or of the GPU."""
+    """Bytes that a call needs at most beyond what is there before: of the process, or the GPU."""
     import torch
 
     if not device.startswith("cuda"):

@@ -19,9 +19,8 @@ def _layer(
     shape = dict(kernel_size=3, stride=stride, padding=1, bias=False)
     layer = cls(channels, channels, **shape, use_deform=deform)
     with torch.no_grad():
-        for key, tensor in sorted(
-            layer.state_dict().items()
-        ):  # by name, so that both draw the same
+        # By name, so that both draw the same.
+        for key, tensor in sorted(layer.state_dict().items()):
             noise = torch.randn(tensor.shape)
             tensor.copy_(noise.abs() + 0.1 if key == "weight_gamma" else 0.02 * noise)
     x = torch.randn(1, channels, height, width, requires_grad=True)
@@ -29,7 +28,10 @@ def _layer(
 
 
 def sac_layer(side: str) -> Case:
-    """With deformable looks, as in the paper's models; on half of COCO's map, for upstream takes seconds."""
+    """With deformable looks, as in the paper's models.
+
+    On half of COCO's map, for upstream takes seconds.
+    """
     return _layer(side, 256, 50, 42, deform=True)
 
 
@@ -44,5 +46,5 @@ def sac_plain_strided(side: str) -> Case:
 
 
 def sac_plain_deep(side: str) -> Case:
-    """The same further on in the third stage, where the convolutions themselves take nearly all time."""
+    """The same further on, in the third stage, where the convolutions take nearly all time."""
     return _layer(side, 256, 25, 42, deform=False)

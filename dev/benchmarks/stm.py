@@ -1,7 +1,7 @@
 """Rows of STM: the temporal convolution alone, and ResNet-50 with STM against mmaction2's with TSM.
 
-The temporal convolution's other side is the usual writing: frames brought into the order (B H W, C,
-T), a channel-wise ``conv1d``, and back.
+The temporal convolution's other side is the usual writing: frames brought into the order
+(B H W, C, T), a channel-wise ``conv1d``, and back.
 """
 
 import torch

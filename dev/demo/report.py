@@ -1,10 +1,11 @@
 """Pictures and numbers of a finished run: truth beside prediction, loss and AP curves, a summary.
 
 Reads    WORK_DIR/<run>/vis_data/scalars.json   losses and AP while training (the newest run)
-         WORK_DIR/<split>/predictions.pkl       of tools/test.py --work-dir WORK_DIR/<split> --out
-         ... WORK_DIR/<split>/<config>.py           the configuration of that test: where its ground
-         truth lies WORK_DIR/<split>/<run>/<run>.json      AP as measured by that test (the newest
-         one)
+         WORK_DIR/<split>/predictions.pkl       of tools/test.py --work-dir WORK_DIR/<split>
+                                                --out ...
+         WORK_DIR/<split>/<config>.py           the configuration of that test: where its ground
+                                                truth lies
+         WORK_DIR/<split>/<run>/<run>.json      AP as measured by that test (the newest one)
 Writes   WORK_DIR/report/predictions.png, curves.png, summary.json
 
 Run ``python dev/demo/report.py WORK_DIR``. Boxes are drawn from a score of 0.3 on (``--score``).
@@ -61,7 +62,10 @@ class Sample:
     def title(self) -> str:
         """The place, and how the model knows it."""
         places = [place for start, place in PLACES.items() if self.path.name.startswith(start)]
-        return f"{places[0] if places else self.path.stem}\n({SPLITS[self.split].removesuffix(' sites')})"
+        return (
+            f"{places[0] if places else self.path.stem}\n"
+            f"({SPLITS[self.split].removesuffix(' sites')})"
+        )
 
 
 def newest(folder: Path, pattern: str, made_by: str) -> Path:
@@ -148,7 +152,7 @@ def draw_samples(samples: list[Sample], path: Path, score: float, width_px: int)
 
 
 def curve(scalars: list[dict[str, float]], key: str) -> tuple[list[float], list[float]]:
-    """Iterations and values of one number; empty if the run did not log it, such as AP without validation.
+    """Iterations and values of a number; empty if the run did not log it, as AP without validation.
 
     mmengine logs AP with the number of the epoch, always 0 when a run counts iterations. The lines
     are in order, so the iteration is the highest one logged so far.

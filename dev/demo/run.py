@@ -1,4 +1,4 @@
-"""The demo: fetch real photographs, train a small GFL detector on a CPU, test it, draw what it finds.
+"""The demo: fetch real photographs, train a small GFL on a CPU, test it, draw what it finds.
 
 Run ``python -m dev.demo.run`` in the repository's folder. Each step is a command of its own that
 can also be run by hand; its full output goes to WORK_DIR/logs. A step that fails ends the demo with
@@ -37,7 +37,7 @@ class Step:
 
 
 def steps(work_dir: Path, cfg_options: list[str]) -> Iterator[Step]:
-    """The steps in order; lazily, since testing needs the name of the checkpoint that training leaves."""
+    """The steps in order, lazily: testing needs the name of the checkpoint that training leaves."""
     options = ["--cfg-options", *cfg_options] if cfg_options else []
     yield Step("trees", "Fetch the photographs", ["tools/data/trees.py"])
     yield Step("weights", "Fetch the ImageNet weights", ["tools/data/mobilenet_v2.py"])
@@ -62,7 +62,7 @@ def steps(work_dir: Path, cfg_options: list[str]) -> Iterator[Step]:
 
 
 def run(step: Step, logs: Path) -> int:
-    """Run one step, show its progress, keep its whole output in a log file; return its exit code."""
+    """Run a step, show its progress, keep its whole output in a log file; return its exit code."""
     environment = {**KEEP_MEMORY, **os.environ, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, *step.command]
     with (

@@ -73,7 +73,7 @@ def call(*command: object, env: Mapping[str, str] | None = None) -> None:
 
 
 def find(python: Path, env: Mapping[str, str]) -> Installer:
-    """Bring uv into an environment; one on the path serves where it cannot be had, and pip without any."""
+    """Bring uv into an environment; where it cannot be had, one on the path serves, else pip."""
     pip = Installer(python).pip
     own = python.with_name("uv")
     if not own.exists() and env.get("MMEXT_INSTALLER") != "pip":
@@ -93,7 +93,7 @@ def find(python: Path, env: Mapping[str, str]) -> Installer:
 
 
 def from_pip(told: str) -> dict[str, str]:
-    """Translate ``pip config list`` into uv's variables; what does not exist is left out, as pip does.
+    """Translate ``pip config list`` into uv's variables, without what does not exist, as pip does.
 
     >>> from_pip("global.timeout='60'")
     {'UV_INDEX_STRATEGY': 'unsafe-best-match', 'UV_HTTP_TIMEOUT': '60'}
@@ -131,7 +131,7 @@ def from_pip(told: str) -> dict[str, str]:
 
 
 def exists(place: str, proxy: bool = False) -> bool:
-    """Whether a file or folder is there, or a host's name known; behind a proxy that is not ours to ask."""
+    """Whether a file or folder is there or a host known; behind a proxy that is not ours to ask."""
     parts = urlsplit(place)
     if parts.scheme in ("", "file"):
         return Path(unquote(parts.path)).expanduser().exists()
@@ -163,7 +163,7 @@ def choices(torch: str, torchvision: str, has_gpu: bool) -> list[list[str]]:
 
 
 def versions(lock: str) -> dict[str, str]:
-    """Name and version of everything in a lock, or in the ``name==version`` lines of a requirements file."""
+    """Names and versions in a lock, or in the ``name==version`` lines of a requirements file."""
     return dict(
         re.findall(r'^(?:name = ")?([\w.-]+)(?:"\nversion = "|==)([\w.+]+)', lock, flags=re.M)
     )
@@ -203,7 +203,10 @@ def resolve(
 
 
 def sizes(lock: str) -> dict[str, int]:
-    """Bytes to fetch for each package of a lock: none for what lies on this machine, or has no known size."""
+    """Bytes to fetch for each package of a lock.
+
+    None for what lies on this machine, or has no known size.
+    """
     found = {}
     for block in lock.split("[[packages]]")[1:]:
         name = re.search(r'^name = "(.+)"', block, flags=re.M)
@@ -236,7 +239,7 @@ def describe(size: int) -> str:
 
 
 def use_pip(installer: Installer, wishes: list[list[str]], hosts: list[str]) -> None:
-    """Install without uv: no size is known beforehand, and a torchvision that does not fit goes again."""
+    """Install without uv: no size is known before; a torchvision that does not fit goes again."""
     print(
         "mmext: 0.3 to 4 GB to download, as torch comes without or with CUDA's libraries",
         flush=True,

@@ -40,7 +40,7 @@ class Build(NamedTuple):
     archs: str = ""
 
     def folder(self, torch: str, cuda: str) -> Path:
-        """Where the built wheel is kept; ``torch`` with its local tag, ``cuda`` as torch calls it."""
+        """Where the built wheel lies; ``torch`` with its local tag, ``cuda`` as torch calls it."""
         ops = f"cuda{cuda}-{re.sub('[; ]+', '_', self.archs)}" if self.cuda else "cpu"
         ops += FLAGS.split()[0]  # wheels that were built in another way are others
         python = f"cp{sys.version_info[0]}{sys.version_info[1]}-{sysconfig.get_platform()}"
@@ -169,9 +169,8 @@ def variables(build: Build, env: Mapping[str, str]) -> dict[str, str]:
             TORCH_CUDA_ARCH_LIST=build.archs, CUDA_HOME=str(Path(nvcc).resolve().parent.parent)
         )
     if not build.cuda:
-        steer["CUDA_VISIBLE_DEVICES"] = (
-            ""  # mmcv builds CUDA operators wherever torch sees a device
-        )
+        # mmcv builds CUDA operators wherever torch sees a device.
+        steer["CUDA_VISIBLE_DEVICES"] = ""
     return {**env, **steer}
 
 
@@ -188,7 +187,7 @@ def num_jobs(cores: int = 0, memory_gb: float = 0) -> int:
 
 
 def check_wheel(wheel: Path) -> None:
-    """Expect the compiled operators inside: a build that could not make them succeeds without them."""
+    """Expect the compiled operators inside: a build that cannot make them succeeds without them."""
     if not any(name.startswith("mmcv/_ext") for name in zipfile.ZipFile(wheel).namelist()):
         raise Stop(
             f"{wheel.name} was built without mmcv/_ext, the compiled operators; see that "

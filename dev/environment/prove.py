@@ -1,4 +1,4 @@
-"""Prove that an environment works: run an operator of mmcv, say who serves them, build a model of each host.
+"""Prove an environment: run an operator of mmcv, say who serves them, build a model of each host.
 
 What is installed may not be importable, and nobody may serve an operator, so the set-up ends with
 this. Run ``python dev/environment/prove.py`` in any environment; ``--without mmaction`` omits a
@@ -61,7 +61,7 @@ def run_op(device: str) -> None:
 
 
 def served(extension: bool) -> list[str]:
-    """Who serves each operator, a line for each source; with ``extension`` it must be mmcv's own."""
+    """Who serves each operator, a line for a source; with ``extension`` it must be mmcv's own."""
     from mmext import ops
 
     found: dict[str, list[str]] = {}

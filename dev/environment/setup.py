@@ -1,4 +1,4 @@
-"""Make the environment that everything else runs in: torch, the hosts, mmext; wheels alone, by default.
+"""Make the environment that all else runs in: torch, the hosts, mmext; wheels alone, by default.
 
 ``make setup`` calls this with the system's own Python, so it needs the standard library alone. What
 can stop it is checked before anything is installed. A finished set-up leaves a hash of what it
@@ -7,11 +7,13 @@ differs. What was cut off is made anew, out of uv's cache and that of built whee
 and no build is repeated.
 
 MMEXT_CUDA             OPS=mmcv: 1 builds CUDA operators, 0 does not; unset: 1 if nvidia-smi lists a
-device TORCH_CUDA_ARCH_LIST   the devices to build for, by default those that are present
+                       device
+TORCH_CUDA_ARCH_LIST   the devices to build for, by default those that are present
 MMEXT_CACHE            where the built mmcv wheels are kept, by default mmext in the user's cache
-folder MMEXT_INSTALLER        pip: install with pip where uv could be had, too
+                       folder
+MMEXT_INSTALLER        pip: install with pip where uv could be had, too
 UV_*, PIP_*            where packages come from, as uv and pip read it (UV_TORCH_BACKEND=cpu:
-PyTorch's own)
+                       PyTorch's own)
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ def check(plan: Plan) -> None:
 
 
 def check_disk(free: int, fetched: int, where: Path) -> None:
-    """Expect room for the downloads, which unpack to about twice their size, and for mmext's own caches."""
+    """Expect room for downloads, which unpack to about twice their size, and mmext's own caches."""
     needed = 3 * fetched + 1_000_000_000
     if free < needed:
         raise Stop(
@@ -145,7 +147,7 @@ def make_venv(plan: Plan) -> None:
 
 
 def install(plan: Plan) -> None:
-    """Install torch, the hosts, what they, checks and tests need, and this checkout; then prove it."""
+    """Install torch, the hosts, what they, checks and tests need, this checkout; then prove it."""
     tool = installer.find(plan.python, os.environ)
     left_out = {plan.mmcv.name, f"{plan.mmcv.name}-lite"} if plan.ops else set()
     hosts = [f"{name}=={version}" for name, version in plan.pins().items() if name not in left_out]
@@ -160,9 +162,8 @@ def install(plan: Plan) -> None:
         installer.use_pip(tool, wishes[-2:], hosts)
     found = distributions(site_packages(plan))
     if "torchvision" in found and (plan.torchvision == "none" or not installer.fits(found)):
-        call(
-            *tool.pip, "uninstall", "-q", "-y", "torchvision"
-        )  # what pip took all the same, or is left
+        # What pip took all the same, or is left.
+        call(*tool.pip, "uninstall", "-q", "-y", "torchvision")
         del found["torchvision"]
     for sentence in installer.remarks(found, plan.torchvision):
         print(f"mmext: {sentence}", flush=True)

@@ -43,7 +43,7 @@ def parts(node: Any) -> Iterator[ConfigDict]:
 
 
 def with_data(name: str, num_classes: int) -> Change:
-    """Train, develop and test on another data set of configs/_base_/datasets, with so many classes."""
+    """Train, develop, test on another data set of configs/_base_/datasets, with so many classes."""
 
     def change(cfg: Config) -> None:
         data = Config.fromfile(BASE.format(f"datasets/{name}"))
@@ -182,7 +182,7 @@ def six_classes(cfg: Config) -> None:
 
 
 def on_held_out_photographs(cfg: Config) -> None:
-    """Train on the clips of ten photographs and test on those of five that no design was chosen by."""
+    """Train on clips of ten photographs, test on those of five that no design was chosen by."""
     cfg.train_dataloader.dataset.ann_file = "annotations/fit.txt"
     # Developed as it is tested: several samplings in time.
     pipeline = cfg.test_dataloader.dataset.pipeline

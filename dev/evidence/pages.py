@@ -74,7 +74,7 @@ def results_of(name: str) -> dict[str, Any] | None:
 
 
 def untrained(row: str) -> bool:
-    """Whether a row of the README's table of papers says *trained* and no study of the paper shows it.
+    """Whether the README's row of a paper says *trained* and no study of the paper shows it.
 
     The paper's studies are those that the marks of its configs' READMEs name.
     """

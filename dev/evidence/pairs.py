@@ -1,11 +1,11 @@
-"""What pairs of runs say: the mean difference, its 95 % interval, an exact test, and how many pairs win.
+"""What pairs of runs say: mean difference, its 95 % interval, an exact test, how many pairs win.
 
 Pair     two runs of one seed that differ in one thing; its difference is treated minus control
 Interval Student's t with n - 1 degrees of freedom: exact for normal differences
 p        two-sided sign-flip test: if nothing differed, each difference would bear either sign
-equally often,
-         so p is the share of the 2^n choices of signs whose mean is at least as far from 0. With 5
-         pairs it cannot go below 0.0625, with 6 not below 0.031, with 8 not below 0.008
+         equally often, so p is the share of the 2^n choices of signs whose mean is at least as far
+         from 0. With 5 pairs it cannot go below 0.0625, with 6 not below 0.031, with 8 not below
+         0.008
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Where a result comes from: the commit, the text of the code, and the machine as a run finds it."""
+"""Where a result comes from: the commit, the code's text, and the machine as a run finds it."""
 
 import hashlib
 import importlib.util
@@ -30,11 +30,12 @@ def processor():
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown"
-names = ["torch", "torchvision", "numpy", "pillow", "mmengine", "onedl-mmengine", "mmcv", "mmcv-lite",
-         "onedl-mmcv", "mmdet", "onedl-mmdetection", "mmsegmentation", "onedl-mmsegmentation", "mmaction2"]
+names = ["torch", "torchvision", "numpy", "pillow", "mmengine", "onedl-mmengine",
+         "mmcv", "mmcv-lite", "onedl-mmcv", "mmdet", "onedl-mmdetection",
+         "mmsegmentation", "onedl-mmsegmentation", "mmaction2"]
 print(json.dumps(dict(
-    system=platform.system(), architecture=platform.machine(), processor=processor(), cores=os.cpu_count(),
-    threads=torch.get_num_threads(),
+    system=platform.system(), architecture=platform.machine(), processor=processor(),
+    cores=os.cpu_count(), threads=torch.get_num_threads(),
     device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
     python=platform.python_version(),
     versions={name: found for name in names if (found := version(name))},

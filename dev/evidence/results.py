@@ -1,4 +1,4 @@
-"""What a study leaves in docs/evidence: its statement, every number, where they come from, and the pairs."""
+"""What a study leaves in docs/evidence: its statement, all numbers, their origin, and the pairs."""
 
 import json
 import os

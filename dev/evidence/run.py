@@ -1,10 +1,11 @@
-"""Run a study: pairs that share initial weights and data order; intervals, an exact test and a picture.
+"""Run a study: pairs that share initial weights and data order; intervals, exact test and picture.
 
     python -m dev.evidence.run gfl                 run what is missing, write docs/evidence/gfl.json
-    and .png python -m dev.evidence.run gfl --develop       choose a design: development split,
-    seeds from 100 on python -m dev.evidence.run gfl --table         print the tables of the
-    committed file python -m dev.evidence.run gfl --state         print what is stated, and where
-    each config lies
+                                                   and .png
+    python -m dev.evidence.run gfl --develop       choose a design: development split, seeds from
+                                                   100 on
+    python -m dev.evidence.run gfl --table         print the tables of the committed file
+    python -m dev.evidence.run gfl --state         print what is stated, and where each config lies
 
 studies.py says which studies there are. Each run is tools/train.py and tools/test.py in processes
 of their own, with a derived config written beside its results, so any of them can be repeated by
@@ -123,7 +124,10 @@ def make_data(study: Study) -> None:
 
 
 def state(name: str, study: Study, work_dir: Path) -> str:
-    """What is stated, and each arm's config as a file, for tools/verify.py and a look before the runs."""
+    """What is stated, and each arm's config as a file.
+
+    The files are for tools/verify.py and a look before the runs.
+    """
     folder = work_dir / name / "configs"
     folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(study.statement(), indent=1)]

@@ -49,7 +49,7 @@ class Runner:
         return cfg
 
     def key(self, arm: str) -> str:
-        """Names what the arm's numbers depend on beside the seed; its place among the arms is none of it."""
+        """Names what the arm's numbers depend on beside the seed, not its place among the arms."""
         cfg = self.config(arm)
         return digest(
             dict(
@@ -151,7 +151,7 @@ class Runner:
         return file
 
     def shared(self, arm: str, start: Path, checkpoint: Path) -> float:
-        """Share of the arm's weights that began as the start's; a pretrained backbone's do not count."""
+        """Share of the arm's weights that began as the start's, a pretrained backbone's aside."""
         backbone = self.config(arm).model.get("backbone") or {}
         pretrained = '"Pretrained"' in json.dumps(backbone, default=str)  # or a backbone inside it
         before, after = (read_checkpoint(file)["state_dict"] for file in (start, checkpoint))

@@ -15,7 +15,7 @@ from mmext.action.stm.blocks import Bottleneck
 
 @MODELS.register_module()
 class ShiftedResNet(ResNetSTM):
-    """ResNet without STM's branches, with mmaction2's shift before the first convolution of every block.
+    """ResNet without STM's branches, with mmaction2's shift before each block's first convolution.
 
     Args:
         depth: as in ``mmext.ResNetSTM``.

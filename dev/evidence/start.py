@@ -69,8 +69,9 @@ def shared_share(
             anyway.
 
     Example:
-        >>> start = {"backbone.w": torch.zeros(9), "head.w": torch.zeros(3), "head.b": torch.zeros(2)}
-        >>> arm = {"backbone.w": torch.zeros(9), "head.w": torch.zeros(3), "new.w": torch.zeros(1)}
+        >>> same = {"backbone.w": torch.zeros(9), "head.w": torch.zeros(3)}
+        >>> start = {**same, "head.b": torch.zeros(2)}
+        >>> arm = {**same, "new.w": torch.zeros(1)}
         >>> shared_share(start, arm, leave_out="backbone.")
         0.75
     """

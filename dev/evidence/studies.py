@@ -1,4 +1,4 @@
-"""The studies: what is asked of each paper, on which data, with which arms, seeds and deciding number.
+"""The studies: what is asked of each paper, on which data, with which arms, seeds, deciding number.
 
 A study that has a result is never changed: another choice is another study, under another name.
 Until then designs are chosen on the development split (make evidence STUDY=… ARGS=--develop).
@@ -28,7 +28,10 @@ from dev.evidence.changes import (
 )
 from dev.evidence.study import Arm, Measure, Study
 
-RETINA = "configs/detection/iou_balanced/iou-balanced_retinanet_mobilenet-v2_fpn_1xb8-400i_stamps-one-class.py"
+RETINA = (
+    "configs/detection/iou_balanced/"
+    "iou-balanced_retinanet_mobilenet-v2_fpn_1xb8-400i_stamps-one-class.py"
+)
 GFL = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb8-800i_stamps-one-class.py"
 TREES = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
@@ -79,7 +82,9 @@ BUILT = "anything about natural scenes: the task is built for it"
 
 STUDIES = {
     "iou_balanced": Study(
-        question="Do IoU-balanced losses make RetinaNet's boxes more precise, and which half does it?",
+        question=(
+            "Do IoU-balanced losses make RetinaNet's boxes more precise, and which half does it?"
+        ),
         data_name=ONE_CLASS,
         limits=NOTHING_NATURAL,
         arms={
@@ -137,7 +142,9 @@ STUDIES = {
         aliases=TO_GFL,
     ),
     "detecto_rs": Study(
-        question="Does a detector that looks twice, with switchable convolutions, find better boxes?",
+        question=(
+            "Does a detector that looks twice, with switchable convolutions, find better boxes?"
+        ),
         data_name=ONE_CLASS,
         limits="anything about long training or natural scenes; both halves add weights",
         arms={
@@ -176,7 +183,9 @@ STUDIES = {
         pairs=(("+ learned", "+ constant weights"), ("+ learned", "+ closed form")),
     ),
     "dnl_far": Study(
-        question="Does disentangled attention carry what stands far away to where it decides the class?",
+        question=(
+            "Does disentangled attention carry what stands far away to where it decides the class?"
+        ),
         data_name=FAR,
         limits=BUILT,
         arms={"FCN": Arm(DNL, plain_fcn), "DNL": Arm(DNL)},

@@ -1,4 +1,4 @@
-"""A study as it is stated before it runs: what is compared, on which data, and which number decides."""
+"""A study as stated before it runs: what is compared, on which data, and which number decides."""
 
 import hashlib
 import json
@@ -57,7 +57,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Study:
-    """One question. All of this is fixed once the study has a result; another choice is another study.
+    """One question. All of it is fixed once there is a result; another choice is another study.
 
     Each config trains on ``train_dataloader``, is developed on ``val_dataloader`` and confirmed,
     once, on ``test_dataloader``.
@@ -134,7 +134,7 @@ class Study:
         return {name: resolve(arm) for name, arm in self.arms.items()}
 
     def statement(self) -> dict[str, Any]:
-        """Everything that is fixed before the first run, as JSON has it; the order of arms says nothing."""
+        """All that is fixed before the first run, as JSON has it; the arms' order says nothing."""
         arms = {
             name: {"config": arm.config, "sha256": config_hash(self.configs[name])}
             for name, arm in self.arms.items()
@@ -158,7 +158,7 @@ class Study:
 
 
 def check_seeds(seeds: tuple[int, ...]) -> None:
-    """Refuse seeds with which a study could show nothing, or that designs may have been chosen with.
+    """Refuse seeds with which a study could show nothing or designs may have been chosen.
 
     Raises:
         StudyError: there are too few or too many, one comes twice, or one is a development seed.

@@ -1,4 +1,4 @@
-"""A study's file as Markdown: means of the arms, differences of the pairs, one sentence of what is known."""
+"""A study's file as Markdown: arms' means, pairs' differences, one sentence of what is known."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def means(found: Mapping[str, Any]) -> str:
-    """Mean and sample deviation of each arm; spreads of single arms are no errors of a difference."""
+    """Mean and sample deviation of each arm; an arm's spread is no error of a difference."""
     first = next(iter(next(iter(found["runs"].values())).values()))
     rows = [
         [arm, *(mean_of([run[heading] for run in seeds.values()]) for heading in first)]

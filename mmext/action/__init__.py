@@ -1,1 +1,1 @@
-"""Action recognition parts. Host: mmaction2. The papers are listed in :mod:`mmext.action.papers`."""
+"""Action recognition parts. Host: mmaction2. Papers are listed in :mod:`mmext.action.papers`."""

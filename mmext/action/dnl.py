@@ -1,4 +1,4 @@
-"""DNL for action recognition: backbones with disentangled blocks where mmaction puts non-local ones.
+"""DNL for action recognition: backbones with disentangled blocks where mmaction has non-local ones.
 
 Paper     DNL, Yin et al. 2020, https://arxiv.org/abs/2006.06668
 Idea      Each place of each frame attends to all places of all frames, and the clip to what matters
@@ -80,7 +80,7 @@ class ResNet3dSlowOnlyDNL(ResNet3dSlowOnly):
         disentangle(self, non_local_cfg or {})
 
     def init_weights(self, pretrained: str | None = None) -> None:
-        """Initialise as the host does; what a file does not hold is left at the block's own start."""
+        """Initialise as the host does; what a file lacks is left at the block's own start."""
 
         def by_host() -> None:
             super(ResNet3dSlowOnlyDNL, self).init_weights(pretrained)
@@ -140,7 +140,7 @@ class ResNetTSMDNL(ResNetTSM):
             self.pretrained2d = False  # else the host looks for a file without a name
 
     def make_non_local(self) -> None:
-        """Show the places; the host's constructor calls this, and knows no number for a whole stage."""
+        """Show places; the host's constructor calls this, and knows no number for a whole stage."""
         self.non_local_stages = tuple(
             (has,) * blocks if isinstance(has, int) else has
             for has, blocks in zip(self.non_local_stages, self.stage_blocks, strict=True)
@@ -148,7 +148,7 @@ class ResNetTSMDNL(ResNetTSM):
         super().make_non_local()
 
     def init_weights(self) -> None:
-        """Initialise as the host does; what a file does not hold is left at the block's own start."""
+        """Initialise as the host does; what a file lacks is left at the block's own start."""
         initialise(self, super().init_weights)
 
     def _freeze_stages(self) -> None:

@@ -1,4 +1,4 @@
-"""The command ``mmext``: each of its commands is a module whose ``main`` takes the words behind its name.
+"""The command ``mmext``: each command is a module whose ``main`` takes the words behind its name.
 
 A module is imported when its command is called: ``mmext --help`` and ``mmext doctor`` need no other
 package.
@@ -54,8 +54,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"error: mmext {args.command} expected the package {package}, got none; install it, "
             "for instance with pip install 'mmext[openmmlab]', or ask mmext doctor"
         )
-    sys.argv = [
-        f"mmext {args.command}",
-        *args.words,
-    ]  # the command's parser calls itself by its first word
+    # The command's parser calls itself by its first word.
+    sys.argv = [f"mmext {args.command}", *args.words]
     sys.exit(command.main(args.words))

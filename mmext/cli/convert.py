@@ -28,9 +28,8 @@ def convert_emanet(source: Path, out: Path) -> int:
     from mmext.segmentation.emanet import from_official
 
     found = read_content(source)
-    weights = (
-        found.get("net", found) if isinstance(found, dict) else found
-    )  # theirs: net, optim, step
+    # Theirs: net, optim, step.
+    weights = found.get("net", found) if isinstance(found, dict) else found
     tensors = isinstance(weights, dict) and all(
         isinstance(x, torch.Tensor) for x in weights.values()
     )

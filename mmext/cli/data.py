@@ -1,4 +1,7 @@
-"""Fetch and make a small real data set, or weights: mmext data NAME [flags]. Each lies under ./data."""
+"""Fetch and make a small real data set, or weights: mmext data NAME [flags].
+
+Each lies under ./data.
+"""
 
 import argparse
 import importlib
@@ -7,9 +10,15 @@ from collections.abc import Sequence
 
 NAMES = {  # also the module of mmext.prepare
     "trees": "tree crowns from the air, boxes drawn by people (64 + 9 + 2 images)",
-    "stamps": "photographic cut-outs on photographs: boxes, masks, semantic maps (1500 + 300 images)",
-    "context": "a mechanism test: something far away tells what an object is called (2 x 1800 scenes)",
-    "camera_motion": "clips of a camera that moves over photographs, seven classes (1050 + 350 clips)",
+    "stamps": (
+        "photographic cut-outs on photographs: boxes, masks, semantic maps (1500 + 300 images)"
+    ),
+    "context": (
+        "a mechanism test: something far away tells what an object is called (2 x 1800 scenes)"
+    ),
+    "camera_motion": (
+        "clips of a camera that moves over photographs, seven classes (1050 + 350 clips)"
+    ),
     "mobilenet_v2": "ImageNet weights of MobileNetV2 for mmdet and mmseg",
 }
 

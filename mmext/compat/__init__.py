@@ -1,9 +1,8 @@
 """Repairs of the hosts: each explicit, logged at debug level, reversible, and off where not needed.
 
-==========================
-========================================================================== ``mmaction_drn``
-  mmaction2's wheel lacks a folder that ``import mmaction.models`` needs ``mmaction_metadata``
-  mmaction2 imports ``importlib_metadata``, which it does not declare
+==========================  ========================================================================
+``mmaction_drn``            mmaction2's wheel lacks a folder that ``import mmaction.models`` needs
+``mmaction_metadata``       mmaction2 imports ``importlib_metadata``, which it does not declare
 ``mmaction_mmcv``           mmaction2 refuses the mmcv of the maintained forks
 ``mmaction_testing_views``  mmaction2's ``max_testing_views`` fails for every 2D backbone
 ``two_stage_bfloat16``      two-stage detectors cannot train in bfloat16
@@ -13,13 +12,16 @@
 ``sync_bn_on_cpu``          SyncBN among several ranks fails on CPUs
 ``resume_weights_only``     ``weights_only`` refuses the checkpoints that mmengine saves
 ``newest_checkpoint``       mmengine starts anew over checkpoints if ``last_checkpoint`` is missing
-or wrong ``whole_checkpoints``       mmengine deletes the last checkpoint before it has written the
-next ``plain_meta``              what a data set says of itself is saved in types that are refused
-at resume ``save_best_auto``          ``save_best="auto"`` takes whichever metric comes first, or
-ends the run ``compiled_bfloat16``       mmcv's compiled operators refuse bfloat16
+                            or wrong
+``whole_checkpoints``       mmengine deletes the last checkpoint before it has written the next
+``plain_meta``              what a data set says of itself is saved in types that are refused at
+                            resume
+``save_best_auto``          ``save_best="auto"`` takes whichever metric comes first, or ends the run
+``compiled_bfloat16``       mmcv's compiled operators refuse bfloat16
 ``batched_nms_half``        ``batched_nms`` shifts boxes by more than half precision can hold
 ``untrusted_checkpoints``   hosts load checkpoints, features and downloads in a way that lets a file
-run code ``untrusted_fallback``      the forks' mmengine loads a refused checkpoint again, unsafely
+                            run code
+``untrusted_fallback``      the forks' mmengine loads a refused checkpoint again, unsafely
 ``untrusted_configs``       mmengine runs the config text that a checkpoint carries
 ``untrusted_pickles``       annotations, proposals and results in pickles can run code
 ``untrusted_yaml``          YAML can run code
@@ -28,8 +30,7 @@ run code ``untrusted_fallback``      the forks' mmengine loads a refused checkpo
 ``fork_packages``           mmengine looks for the maintained forks under the official names
 ``mmext_configs``           ``_base_ = "mmext::…"`` is not found
 ``mmext_hub``               ``get_config("mmext::…")`` and ``get_model`` neither
-==========================
-==========================================================================
+==========================  ========================================================================
 
 :func:`repair` runs when mmext is imported and imports nothing itself: a repair waits until the
 module that it is for is about to be imported, or has just been (or acts at once if that module is
@@ -37,7 +38,7 @@ already there). So the order of the imports does not matter, and neither does a 
 missing.
 
 Switch off   ``MMEXT_COMPAT=off`` in the environment, or a list of names:
-``MMEXT_COMPAT=numpy_names``
+             ``MMEXT_COMPAT=numpy_names``
 Trust        ``MMEXT_TRUST`` names files that may run code (:mod:`mmext.compat.trust`)
 Undo         ``mmext.compat.undo()``
 Watch        ``logging.getLogger("mmext").setLevel("DEBUG")``, or ``mmext.compat.state()``
@@ -184,16 +185,14 @@ def state() -> dict[str, str]:
 
 
 def _settle(one: Repair) -> None:
-    _state[one.name] = (
-        "not needed"  # set first: looking for a host's files imports, and so comes here again
-    )
+    # Set first: looking for a host's files imports, and so comes here again.
+    _state[one.name] = "not needed"
     try:
         if one.needed():
             one.apply()
             _state[one.name] = "applied"
-    except (
-        Exception
-    ) as error:  # a repair that fails must not make an import fail that could have worked
+    except Exception as error:
+        # A repair that fails must not make an import fail that could have worked.
         _state[one.name] = f"failed: {error!r}"
         logger.warning(
             "repair %s failed with %r; switch it off with %s=%s", one.name, error, SWITCH, one.name

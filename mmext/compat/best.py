@@ -1,4 +1,4 @@
-"""``save_best="auto"``: the metric that a task is judged by, and no end of the run where none can be ranked.
+"""``save_best="auto"``: the metric that a task is judged by, and no end of the run if none ranks.
 
 mmengine takes whichever metric comes first: in segmentation the pixel accuracy, with ``classwise``
 the first class. A name that it does not know which way round to rank ends the run at the first
@@ -21,16 +21,17 @@ HEADLINES = (
     (r"NME|EPE|MAE|MSE|RMSE|abs_?rel|mMR", "less"),
     (r"AR@\d+|mAcc|aAcc|mean1|acc_mean1", "greater"),
 )
-"""Names of metrics without their prefix, those that papers report first, and which way is
-better.
-"""
+"""Metrics' names without prefix, those that papers report first, and which way is better."""
 
 
 class SaveBestAuto(Wrapping):
     """``auto`` chooses among all metrics of a validation, and says what it chose."""
 
     name = "save_best_auto"
-    why = 'save_best="auto" takes the first metric, or ends the run where it cannot tell which way is better'
+    why = (
+        'save_best="auto" takes the first metric, or ends the run where it cannot tell which way '
+        "is better"
+    )
     after = ("mmengine.hooks.checkpoint_hook",)
 
     def needed(self) -> bool:
@@ -55,7 +56,8 @@ def choose_first(plain: Callable) -> Callable:
             found = headline(metrics, hook.greater_keys, hook.less_keys)
             if found is None:
                 _say(
-                    f'save_best="auto" expected a metric that it can rank, got {", ".join(metrics)}; name one'
+                    'save_best="auto" expected a metric that it can rank, got '
+                    f"{', '.join(metrics)}; name one"
                 )
                 return None
             name, rule = found

@@ -26,7 +26,7 @@ class TwoStageBfloat16(Wrapping):
     before = ("mmdet.models",)
 
     def needed(self) -> bool:
-        """True wherever mmdet can be imported: it makes its anchors in the dtype of the scores everywhere."""
+        """True wherever mmdet can be imported: it always makes anchors in the scores' dtype."""
         try:
             import mmcv.ops  # noqa: F401
         except ImportError:
@@ -34,7 +34,7 @@ class TwoStageBfloat16(Wrapping):
         return importlib.util.find_spec("mmdet") is not None
 
     def apply(self) -> None:
-        """Wrap the generators of priors, and RoIAlign where it refuses: ours in mmext.ops does not."""
+        """Wrap the prior generators, and RoIAlign where it refuses: ours in mmext.ops does not."""
         from mmcv.ops import RoIAlign
         from mmdet.models.task_modules.prior_generators import AnchorGenerator, MlvlPointGenerator
 
@@ -167,7 +167,7 @@ class _Copies:
 
 
 def places_in_float32(plain: Callable) -> Callable:
-    """RoIAlign's autograd function, which keeps the place of each maximum in the type of the map."""
+    """RoIAlign's autograd function, which keeps the place of each maximum in the map's type."""
     import torch
 
     @functools.wraps(plain)

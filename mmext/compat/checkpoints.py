@@ -63,15 +63,14 @@ class ResumeWeightsOnly(Repair):
 class UntrustedCheckpoints(Repair):
     """Whatever a host loads with ``torch.load`` is read as weights and numbers only.
 
-    That is ``torch.load``'s own default from 2.6 on, but not of its download (``http://``, ``openmmlab://``,
-    ``torchvision://``), and a host may ask for more.
+    That is ``torch.load``'s own default from 2.6 on, but not of its download (``http://``,
+    ``openmmlab://``, ``torchvision://``), and a host may ask for more.
     """
 
     name = "untrusted_checkpoints"
     why = "the hosts load checkpoints, features and downloads in a way that lets a file run code"
-    before = (
-        "mmengine.config",
-    )  # the first that mmengine imports, also where mmext starts with mmengine
+    # The first that mmengine imports, also where mmext starts with mmengine.
+    before = ("mmengine.config",)
 
     def needed(self) -> bool:
         """True wherever torch is."""
@@ -196,7 +195,7 @@ def wanted_code(error: Exception) -> str | None:
 
 
 def _refuse_archives_that_run_code(file: Any) -> None:
-    """What torch does by itself from 2.6 on: before, these two kinds ran although weights_only was on."""
+    """As torch from 2.6 on does: before, these two kinds ran although weights_only was on."""
     start = file.tell() if hasattr(file, "seek") else None
     try:
         script = zipfile.is_zipfile(file) and any(

@@ -1,4 +1,4 @@
-"""Files of data that can hold code: pickles, YAML, volumes, label trees, and configs inside checkpoints.
+"""Data files that can hold code: pickles, YAML, volumes, label trees, and configs in checkpoints.
 
 Guards   ``mmengine.load`` of .pkl and .yaml (annotations, proposals, results, skeletons), mmseg's
          pickled volumes, mmdet's label tree of OpenImages, and ``Config.fromstring`` where a host

@@ -1,4 +1,4 @@
-"""What a checkpoint may hold beyond weights: the plain values that mmengine and its data sets put there.
+"""What a checkpoint may hold beyond weights: plain values that mmengine and data sets put there.
 
 Every entry only makes a value out of values. None looks up a name, reads a file or calls what it is
 given, so no file can do more with them than take up room.
@@ -11,9 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 NUMPY_CODES = "?bhilqBHILQefdgFDGSUMm"
-"""Letters of numpy's plain dtypes: numbers of every size, texts, dates. Objects and records are
-left out.
-"""
+"""Letters of numpy's plain dtypes: numbers of every size, texts, dates; no objects or records."""
 
 
 def pickled_name(entry: Any) -> str:
@@ -79,7 +77,7 @@ def _paths() -> list[Callable[..., Any]]:
 
 
 def _history() -> list[Any]:
-    """The class HistoryBuffer of mmengine, which pickles its methods by ``getattr``: that could reach all.
+    """HistoryBuffer of mmengine, which pickles its methods by ``getattr``: that could reach all.
 
     So that name is answered by a function that hands out these methods and nothing else.
     """

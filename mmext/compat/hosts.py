@@ -11,7 +11,7 @@ from mmext.compat.repair import Repair, logger
 
 
 class MmactionDrn(Repair):
-    """Stand-in for ``mmaction.models.localizers.drn``, which has no ``__init__`` and so is in no wheel."""
+    """Stand-in for ``mmaction.models.localizers.drn``, in no wheel as it has no ``__init__``."""
 
     name = "mmaction_drn"
     why = (

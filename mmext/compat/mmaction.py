@@ -1,4 +1,4 @@
-"""Repairs of mmaction2 1.2.0: an undeclared package, a check of mmcv's version, tests of many views."""
+"""Repairs of mmaction2 1.2.0: an undeclared package, a check of mmcv's version, many-view tests."""
 
 import importlib.metadata
 import importlib.util
@@ -14,7 +14,7 @@ ACCEPTED = "2.1.0"
 
 
 class MmactionMetadata(Repair):
-    """``importlib_metadata`` is what Python has as ``importlib.metadata``; mmaction2 imports the old name."""
+    """``importlib_metadata`` is Python's ``importlib.metadata``; mmaction2 imports the old name."""
 
     name = "mmaction_metadata"
     why = (
@@ -37,7 +37,7 @@ class MmactionMetadata(Repair):
 
 
 class MmactionMmcv(Repair):
-    """Another version of mmcv is shown while ``import mmaction`` looks at it, and at no other time."""
+    """Another version of mmcv is shown while ``import mmaction`` looks at it, and only then."""
 
     name = "mmaction_mmcv"
     why = (
@@ -68,7 +68,7 @@ class MmactionMmcv(Repair):
 
 
 class MmactionTestingViews(Repair):
-    """``max_testing_views`` for every 2D backbone, which the recogniser asks as if it were a config."""
+    """``max_testing_views`` for 2D backbones, which the recogniser asks as if they were configs."""
 
     name = "mmaction_testing_views"
     why = (

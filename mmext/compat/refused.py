@@ -1,4 +1,4 @@
-"""Where in a refused file the trouble lies, as ``meta.dataset_meta.palette``, found out without running it.
+"""Where in a refused file the trouble lies, as ``meta.dataset_meta.palette``, without running it.
 
 The pickle is gone through with a stand-in for every class and function that it names, so nothing
 runs.
@@ -52,7 +52,7 @@ class _Reader(pickle.Unpickler):
 
 
 def place_of(wanted: str, file: Any) -> str:
-    """Keys that lead to what a refused file holds of class ``wanted``; empty where that cannot be told.
+    """Keys to what a refused file holds of class ``wanted``; empty where that cannot be told.
 
     Args:
         wanted: full name of the class or function.

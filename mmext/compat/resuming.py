@@ -1,4 +1,4 @@
-"""What a run that is resumed goes on from: the newest checkpoint that can be read, or nothing at all.
+"""What a resumed run goes on from: the newest checkpoint that can be read, or nothing at all.
 
 Recorded   the path in ``last_checkpoint`` comes first; if the folder has been moved, its name in
            the work dir
@@ -98,9 +98,8 @@ def newest(folder: str | Path) -> str | None:
     recorded, place = _recorded(Path(folder))
     damaged: dict[str, str] = {}
     if recorded is not None:
-        if not Path(
-            recorded
-        ).is_file():  # on another machine, or in the folder of a sharded checkpoint
+        if not Path(recorded).is_file():
+            # On another machine, or in the folder of a sharded checkpoint.
             return recorded
         trouble = _trouble_with(Path(recorded))
         if not trouble:
@@ -140,7 +139,7 @@ def _recorded(folder: Path) -> tuple[str | None, str]:
 
 
 def _resumable(folder: Path, damaged: dict[str, str]) -> list[tuple[tuple[int, float], Path]]:
-    """Iteration, time and path of the folder's checkpoints; unreadable ones are noted in ``damaged``."""
+    """Iteration, time and path of the folder's checkpoints; unreadable ones go to ``damaged``."""
     found = []
     for file in folder.glob("*.p*t*"):
         if file.suffix not in ENDINGS or not file.is_file() or str(file) in damaged:
@@ -178,7 +177,7 @@ def _trouble_with(file: Path) -> str:
 
 @functools.cache
 def _trouble(file: Path, size: int, time: int) -> str:
-    """What is wrong with a file when all of it is read; size and time tell whether it is still the same."""
+    """What is wrong with a file when all of it is read; size and time tell if it has changed."""
     if size == 0:
         return "an empty file"
     try:
@@ -192,7 +191,7 @@ def _trouble(file: Path, size: int, time: int) -> str:
 
 
 def damaged_entry(file: Path) -> str | None:
-    """Name of an entry whose checksum is not that of its content, which torch reads without a word."""
+    """Name of an entry whose checksum is not its content's, which torch reads without a word."""
     import torch.serialization
 
     # Somebody may have told torch.save to leave the checksums out; older torch has no such option.

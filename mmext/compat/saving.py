@@ -1,4 +1,4 @@
-"""Checkpoints are saved so that a run which is killed at any moment can go on, and what it saved can be read.
+"""Checkpoints are saved so that a run killed at any time can go on, and what it saved can be read.
 
 Whole     a file is written beside its place and moved there when it is complete
 Kept      an older checkpoint goes after the newer one has been written, not before
@@ -159,7 +159,7 @@ class _Waiting:
 
 
 def _identity(path: str) -> Any:
-    """What tells a file from another one that was later put in its place; None where it is not local."""
+    """What tells a file from one that was later put in its place; None where it is not local."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -168,7 +168,7 @@ def _identity(path: str) -> Any:
 
 
 def plain_meta(checkpoint: Any) -> Any:
-    """A checkpoint whose ``meta`` and ``message_hub`` hold plain values; what is lost is warned about."""
+    """A checkpoint whose ``meta`` and ``message_hub`` hold plain values; warns of what is lost."""
     if not isinstance(checkpoint, dict):
         return checkpoint
     lost: list[str] = []

@@ -20,9 +20,7 @@ SWITCH = "MMEXT_TRUST"
 
 HOSTS = ("mmengine", "mmcv", "mmdet", "mmseg", "mmaction")
 BETWEEN = ("torch", "numpy", "mmext", "contextlib")
-"""Packages that may stand between a host and a guarded function: torch.hub downloads, then
-loads.
-"""
+"""Packages that may stand between a host and a guarded function: torch.hub fetches, then loads."""
 
 FILE_NAMES = ("filename", "file", "weights", "checkpoint")
 """What the hosts call the argument that holds a file's name."""

@@ -102,7 +102,7 @@ def segments(
 
 
 def clips_of(step: Config) -> int:
-    """How many frames of a video a sampler takes one by one; 0 if a step is none, or takes short clips."""
+    """How many frames a sampler takes one by one; 0 if a step is none, or takes short clips."""
     kind = type_name(step)
     if kind == "SegmentRepeatSample":
         return step.get("num_segments", 0)
@@ -131,7 +131,10 @@ def shapes(cfg: Config, steps: Sequence[Config]) -> Iterator[str]:
 
 
 def sizes(cfg: Config, steps: Sequence[Config]) -> Iterator[tuple[bool, str]]:
-    """Compare the size of mmseg's preprocessor with the last crop: whether it is an error, and a sentence."""
+    """Compare the size of mmseg's preprocessor with the last crop.
+
+    Yields whether it is an error, and a sentence.
+    """
     preprocessor = _preprocessor(cfg)
     if type_name(preprocessor) != "SegDataPreProcessor":
         return

@@ -126,7 +126,10 @@ def _look_at(
 
 
 def _broken_folder(path: Path, clip: Clip, dataset: Mapping[str, Any]) -> str:
-    """Say why a folder of frames cannot be used, or return an empty string; looks for its last frame."""
+    """Say why a folder of frames cannot be used, or return an empty string.
+
+    It looks for the folder's last frame.
+    """
     frames = clip.frames or 0
     if frames < 1:
         return f"expected 1 frame or more, got {frames}"
@@ -136,7 +139,7 @@ def _broken_folder(path: Path, clip: Clip, dataset: Mapping[str, Any]) -> str:
 
 
 def _warn_of_short(frames: Sequence[int], dataset: Mapping[str, Any], report: Report) -> None:
-    """Tell of clips with fewer frames than are taken from each: mmaction2 takes some of them twice."""
+    """Tell of clips with fewer frames than are taken from each: mmaction2 takes some twice."""
     taken = segments(dataset)
     short = [one for one in frames if one < taken]
     if short:
@@ -148,7 +151,7 @@ def _warn_of_short(frames: Sequence[int], dataset: Mapping[str, Any], report: Re
 
 
 def segments(dataset: Mapping[str, Any]) -> int:
-    """Return how many frames a clip takes from different parts of a video at least: its segments."""
+    """Return how many frames a clip takes at least from different parts of a video: segments."""
     steps = [step for _, step in parts(dataset.get("pipeline") or (), "")]
     kinds = ("num_clips", "num_segments")
     return max(
@@ -158,7 +161,7 @@ def segments(dataset: Mapping[str, Any]) -> int:
 
 
 def _strict(dataset: Mapping[str, Any]) -> int:
-    """How many frames a clip must have: mmext's sampler refuses shorter ones, mmaction2's repeat frames."""
+    """Fewest frames of a clip: mmext's sampler refuses shorter ones, mmaction2's repeat frames."""
     steps = [step for _, step in parts(dataset.get("pipeline") or (), "")]
     strict = [
         one

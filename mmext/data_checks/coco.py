@@ -61,7 +61,7 @@ def read_coco(file: str, cure: str, *, annotations: bool = True) -> dict[str, An
 
 @contextmanager
 def _without_gc() -> Iterator[None]:
-    """Millions of small objects are made and none is garbage: looking for some would take half the time."""
+    """Of millions of small objects none is garbage: looking for some would take half the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -80,7 +80,7 @@ def check_file(
     needs: Needs | None = None,
     allow_odd: bool = False,
 ) -> None:
-    """Check the entries of a file, its classes and its objects, and conclude what they are good for.
+    """Check a file's entries, its classes and its objects, and conclude what they are good for.
 
     Args:
         coco: the parsed file.

@@ -1,7 +1,8 @@
-"""From what was counted in a split to what it means: nothing to learn from, a class without an object.
+"""From what was counted in a split to what it means: nothing to learn, a class without an object.
 
 Host     none
-Pure     numbers in, sentences out: an error where a run would be worthless, a warning where it is doubtful
+Pure     numbers in, sentences out: an error where a run would be worthless, a warning where it is
+         doubtful
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,9 @@ CURES = {
     why.PARTS: "multiply boxes by the width and height of their image, so that they are in pixels",
     why.NO_AREA: "write the area in pixels, width times height where there is no mask",
     why.SMALL: "write boxes in pixels as left, top, width, height",
-    why.CROWD: "set iscrowd to 0 for single objects: what is a crowd is neither learned nor evaluated",
+    why.CROWD: (
+        "set iscrowd to 0 for single objects: what is a crowd is neither learned nor evaluated"
+    ),
     why.ODD: "write boxes in pixels as left, top, width, height",
     why.NO_OUTLINE: "write polygons of three points or more",
     why.DIFFICULT: "set difficult to 0 for objects that are to be learned",
@@ -33,7 +36,7 @@ OBJECT = "write 1 instead of 255 where the object is"
 
 
 def nothing_to_detect(found: Objects, *, split: str) -> str:
-    """Say why there is no object to learn or to find in a split, naming the largest reason; or nothing.
+    """Say why a split has no object to learn or to find, naming the largest reason; or nothing.
 
     Example:
         >>> nothing_to_detect(Objects(images=0), split="train")[:39]
@@ -92,13 +95,20 @@ def nothing_to_segment(
         pixels: how many have each value, over all maps that were opened.
         classes: how many the data set has; 0 for unknown.
         ignored: values that are no class.
-        zero_is_ignored: ``reduce_zero_label``: 0 is no class either, and the others move down by one.
+        zero_is_ignored: ``reduce_zero_label``: 0 is no class either, and the others move down by
+            one.
         split: train, val or test.
 
     Example:
-        >>> nothing_to_segment({0: 9, 255: 3}, classes=2, ignored=[255], zero_is_ignored=False, split="val")
-        'expected pixels of 2 classes in the val split, got only class 0 and ignored pixels (255); write 1 instead of 255 where the object is'
-    """  # noqa: E501  a doctest cannot break the line
+        >>> told = nothing_to_segment(
+        ...     {0: 9, 255: 3}, classes=2, ignored=[255], zero_is_ignored=False, split="val"
+        ... )
+        >>> trouble, cure = told.split("; ")
+        >>> trouble
+        'expected pixels of 2 classes in the val split, got only class 0 and ignored pixels (255)'
+        >>> cure
+        'write 1 instead of 255 where the object is'
+    """
     ignored = {*ignored, 0} if zero_is_ignored else set(ignored)
     present = sorted(value for value, number in pixels.items() if number)
     labelled = [value for value in present if value not in ignored]
@@ -128,8 +138,11 @@ def unlabelled_clips(labels: Sequence[tuple[int, ...]], *, split: str) -> str:
     """Say how many clips have no label, or nothing.
 
     Example:
-        >>> unlabelled_clips([(1,), (), (0,)], split="train")
-        'expected a label for each clip of the train split, got none for 1 of 3; add it behind the path'
+        >>> trouble, cure = unlabelled_clips([(1,), (), (0,)], split="train").split("; ")
+        >>> trouble
+        'expected a label for each clip of the train split, got none for 1 of 3'
+        >>> cure
+        'add it behind the path'
     """
     without = sum(not one for one in labels)
     if not without:
@@ -144,12 +157,16 @@ def disagreeing_labels(labels: Mapping[str, Sequence[str]]) -> str:
     """Say where a label means one class in one file and another in the next, or nothing.
 
     Args:
-        labels: for each file, the class of each label as the host numbers them there; the others must agree
-            with the first.
+        labels: for each file, the class of each label as the host numbers them there; the others
+            must agree with the first.
 
     Example:
-        >>> disagreeing_labels({"a.json": ["cat", "dog"], "b.json": ["dog", "cat"]})
-        'label 0 is cat by a.json and dog by b.json; list the same categories in the same order in both files'
+        >>> told = disagreeing_labels({"a.json": ["cat", "dog"], "b.json": ["dog", "cat"]})
+        >>> trouble, cure = told.split("; ")
+        >>> trouble
+        'label 0 is cat by a.json and dog by b.json'
+        >>> cure
+        'list the same categories in the same order in both files'
     """
     (first, expected), *others = labels.items() or [("", [])]
     for file, got in others:

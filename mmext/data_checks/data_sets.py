@@ -30,7 +30,7 @@ def check_dataset(
     decode: bool | None = None,
     anew: bool = False,
 ) -> Report:
-    """Check one dataset: in full where its layout is known, of others that their files and folders exist."""
+    """Check a dataset: in full where its layout is known, else that its files and folders exist."""
     if trouble := bad_config(dataset):
         report = Report(split, f"{split}_dataloader")
         report.error("config", f"{split}_dataloader: {trouble}")
@@ -73,11 +73,14 @@ def check_dataset(
 
 
 def bad_config(dataset: Mapping[str, Any]) -> str:
-    """Say what of a data set's config is of a kind that the host fails on, or return an empty string.
+    """Say what of a data set's config has a type that the host fails on, or return an empty string.
 
     Example:
-        >>> bad_config(dict(ann_file=["a.json", "b.json"]))
-        "expected a path as ann_file, got ['a.json', 'b.json']; give each file a data set, in a ConcatDataset"
+        >>> trouble, cure = bad_config(dict(ann_file=["a.json", "b.json"])).split("; ")
+        >>> trouble
+        "expected a path as ann_file, got ['a.json', 'b.json']"
+        >>> cure
+        'give each file a data set, in a ConcatDataset'
         >>> bad_config(dict(ann_file="a.json", data_prefix=dict(img="")))
         ''
     """
@@ -153,7 +156,7 @@ class Inside:
         return report
 
     def require_prefix(self, key: str, *, default: bool) -> None:
-        """Refuse a data set that does not say where its samples lie: the host stops with a KeyError.
+        """Refuse a data set that does not say where its samples lie: the host raises a KeyError.
 
         Raises:
             BadInputError: the key is missing, and the host has no default for it.
@@ -235,7 +238,7 @@ class Inside:
 
 
 def wanted_classes(dataset: Mapping[str, Any]) -> Any:
-    """Return the classes that the config wants: its metainfo's, else the default of the dataset's class."""
+    """Return the classes that the config wants: of its metainfo, else of the dataset's class."""
     classes = (dataset.get("metainfo") or {}).get("classes")
     if isinstance(classes, str) and Path(classes).is_file():
         return read_lines(classes)

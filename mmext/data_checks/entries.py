@@ -1,4 +1,4 @@
-"""Whether the entries of a COCO file are such that mmdet can read them at all: keys, kinds of values, ids.
+"""Whether mmdet can read the entries of a COCO file at all: keys, kinds of values, ids.
 
 Host     none
 Pure     takes what JSON holds, returns findings; nothing that JSON can hold makes it fail
@@ -17,9 +17,7 @@ LARGEST = 1e30
 """Numbers of a larger magnitude cannot be meant, and float32 ends not far above."""
 
 NUMBERS = (int, float)
-"""A tuple, which isinstance looks at several times faster than at a union; there are millions of
-numbers.
-"""
+"""A tuple: isinstance tests it several times faster than a union, for millions of numbers."""
 
 KEYS = {
     "images": ("id", "file_name", "width", "height"),
@@ -55,7 +53,8 @@ def are_numbers(values: list[Any]) -> bool:
     """Whether all are numbers that a polygon can hold.
 
     Example:
-        >>> [are_numbers(one) for one in ([1, 2.5], [1, "2"], [float("nan"), 1.0], [10**400, 1.0], [])]
+        >>> lists = [1, 2.5], [1, "2"], [float("nan"), 1.0], [10**400, 1.0], []
+        >>> [are_numbers(one) for one in lists]
         [True, False, False, False, True]
     """
     if {*map(type, values)} <= {int, float} and values:  # decided without a step of Python for each
@@ -104,7 +103,9 @@ def check_entries(
 def _entry_troubles(kind: str, entry: Any, keys: tuple[str, ...]) -> Iterator[str]:
     """Say what an entry lacks, or which of its ids is none."""
     if not isinstance(entry, dict):
-        yield f"expected {kind} with {', '.join(keys)}, got {shown(entry)}; write it again with them"
+        yield (
+            f"expected {kind} with {', '.join(keys)}, got {shown(entry)}; write it again with them"
+        )
         return
     if absent := [key for key in keys if key not in entry]:
         yield (
@@ -114,7 +115,10 @@ def _entry_troubles(kind: str, entry: Any, keys: tuple[str, ...]) -> Iterator[st
         return
     for key in IDS[kind]:
         if not is_id(entry[key]):
-            yield f"expected a number or a text as {key} in {kind}, got {shown(entry[key])}; correct it"
+            yield (
+                f"expected a number or a text as {key} in {kind}, got {shown(entry[key])}; "
+                "correct it"
+            )
 
 
 def _image_troubles(
@@ -124,7 +128,10 @@ def _image_troubles(
     for image in images:
         name = image[file_key]
         if not isinstance(name, str) or not name.strip() or "\0" in name:
-            yield f"expected the path of a file as {file_key} of an image, got {shown(name)}; correct it"
+            yield (
+                f"expected the path of a file as {file_key} of an image, got {shown(name)}; "
+                "correct it"
+            )
         sides = [image["width"], image["height"]]
         if sizes and not all(is_number(side) and side > 0 for side in sides):
             yield (
@@ -139,7 +146,10 @@ def _repeated(coco: Mapping[str, Any], file_key: str, *, unique: bool) -> Iterat
         texts = [isinstance(one["id"], str) for one in coco[kind]]
         if len(set(texts)) > 1:
             one = coco[kind][texts.index(True)]["id"]
-            yield f"expected ids of {kind} of one kind, got numbers and texts ({shown(one)}); write numbers"
+            yield (
+                f"expected ids of {kind} of one kind, got numbers and texts ({shown(one)}); "
+                "write numbers"
+            )
     names = {
         "annotation id": [one["id"] for one in coco["annotations"]] if unique else [],
         "category id": [one["id"] for one in coco["categories"]],

@@ -50,7 +50,7 @@ def other_images(
 
 
 def _name(image: Mapping[str, Any]) -> str:
-    """The name of an image's file without its folders, which two files may count from different places."""
+    """Name of an image's file without folders, which two files may count from different places."""
     return (
         str(image.get("file_name") or image.get("coco_url")).replace("\\", "/").rpartition("/")[2]
     )

@@ -8,9 +8,7 @@ from mmext.data_checks.report import shown
 from mmext.errors import BadInputError
 
 MARK = "\ufeff"
-"""What some editors write in front of a text in UTF-8; the hosts take it for a part of the first
-name.
-"""
+"""Some editors write it in front of a text in UTF-8; hosts take it as part of the first name."""
 
 
 def read_lines(file: str) -> list[str]:
@@ -95,7 +93,7 @@ def _read_clip(dataset: Mapping[str, Any], line: str, place: str, *, raw: bool) 
 
 
 def wrong_labels(clips: list[Clip], classes: int) -> Iterator[tuple[Clip, int]]:
-    """Each clip with a label that is no class, and the label; ``classes`` is 0 if that is unknown."""
+    """Each clip with a label that is no class, and the label; ``classes`` is 0 if unknown."""
     for clip in clips:
         wrong = [label for label in clip.labels if label < 0 or (classes and label >= classes)]
         if wrong:

@@ -62,7 +62,7 @@ def check_masks(
     cure: str,
     decode: bool | None = None,
 ) -> None:
-    """Find maps that are missing, of another size than their image, or with values that are no class.
+    """Find maps that are missing, of another size than their image, or with values of no class.
 
     Args:
         dataset: its config.
@@ -105,7 +105,7 @@ def check_masks(
 
 
 def _agree_on_zero(dataset: Mapping[str, Any], kind: Any, report: Report) -> None:
-    """Data set and loader must agree on whether 0 is ignored: the host stops at the first map otherwise."""
+    """Data set and loader must agree whether 0 is ignored: else the host stops at the first map."""
     expected = bool(setting(dataset, kind, "reduce_zero_label", False))
     for _, step in parts(dataset.get("pipeline") or (), "pipeline"):
         got = step.get("reduce_zero_label")
@@ -162,7 +162,7 @@ def list_pairs(
 
 
 def setting(dataset: Mapping[str, Any], kind: Any, name: str, default: Any) -> Any:
-    """Return an argument as the dataset will get it: from the config, its class's default, or ``default``."""
+    """Return an argument of the dataset: from the config, its class's default, or ``default``."""
     if name in dataset:
         return dataset[name]
     parameter = inspect.signature(kind).parameters.get(name) if kind is not None else None
@@ -177,7 +177,7 @@ def ignored_values(dataset: Mapping[str, Any], kind: Any) -> set[int]:
 
 
 def allowed_values(dataset: Mapping[str, Any], kind: Any, classes: int) -> set[int]:
-    """Return the values that a map may hold before mmseg renumbers them; empty if that is unknown."""
+    """Return the values that a map may hold before mmseg renumbers them; empty if unknown."""
     # A config may choose some of the dataset's own classes; its maps still hold all of them.
     classes = len(getattr(kind, "METAINFO", {}).get("classes", ())) or classes
     if not classes:
@@ -193,9 +193,8 @@ def look_at(
     image, mask = pair
     try:
         values = read_map(mask, map_reader)
-    except (
-        Exception
-    ) as error:  # Pillow's plug-ins raise whatever a damaged file makes them stumble over
+    except Exception as error:
+        # Pillow's plug-ins raise whatever a damaged file makes them stumble over.
         return Seen(
             f"{mask}: expected a whole label map, got one that cannot be decoded "
             f"({error or type(error).__name__}); write it again"
@@ -228,7 +227,7 @@ def look_at(
 
 
 def read_map(mask: Path, reader: Reader) -> Any:
-    """The values of a label map, as mmcv decodes it: of a palette its numbers, where Pillow does it."""
+    """A label map's values, as mmcv decodes it: of a palette its numbers, where Pillow does it."""
     if reader.backend != "pillow":
         import mmcv
 

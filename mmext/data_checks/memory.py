@@ -70,7 +70,7 @@ def remembered(
 
 
 def stamp(files: Iterable[str], folders: Iterable[str]) -> str:
-    """A fingerprint of files, and of what lies in folders: names, sizes and times, not their content.
+    """A fingerprint of files and of what lies in folders: names, sizes and times, not the content.
 
     Raises:
         OSError: one of them is not there.

@@ -60,9 +60,7 @@ class Needs:
     bitmaps: bool = True
     """Outlines become bitmaps when they are loaded, so that run lengths count too."""
     by_coco: bool = False
-    """Whether COCO's own evaluation reads the file: numbers as ids, and every class that may be
-    predicted.
-    """
+    """COCO's own evaluation reads the file: numbers as ids, every class that may be predicted."""
     crowds: bool = False
     """``iscrowd``, which it reads of every object."""
     outlines: bool = False

@@ -18,9 +18,7 @@ ROUNDING_PX = 1.0
 """How far a box may reach over the border: tools round to whole pixels."""
 
 ODD_SHARE = 1e-3
-"""Of a large file's objects: so few odd boxes are slips, which COCO itself has, and no fault of the
-file.
-"""
+"""Of a large file's objects: so few odd boxes are slips, as COCO has, and no fault of the file."""
 
 USED, CROWD, SMALL = "used", "crowd", "smaller than a pixel"
 NO_IMAGE, TEXT_IMAGE = "image_id matches no image", "image_id matches only as text"
@@ -217,7 +215,7 @@ def count_objects(
     *,
     allow_odd: bool = False,
 ) -> Objects:
-    """Count the objects that mmdet uses and those that it leaves out; find those that nobody can have meant.
+    """Count the objects that mmdet uses and those it leaves out; find those nobody can have meant.
 
     Args:
         coco: the parsed file, whose entries have been checked.

@@ -1,4 +1,4 @@
-"""What the outline of an object must be: polygons, or the run lengths of a bitmap, as COCO writes them.
+"""What an object's outline must be: polygons, or the run lengths of a bitmap, as COCO writes them.
 
 Host     none; pycocotools decodes run lengths
 Polygon  [x1, y1, x2, y2, …], at least three points; an object has a list of them

@@ -119,7 +119,7 @@ def _count(file: Path, found: Objects, wanted: Sequence[str]) -> tuple[tuple[Any
 def _objects(
     tree: ElementTree.Element, wanted: Sequence[str]
 ) -> Iterator[tuple[str, bool, list[int]]]:
-    """Class, whether it is difficult, and box as left, top, width, height, which only wanted ones have."""
+    """Class, difficult or not, and box as left, top, width, height, which only wanted ones have."""
     for one in tree.findall("object"):
         name = _text(one, "name")
         if name not in wanted:

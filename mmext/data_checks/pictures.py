@@ -1,10 +1,10 @@
-"""Whether the host can read a picture, and how large it is then: by the decoder that the pipeline uses.
+"""Whether the host can read a picture, and how large it is then: by the pipeline's own decoder.
 
 Host     none, but mmcv.imfrombytes decodes what Pillow alone cannot judge
 Pillow   decodes each picture, since OpenCV returns a grey one for a truncated file and says nothing
 EXIF     a tag other than 1 says that a picture is to be turned or mirrored; mmcv's loader does it
-unless it
-         loads pictures unchanged, so boxes and maps drawn on the stored picture lie beside
+         unless it loads pictures unchanged, so boxes and maps drawn on the stored picture lie
+         beside
 """
 
 import io
@@ -28,7 +28,7 @@ READ_ALIKE = ("JPEG", "PNG")
 
 @dataclass(frozen=True)
 class Reader:
-    """A decoder of mmcv and what it makes of channels and EXIF: the arguments of ``mmcv.imfrombytes``."""
+    """A decoder of mmcv, what it makes of channels and EXIF: arguments of ``mmcv.imfrombytes``."""
 
     backend: str = "cv2"
     flag: str = "color"
@@ -72,7 +72,7 @@ def map_reader(pipeline: Sequence[Any], default: str) -> Reader | None:
 
 @contextmanager
 def of_any_size() -> Iterator[None]:
-    """Let Pillow open pictures of any size: aerial photographs may be very large. Not for threads."""
+    """Let Pillow open pictures of any size: aerial ones may be very large. Not for threads."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
@@ -115,9 +115,8 @@ def look(path: Path, reader: Reader) -> Picture:
                     "cv2"
                 )
             alike |= reader.backend == "pillow"
-    except (
-        Exception
-    ) as error:  # Pillow's plug-ins raise whatever a damaged file makes them stumble over
+    except Exception as error:
+        # Pillow's plug-ins raise whatever a damaged file makes them stumble over.
         trouble = (
             "expected a whole image, got one that cannot be decoded "
             f"({error or type(error).__name__})"
@@ -141,7 +140,7 @@ def look(path: Path, reader: Reader) -> Picture:
 
 
 def stored_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height as they lie in the file; of a TIFF file Pillow names them as they will be turned."""
+    """Width and height as they lie in the file; of a TIFF file Pillow names them as turned."""
     tags = getattr(image, "tag_v2", {})
     return tags.get(256, image.width), tags.get(257, image.height)
 
@@ -188,7 +187,7 @@ def disagreement(picture: Picture, size: tuple[Any, Any], what: str = "annotatio
 
 
 def turned_unseen(picture: Picture, reader: Reader) -> bool:
-    """Whether a host turns or mirrors a picture and its size does not tell whether its boxes were, too."""
+    """Whether a host turns or mirrors a picture while its size does not tell if its boxes were."""
     same = picture.size == picture.stored and (
         picture.tag not in SIDEWAYS or len(set(picture.size)) == 1
     )
@@ -196,6 +195,9 @@ def turned_unseen(picture: Picture, reader: Reader) -> bool:
 
 
 def broken_image(path: Path, size: tuple[int, int], reader: Reader | None = None) -> str:
-    """Say why an image cannot be used, or return an empty string; ``size`` is (width, height) in pixels."""
+    """Say why an image cannot be used, or return an empty string.
+
+    ``size`` is (width, height) in pixels.
+    """
     with of_any_size():
         return disagreement(look(path, reader or Reader()), size)

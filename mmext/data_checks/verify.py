@@ -45,9 +45,8 @@ def check(
         decode: whether to decode images; None decodes where there are not too many.
         anew: look again at what was found right before and has not changed since.
     """
-    with DefaultScope.overwrite_default_scope(
-        cfg.get("default_scope")
-    ):  # types are names of this host's
+    # Types are names of this host's.
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         return _check(cfg, tuple(splits), decode=decode, anew=anew)
 
 
@@ -211,7 +210,7 @@ def check_evaluator(cfg: Mapping[str, Any], split: str, known: set[str]) -> Repo
 
 
 def _compare(cfg: Mapping[str, Any], split: str, file: str, report: Report, cure: str) -> None:
-    """Check a file that only the evaluator reads, and that its images are those of the data sets."""
+    """Check a file that only the evaluator reads, and that its images are the data sets' own."""
     for dataset in datasets(cfg, split):
         wants = needs.find(cfg, split, dataset)
         mine = join(str(dataset.get("data_root") or ""), str(dataset.get("ann_file") or ""))

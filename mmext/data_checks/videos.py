@@ -86,8 +86,9 @@ class Packets(NamedTuple):
 
     frames: int
     seconds: float
-    """From the first packet to the end of the last, of pictures or sound: where one of them ends
-    early, the file goes on to the end of the other.
+    """From the first packet to the end of the last, of pictures or sound.
+
+    Where one of them ends early, the file goes on to the end of the other.
     """
     longest: float
     """Seconds between two frames that follow each other, at most."""
@@ -119,7 +120,7 @@ def read_packets(video: InputContainer) -> Packets:
 
 
 def unreadable(path: Path, decoder: str) -> str:
-    """Say why the pipeline's own decoder cannot open a video that PyAV reads, or return an empty string."""
+    """Say why the pipeline's own decoder cannot open a video that PyAV reads; empty if it can."""
     try:
         if decoder == "decord":
             import decord

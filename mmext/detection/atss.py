@@ -1,6 +1,6 @@
-"""ATSSAssigner: adaptive training sample selection without a matrix of all anchors against all boxes.
+"""ATSSAssigner: adaptive training sample selection without a matrix of all anchors by all boxes.
 
-Paper     ATSS, Zhang et al. 2019, https://arxiv.org/abs/1912.02424 (the assigner of both GFL papers)
+Paper     ATSS, Zhang et al. 2019, https://arxiv.org/abs/1912.02424 (assigner of both GFL papers)
 Idea      A box takes the anchors nearest to it on each level whose IoU reaches mean + std of them
           all.
 Host      mmdet.ATSSAssigner: same arguments, same assignments; also for heads of mmdet.AnchorHead's
@@ -40,7 +40,7 @@ def nearest_priors(
     topk: Sequence[int],
     ignored: Bool[Tensor, " N"] | None = None,
 ) -> Int[Tensor, "G C"]:
-    """Indices of the priors nearest to each point, ``topk[l]`` on level l, or the whole of a smaller level.
+    """Indices of the priors nearest to each point, ``topk[l]`` on level l, or all of a smaller one.
 
     Of equally distant priors the first ones are taken, whatever the device and the size of the
     chunks.
@@ -71,9 +71,8 @@ def nearest_priors(
 
 def iou_threshold(iou: Float[Tensor, "G C"]) -> Float[Tensor, "G 1"]:
     """Mean plus standard deviation of the candidates' IoU (Algorithm 1)."""
-    by_candidate = (
-        iou.T.contiguous()
-    )  # summed in the host's order, so that even its rounding is the same
+    # Summed in the host's order, so that even its rounding is the same.
+    by_candidate = iou.T.contiguous()
     mean = by_candidate.mean(0)
     # DEVIATION: the deviation of a single candidate is 0. In the host it is NaN, so nothing is
     # positive.
@@ -93,7 +92,7 @@ def settle_conflicts(
     positive: Bool[Tensor, "G C"],
     num_priors: int,
 ) -> tuple[Int[Tensor, " N"], Float[Tensor, " N"]]:
-    """Ground truth of each prior, the one of the highest IoU, the first of equals; G where there is none.
+    """Ground truth of each prior, of the highest IoU, the first of equals; G where there is none.
 
     Returns:
         The ground truth's index and its IoU, which is ``NO_OVERLAP`` where there is none.
@@ -211,7 +210,7 @@ class ATSSAssigner(HostATSSAssigner):
         gt_instances: InstanceData | None = None,
         gt_instances_ignore: InstanceData | None = None,
     ) -> AssignResult:
-        """Assign each prior a ground truth (from 1 on), the background (0), or nothing (-1, ignored).
+        """Assign each prior a ground truth (from 1 on), background (0), or nothing (-1, ignored).
 
         Args:
             pred_instances: its ``priors`` are boxes (N, 4) in pixels, level after level.

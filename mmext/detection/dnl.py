@@ -1,4 +1,4 @@
-"""DNL for detection: a ResNet that takes plug-ins in single blocks, also after the residual addition.
+"""DNL for detection: a ResNet with plug-ins in single blocks, also after the residual addition.
 
 Paper     DNL, Yin et al. 2020, https://arxiv.org/abs/2006.06668
 Idea      The authors put the block into the last but one block of stage 3, between addition and
@@ -99,7 +99,8 @@ class PluginResNet(ResNet):
 
     Example:
         >>> plugin = dict(type="mmext.DisentangledNonLocal2d", variant="detection")
-        >>> here = dict(cfg=plugin, stages=(False, False, True, False), blocks=(-2,), position="after_add")
+        >>> stages = (False, False, True, False)
+        >>> here = dict(cfg=plugin, stages=stages, blocks=(-2,), position="after_add")
         >>> net = PluginResNet(50, plugins=[here])
         >>> [name for name, _ in net.named_modules() if name.endswith("dnl_block")]
         ['layer3.4.dnl_block']

@@ -1,8 +1,8 @@
-"""The positives of a detection head: where they are, and how their boxes fit. Several papers weight them.
+"""Positives of a detection head: where they are, how their boxes fit. Several papers weight them.
 
 Host      mmdet 3.x
-Letters   B images, A anchors a place, H W map, N rows (images x places x anchors), P positives, K
-          classes, L levels
+Letters   B images, A anchors a place, H W map, N rows (images x places x anchors), P positives,
+          K classes, L levels
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ EPS = torch.finfo(torch.float32).eps  # mmdet adds it to every avg_factor
 
 
 def rows(maps: Tensor, channels: int) -> Tensor:
-    """Maps (B, A * C, H, W) as rows (B, H * W * A, C) in the order of the anchors; a view for one anchor."""
+    """Maps (B, A * C, H, W) as rows (B, H * W * A, C) in the anchors' order; a view if A is 1."""
     return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, channels)
 
 
@@ -30,7 +30,7 @@ def rows_at(maps: Tensor, channels: int, at: Tensor) -> Tensor:
 
 
 def foreground_of_levels(labels: Sequence[Tensor], num_classes: int) -> list[Tensor]:
-    """Indices (P,) of the positives of each level's labels (N,); a GPU is waited for twice, not L times."""
+    """Indices (P,) of positives of each level's labels (N,); waits for a GPU twice, not L times."""
     at = foreground(torch.cat(list(labels)), num_classes)  # rows of all levels
     sizes = torch.tensor([len(level) for level in labels], device=at.device)
     ends = sizes.cumsum(0)
@@ -40,7 +40,7 @@ def foreground_of_levels(labels: Sequence[Tensor], num_classes: int) -> list[Ten
 
 
 def own_boxes(bbox_pred: Tensor, labels: Tensor, at: Tensor, num_classes: int) -> Tensor:
-    """Predictions (P, 4) of the positives: of (N, 4) the row, of (N, 4 * K) what is said for their class."""
+    """Predictions (P, 4) of the positives: of (N, 4) the row, of (N, 4 * K) their class's part."""
     if bbox_pred.shape[1] == 4:  # one for all classes, or of one class
         return bbox_pred[at]
     return bbox_pred.unflatten(1, (num_classes, -1))[at, labels[at]]
@@ -64,7 +64,7 @@ def _overlaps(boxes: Tensor, targets: Tensor) -> Tensor:
 def decoded_iou(
     coder: Any, priors: Tensor, pred: Tensor, target: Tensor, *, decoded_target: bool
 ) -> Tensor:
-    """IoU (P,) of predictions (P, 4) in the coder's units with targets, deltas as well or boxes already."""
+    """IoU (P,) of predictions (P, 4) in the coder's units with targets, deltas too or boxes."""
     with torch.autocast(pred.device.type, enabled=False):
         priors, pred, target = (at_least_float32(get_box_tensor(x)) for x in (priors, pred, target))
         if decoded_target:
@@ -74,5 +74,5 @@ def decoded_iou(
 
 
 def derives_from(loss: nn.Module, names: Sequence[str]) -> bool:
-    """Whether the loss or a class that it derives from bears one of the names, whoever registered it."""
+    """Whether the loss or a class it derives from bears one of the names, whoever registered it."""
     return not {kind.__name__ for kind in type(loss).__mro__}.isdisjoint(names)

@@ -1,4 +1,4 @@
-"""The environment, its troubles and their cures: the standard library alone, it runs where all is broken.
+"""The environment, its troubles and cures: standard library alone, it runs where all is broken.
 
 ``mmext doctor``, ``python -m mmext.doctor`` and ``python tools/doctor.py`` look at all of it,
 ``make setup`` and ``import mmext`` ask the checks that concern them.
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Examine the environment, print what was found, and return the exit code: 1 if there is a trouble."""
+    """Examine the environment, print what was found, return the exit code: 1 for trouble."""
     from .report import main as report  # late, since import mmext passes here
 
     return report(argv)

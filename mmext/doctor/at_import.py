@@ -1,4 +1,4 @@
-"""What ``import mmext`` says about the environment: the checks that need no more than a look at folders.
+"""What ``import mmext`` says about the environment: the checks that only need a look at folders.
 
 Nothing is imported and nothing is read but the names in the folders of ``sys.path``: a few
 milliseconds.

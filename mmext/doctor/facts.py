@@ -29,13 +29,9 @@ NEEDS = {
     "einops": "mmaction2",
     "decord": "mmaction2",
 }
-"""What a host imports without declaring it (decord is declared, but has wheels for few
-platforms).
-"""
+"""What a host imports undeclared (decord is declared, but has wheels for few platforms)."""
 BUILD = "install --no-build-isolation --no-cache-dir --no-deps mmcv==2.1.0"
-"""What pip is told for mmcv with its own operators: isolated from torch it would leave them out,
-silently.
-"""
+"""What pip is told for mmcv with its operators: isolated from torch it silently omits them."""
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CHECKOUT = os.path.exists(os.path.join(ROOT, "Makefile"))
 """Whether this is a checkout, where ``make setup`` is and pip installs from a folder."""
@@ -86,7 +82,7 @@ class Machine(NamedTuple):
     drn_missing: bool = False
 
     def version(self, name: str) -> str | None:
-        """Version of a distribution, of its fork, or of mmcv's edition without compiled operators."""
+        """Version of a distribution, its fork, or mmcv's edition without compiled operators."""
         names = (name, FORKS.get(name, name), *(["mmcv-lite"] if name == "mmcv" else []))
         return next((self.versions[one] for one in names if one in self.versions), None)
 
@@ -114,7 +110,7 @@ def repaired(m: Machine, name: str, detail: str, cure: str) -> Finding:
 
 
 def made_here() -> bool:
-    """Whether ``make setup`` of this checkout has made the running environment, and so may make it anew."""
+    """Whether this checkout's ``make setup`` made the running environment, so may make it anew."""
     return CHECKOUT and os.path.exists(os.path.join(sys.prefix, STAMP))
 
 
@@ -169,7 +165,8 @@ def _as_set_up() -> tuple[str, dict[str, str]]:
 
 def numbers(version: str) -> tuple[int, ...]:
     """Leading numbers of a version: ``2.13.0+cpu`` gives ``(2, 13, 0)``."""
-    return tuple(int(part) for part in re.match(r"[\d.]*", version).group().split(".") if part)  # type: ignore[union-attr]
+    leading = re.match(r"[\d.]*", version).group()  # type: ignore[union-attr]
+    return tuple(int(part) for part in leading.split(".") if part)
 
 
 def distributions(paths: Iterable[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What goes wrong between the hosts and their friends: known troubles, and those that mmext repairs.
+"""What goes wrong between the hosts and their friends: known troubles, and those mmext repairs.
 
 Each check is a small pure function of the facts. The standard library alone, and no syntax that an
 old Python cannot read.
@@ -23,7 +23,7 @@ def check_drn(m: Machine) -> Finding:
 
 
 def check_weights_only(m: Machine) -> Finding:
-    """From 2.6 on torch loads with ``weights_only``; mmengine 0.10.7 saves more than plain weights."""
+    """From 2.6 torch loads with ``weights_only``; mmengine 0.10.7 saves more than plain weights."""
     if not m.at_least("torch", 2, 6) or not m.below("mmengine", 0, 10, 8):
         return Finding("resuming", OK, "not concerned")
     detail = (

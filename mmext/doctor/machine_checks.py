@@ -1,4 +1,4 @@
-"""The operators and the machine: who serves what, compiler, devices, room; also asked before a set-up.
+"""Operators and machine: who serves what, compiler, devices, room; also asked before a set-up.
 
 The standard library alone, and no syntax that an old Python cannot read.
 """
@@ -110,7 +110,10 @@ def check_cuda(m: Machine) -> Finding:
 
 
 def has_kernels(device: str, archs: list[str]) -> bool:
-    """Whether code built for ``archs`` (``sm_90``: machine code, ``compute_90``: compiled on demand) runs."""
+    """Whether code built for ``archs`` runs on a device.
+
+    ``sm_90`` is machine code, ``compute_90`` is compiled on demand.
+    """
     major, minor = (int(part) for part in device.split("."))
     for arch in archs:
         kind, _, digits = re.sub(r"[a-z]$", "", arch).partition("_")
@@ -148,14 +151,14 @@ def find_compiler(env: Mapping[str, str]) -> str | None:
 
 
 def find_nvcc(env: Mapping[str, str]) -> str | None:
-    """The CUDA compiler: of ``$CUDA_HOME`` if set, else on the path, else where toolkits are put."""
+    """The CUDA compiler: of ``$CUDA_HOME`` if set, else on the path, else where toolkits lie."""
     if env.get("CUDA_HOME"):
         return shutil.which(os.path.join(env["CUDA_HOME"], "bin", "nvcc"))
     return shutil.which("nvcc", path=env.get("PATH")) or shutil.which("/usr/local/cuda/bin/nvcc")
 
 
 def device_archs() -> str:
-    """Compute capabilities of the devices, as TORCH_CUDA_ARCH_LIST wants them; empty without a device."""
+    """Compute capabilities of the devices, as TORCH_CUDA_ARCH_LIST wants them; empty if none."""
     query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
     try:
         out = subprocess.run(query, capture_output=True, text=True, check=True).stdout

@@ -43,7 +43,7 @@ def ask_torch() -> None:
 
 
 def ask_numpy() -> None:
-    """Ask numpy for the names that it has removed; before mmdet, since mmext would add them there."""
+    """Ask numpy for the names it has removed; before mmdet, since mmext would add them there."""
     import warnings
 
     import numpy
@@ -58,7 +58,7 @@ def ask_numpy() -> None:
 
 
 def import_opencv() -> None:
-    """Import OpenCV, if it is there: several of its packages write one folder, and may have spoilt it."""
+    """Import OpenCV, if there: several of its packages write one folder, and may have spoilt it."""
     if importlib.util.find_spec("cv2"):
         importlib.import_module("cv2").imread  # noqa: B018  a half folder is imported without it
 
@@ -103,9 +103,8 @@ def run_on_cuda() -> None:
 def main() -> None:
     """Try everything, what the others stand on first."""
     here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [
-        path for path in sys.path if os.path.abspath(path) != here
-    ]  # its files have common names
+    # Its files have common names.
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path) != here]
     sys.path.append(os.path.dirname(os.path.dirname(here)))  # last: an installed mmext comes first
     attempt("torch", ask_torch)
     attempt("numpy", ask_numpy)

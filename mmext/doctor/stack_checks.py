@@ -35,7 +35,7 @@ def check_torch(m: Machine) -> Finding:
 
 
 def check_pair(m: Machine) -> Finding:
-    """A torchvision that was built for another torch breaks whatever imports it; without one all is well."""
+    """A torchvision built for another torch breaks whatever imports it; without one all is well."""
     torch, torchvision = m.version("torch"), m.version("torchvision")
     if torch is None or torchvision is None:
         fitting = (
@@ -80,7 +80,7 @@ def check_families(m: Machine) -> Finding:
 
 
 def check_halves(m: Machine) -> Finding:
-    """A record without its package, a package without its record or parts: what an interrupted pip leaves."""
+    """A record without package, a package without record or parts: what a cut-off pip leaves."""
     halves = []
     for module, name in IMPORTS.items():
         recorded, present = m.version(name) is not None, module in m.importable

@@ -1,4 +1,4 @@
-"""Which Python, torch and torchvision mmext runs on, and which two belong together: one place knows."""
+"""One place knows which Python, torch and torchvision mmext runs on, and which two go together."""
 
 from __future__ import annotations
 
@@ -62,15 +62,14 @@ def is_cpu_build(version: str) -> bool:
 
 
 def untagged_is_cuda() -> bool:
-    """Whether a build without a local tag is one for CUDA, as on Linux and Windows with an x86 processor."""
-    machine = (
-        os.uname().machine if hasattr(os, "uname") else "AMD64"
-    )  # the module platform takes long to import
+    """Whether a build without a local tag is for CUDA, as on Linux and Windows with x86."""
+    # The module platform takes long to import.
+    machine = os.uname().machine if hasattr(os, "uname") else "AMD64"
     return sys.platform != "darwin" and machine in ("x86_64", "AMD64")
 
 
 def check_pair(torch: str, torchvision: str) -> Finding:
-    """Expect the torchvision that was built together with this torch; both versions with their local tags."""
+    """Expect the torchvision built together with this torch; both versions with local tags."""
     tag = "+cpu" if is_cpu_build(torch) else ""
     wanted = f"{torchvision_for(torch)}.*{tag}"
     if numbers(torchvision)[:2] != numbers(wanted.replace("*", "0"))[:2]:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import checkpoint as _  # noqa: F401  its import makes mmext.compat extend torch's list
+from mmengine.runner import checkpoint as _  # noqa: F401  mmext.compat then extends torch's list
 from torch import nn
 
 from mmext.compat import trust

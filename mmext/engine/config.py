@@ -52,7 +52,7 @@ BY_NAME = frozenset({"AvgConsensus"})
 
 
 def load_config(file: str, options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config by its path or name, merge ``options`` (``--cfg-options``), set the default scope.
+    """Read a config by path or name, merge ``options`` (``--cfg-options``), set the default scope.
 
     Keys that look misspelt are warned of.
 

@@ -67,8 +67,9 @@ def doubtful_options(options: Mapping[str, Any], cfg: Mapping[str, Any]) -> Iter
 
     Example:
         >>> cfg = dict(optim_wrapper=dict(optimizer=dict(lr=0.1)))
-        >>> list(doubtful_options({"optim_wrapper.optimiser.lr": 1}, cfg))
-        ['--cfg-options optim_wrapper.optimiser.lr: there was no optimiser; did you mean optimizer?']
+        >>> [doubt] = doubtful_options({"optim_wrapper.optimiser.lr": 1}, cfg)
+        >>> doubt
+        '--cfg-options optim_wrapper.optimiser.lr: there was no optimiser; did you mean optimizer?'
         >>> list(doubtful_options({"optim_wrapper.clip_grad.max_norm": 1, "resume": True}, cfg))
         []
     """
@@ -88,5 +89,8 @@ def doubtful_options(options: Mapping[str, Any], cfg: Mapping[str, Any]) -> Iter
             if near and word not in known:
                 yield f"--cfg-options {path}: there was no {word}; did you mean {near[0]}?"
             elif depth == 0 and word not in READ:
-                yield f"--cfg-options {path}: there was no {word}, and nothing reads it; correct the name"
+                yield (
+                    f"--cfg-options {path}: there was no {word}, and nothing reads it; "
+                    "correct the name"
+                )
             break

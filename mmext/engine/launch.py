@@ -42,7 +42,9 @@ def parser(description: str) -> argparse.ArgumentParser:
         "--cfg-options",
         nargs="+",
         action=DictAction,
-        help='settings that override the config, as key=value; lists as key="[a,b]", without spaces',
+        help=(
+            'settings that override the config, as key=value; lists as key="[a,b]", without spaces'
+        ),
     )
     one.add_argument("--launcher", choices=LAUNCHERS, default="none", help="who starts the ranks")
     one.add_argument(
@@ -150,7 +152,7 @@ def save_predictions(cfg: Config, out: str) -> None:
 
 
 def use_tta(cfg: Config) -> None:
-    """Augment at test time; detection has a default (flips), the others need ``tta_*`` in the config."""
+    """Augment at test time: detection flips by default, the others need ``tta_*`` in the config."""
     if cfg.get("default_scope") == "mmdet":
         cfg.setdefault("tta_model", ConfigDict(copy.deepcopy(DET_TTA)))
         if "tta_pipeline" not in cfg:
@@ -195,7 +197,7 @@ DET_FLIPS = dict(
 
 
 def check_inputs(cfg: Config, splits: tuple[str, ...]) -> None:
-    """Check data, weights, types and the checkpoint that is resumed or loaded; on the first rank only.
+    """Check data, weights, types and the checkpoint resumed or loaded; on the first rank only.
 
     The other ranks wait for it, and end without a word if it fails.
     """
@@ -216,7 +218,7 @@ def _check_inputs(cfg: Config, splits: tuple[str, ...]) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Start the ranks if a launcher asks for them, build the Runner, and log what carries the messages."""
+    """Start the ranks if a launcher asks, build the Runner, and log what carries the messages."""
     if cfg.launcher != "none":
         ranks.meet(cfg.launcher)
         if not torch.cuda.is_available():
@@ -231,7 +233,7 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def start_gloo(cfg: Config) -> None:
-    """Initialise gloo before mmengine's launcher would select a CUDA device; wrap without device ids."""
+    """Initialise gloo before mmengine's launcher selects a CUDA device; wrap without device ids."""
     ranks.name(cfg.launcher)
     timeout = ((cfg.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
     limit = datetime.timedelta(seconds=timeout) if timeout else None

@@ -1,4 +1,4 @@
-"""Which rank a process is, where the ranks meet, and what one does for all, before anything is initialised.
+"""Which rank a process is, where ranks meet, what one does for all, before anything is initialised.
 
 Hosts    mmengine and torch read these variables; slurm and mpi set others
 Ports    mmengine lets all jobs of a machine meet at 29500, so the second one fails. A job takes a
@@ -60,7 +60,7 @@ def name(launcher: str) -> None:
 
 
 def meet(launcher: str) -> None:
-    """Set ``MASTER_PORT`` where nobody has: the same in every rank of a job, another for the next job.
+    """Set ``MASTER_PORT`` if nobody has: the same in every rank of a job, another for the next job.
 
     torchrun sets it; mmengine and we read it. mpi says no address either, which one machine can do
     without.
@@ -76,7 +76,7 @@ def meet(launcher: str) -> None:
 
 
 def on_first_rank(check: Callable[[], None]) -> None:
-    """Run a check on the first rank; the others return when it has passed, or end when it has failed.
+    """Run a check on the first rank; the others return when it has passed, end when it has failed.
 
     Without a launcher there is one rank. Where torch cannot meet yet, the others go on at once.
 
@@ -90,9 +90,8 @@ def on_first_rank(check: Callable[[], None]) -> None:
         return
     store, mine, _ = next(torch.distributed.rendezvous("env://", timeout=LIMIT))
     _kept.append(store)
-    verdict = (
-        f"{VERDICT}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"  # torchrun keeps its store
-    )
+    # torchrun keeps its store.
+    verdict = f"{VERDICT}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
     if mine:
         try:
             passed = store.get(verdict) == b"passed"  # this waits

@@ -31,16 +31,15 @@ def resume(cfg: Config, wanted: str, *, first_rank: bool) -> None:
     found = newest(cfg.work_dir) if first_rank else None
     cfg.resume = found is not None
     if found is not None:
-        cfg.load_from = (
-            None  # the Runner then looks for the newest itself, and the saved config says so
-        )
+        # The Runner then looks for the newest itself, and the saved config says so.
+        cfg.load_from = None
     elif first_rank:
         start = cfg.get("load_from") or "the weights that the model begins with"
         print(f"--resume: no checkpoint in {cfg.work_dir} to go on from yet, starting from {start}")
 
 
 def agree(runner: Runner) -> None:
-    """Take the first rank's word for what all start from: another machine may not see the same folder."""
+    """Take the first rank's word for what all start from: others may not see the same folder."""
     if not hasattr(runner, "_load_from"):  # somebody's own kind of Runner
         return
     start = [runner._resume, runner._load_from]

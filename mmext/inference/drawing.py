@@ -1,4 +1,4 @@
-"""What is drawn: boxes, masks, colours of classes, scores. OpenCV and Pillow, a few milliseconds a picture.
+"""What is drawn: boxes, masks, class colours, scores; by OpenCV and Pillow, a few ms a picture.
 
 The hosts' visualizers draw on a canvas of matplotlib, which takes longer than a small model.
 """
@@ -72,7 +72,7 @@ def blend(drawn: Picture, mask: Bool[np.ndarray, "H W"], colour: Colour) -> None
 def lay_over(
     picture: Picture, classes: Int[np.ndarray, "H W"], palette: Sequence[Colour]
 ) -> Picture:
-    """A copy with each pixel's class as a colour; a number that is no class (255) leaves the picture."""
+    """A copy with each pixel's class as a colour; a number of no class (255) leaves the picture."""
     table = np.zeros((len(palette) + 1, 3), np.uint8)
     table[:-1] = palette
     known = (classes >= 0) & (classes < len(palette))
@@ -84,7 +84,7 @@ def lay_over(
 def write(
     drawn: Picture, labels: Sequence[tuple[tuple[float, float], str, Colour]], size: int
 ) -> Picture:
-    """A copy with texts on coloured ground, each with its foot at a place, kept inside the picture."""
+    """A copy with texts on coloured ground, each with its foot at a place, kept in the picture."""
     if not labels:
         return drawn
     image = Image.fromarray(drawn)
@@ -104,13 +104,13 @@ def write(
 
 @functools.cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """matplotlib's own font, which knows most alphabets; OpenCV's knows ASCII alone."""  # noqa: D403
+    """matplotlib's font, which knows most alphabets; OpenCV's knows ASCII alone."""  # noqa: D403
     file = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     return ImageFont.truetype(str(file), size) if file.exists() else ImageFont.load_default(size)
 
 
 def write_scores(frame: Picture, scores: list[tuple[str, float]]) -> np.ndarray:
-    """Write names and scores on a frame, with a bar as long as the score; small frames are enlarged."""
+    """Write names and scores on a frame, with bars as long as scores; small frames are enlarged."""
     scale = max(1.0, SMALLEST_SIDE / min(frame.shape[:2]))
     size = round(frame.shape[1] * scale), round(frame.shape[0] * scale)
     drawn = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_LINEAR)

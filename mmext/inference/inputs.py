@@ -98,7 +98,7 @@ class VideoClip:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file holds a picture: by its ending, or by its first bytes where the ending is unusual."""
+    """Whether a file holds a picture: by its ending, or its first bytes if that is unusual."""
     if path.suffix.lower() in PICTURES:
         return True
     try:

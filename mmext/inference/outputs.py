@@ -1,4 +1,4 @@
-"""What the demo writes: drawn pictures, videos that a browser plays, beside each JSON of what it shows."""
+"""What the demo writes: drawn pictures, videos for browsers, beside each JSON of what it shows."""
 
 import itertools
 import json
@@ -84,9 +84,8 @@ def write_video(path: Path, frames: Iterable[Picture], fps: float) -> None:
     """
     stream = iter(frames)
     first = next(stream)
-    height, width = (
-        side + side % 2 for side in first.shape[:2]
-    )  # colours have half as many places
+    # Colours have half as many places.
+    height, width = (side + side % 2 for side in first.shape[:2])
     try:
         with av.open(str(path), "w", options={"movflags": "+faststart"}) as video:
             name = encoder()

@@ -77,7 +77,7 @@ def name_of(step: Mapping[str, Any]) -> str:
 
 
 def refuse_broken(path: Path) -> None:
-    """Find what OpenCV does not tell: of a truncated file it returns a picture that is grey from there on.
+    """Find what OpenCV does not tell: of a truncated file it returns a picture grey from there on.
 
     Raises:
         BadInputError: Pillow knows the format, and the file is not whole.

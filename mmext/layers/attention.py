@@ -25,8 +25,9 @@ It takes ``sdpa`` else.
 """
 
 FEW_PAIRS = 2**22
-"""Pairs of a batch whose matrix is small enough to be held: 16 MB in float32. A map of 25 x 42
-places, the last of an image of 800 x 1333 pixels, has 1.1 million.
+"""Pairs of a batch whose matrix is small enough to be held: 16 MB in float32.
+
+A map of 25 x 42 places, the last of an image of 800 x 1333 pixels, has 1.1 million.
 """
 
 
@@ -37,7 +38,7 @@ def softmax_attention(
     *,
     impl: str = "auto",
 ) -> Float[Tensor, "B N D"]:
-    """``sum_j softmax_j(q_i . k_j) v_j``. A scale belongs into ``q``: there it also keeps float16 finite.
+    """``sum_j softmax_j(q_i . k_j) v_j``. A scale belongs in ``q``: that also keeps float16 finite.
 
     Args:
         q: queries.
@@ -62,9 +63,8 @@ def product_attention(
     q: Float[Tensor, "B N C"], k: Float[Tensor, "B M C"], v: Float[Tensor, "B M D"]
 ) -> Float[Tensor, "B N D"]:
     """``sum_j (q_i . k_j) v_j / M``, no softmax: keys meet values first, in a C x D matrix."""
-    share = (
-        v.shape[1] ** -0.5
-    )  # half of the divisor each: in float16 v / M would fall below its numbers
+    # Half of the divisor each: in float16 v / M would fall below its numbers.
+    share = v.shape[1] ** -0.5
     return q @ ((k * share).transpose(1, 2) @ (v * share))
 
 
@@ -75,7 +75,7 @@ def additive_attention(
     *,
     impl: str = "auto",
 ) -> Float[Tensor, "B N D"]:
-    """``sum_j relu(a_i + b_j) v_j / M``: the concatenation of non-local networks, split into its halves.
+    """``sum_j relu(a_i + b_j) v_j / M``: concatenation of non-local networks, split into halves.
 
     Raises:
         ValueError: an unknown ``impl``, or the fused kernel, which has a softmax.
@@ -116,7 +116,7 @@ def chosen(impl: str, q: Float[Tensor, "B N C"], v: Float[Tensor, "B M D"]) -> s
 def fused(
     q: Float[Tensor, "B N C"], k: Float[Tensor, "B M C"], v: Float[Tensor, "B M D"]
 ) -> Float[Tensor, "B N D"]:
-    """Torch's fused attention, for which values must be as wide as queries: cut them, fill up the rest."""
+    """Torch's fused attention, which needs values as wide as queries: cut them, pad the rest."""
     width, channels = q.shape[2], v.shape[2]
     q, k = q[:, None].contiguous(), k[:, None].contiguous()  # strided ones fall back to the matrix
     v = F.pad(v, (0, -channels % width))

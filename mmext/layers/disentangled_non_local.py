@@ -1,4 +1,4 @@
-"""Disentangled non-local block: what is like me, and what matters to everybody, each with its own softmax.
+"""Disentangled non-local block: what is like me and what matters to all, each with its own softmax.
 
 Paper     DNL, Yin et al. 2020, https://arxiv.org/abs/2006.06668
 Idea      y_i = sum_j (softmax_j((q_i - mean q) . (k_j - mean k)) + softmax_j(m_j)) v_j, added to
@@ -102,7 +102,7 @@ class Gate(nn.Linear):
 
 
 class DisentangledNonLocal(nn.Module):
-    """What the blocks for sequences, images and videos share; see :class:`DisentangledNonLocal2d`."""
+    """What blocks for sequences, images and videos share; see :class:`DisentangledNonLocal2d`."""
 
     DIMS: int
     POOL: tuple[int, ...]
@@ -181,7 +181,9 @@ class DisentangledNonLocal(nn.Module):
         }
 
     def init_weights(self) -> None:
-        """Draw small weights. The paper's block starts as an identity; a gated one adds its unary term.
+        """Draw small weights.
+
+        The paper's block starts as an identity; a gated one adds its unary term.
 
         The paper's mask goes back to what it was when the block was made, as mmseg leaves it.
         """
@@ -245,10 +247,8 @@ class DisentangledNonLocal(nn.Module):
         if self.mode == "embedded_gaussian":
             scale *= self.inter_channels**-0.5 if self.variant.use_scale else 1
             return pairwise_term(q, k, v, whiten=whiten, scale=scale, impl=self.attn_impl)
-        q, k = (
-            centred(q, whiten) * scale,
-            centred(k, whiten),
-        )  # no softmax: the mean of the keys counts
+        # No softmax: the mean of the keys counts.
+        q, k = centred(q, whiten) * scale, centred(k, whiten)
         if self.mode == "dot_product":
             return product_attention(q, k, v)
         of_query, of_key = self.concat_project.conv.weight.flatten().split(self.inter_channels)
@@ -265,7 +265,9 @@ class DisentangledNonLocal1d(DisentangledNonLocal):
 
 @MODELS.register_module()
 class DisentangledNonLocal2d(DisentangledNonLocal):
-    """The block for images (B, C, H, W), drop-in for mmseg's and, with ``conv_mask`` more, mmcv's NonLocal2d.
+    """The block for images (B, C, H, W), drop-in for mmseg's and for mmcv's NonLocal2d.
+
+    Compared with mmcv's it has ``conv_mask`` more.
 
     Args:
         in_channels: channels of the map; the output has as many.

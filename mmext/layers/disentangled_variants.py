@@ -44,9 +44,7 @@ class Variant:
     whiten: str
     use_scale: bool
     temperature: float
-    gated: (
-        bool  # values keep C channels, a gate scales the pairwise term, and no convolution follows
-    )
+    gated: bool  # values keep C channels, a gate scales the pairwise term, no convolution follows
 
 
 VARIANTS = {

@@ -31,10 +31,9 @@ EPS = 1e-12
 def expectation(
     x: Float[Tensor, "B N C"], bases: Float[Tensor, "B C K"], temperature: float = 1.0
 ) -> Float[Tensor, "B N K"]:
-    """How much each place belongs to each base: ``softmax_k(x_n . mu_k / temperature)`` (Eq. 8 and 9)."""
-    return (x @ (bases / temperature)).softmax(
-        -1
-    )  # the bases are far fewer numbers than the logits
+    """How much a place belongs to each base: ``softmax_k(x_n . mu_k / temperature)`` (Eq. 8, 9)."""
+    # The bases are far fewer numbers than the logits.
+    return (x @ (bases / temperature)).softmax(-1)
 
 
 def maximization(x: Float[Tensor, "B N C"], z: Float[Tensor, "B N K"]) -> Float[Tensor, "B C K"]:
@@ -74,7 +73,7 @@ def in_backward() -> bool:
 
 
 class Passes:
-    """Counts this process's backward passes: whether one has begun since tells one step from the next."""
+    """Counts this process's backward passes: whether one has begun since tells steps apart."""
 
     asked = 0
 
@@ -104,12 +103,12 @@ class Noted:
     passes: int | None  # backward passes before it was noted; None where no backward is to come
 
     def is_past(self, passes: int) -> bool:
-        """Whether after so many backward passes nothing of its step can be computed again any more."""
+        """Whether after so many backward passes nothing of its step can be computed again."""
         return self.in_backward or self.passes is None or passes > self.passes
 
 
 class EMBases(nn.Module):
-    """The bases and their moving average; the map that it gives carries no gradient, as in the paper's code.
+    """The bases and their moving average; the map it gives has no gradient, as in the paper's code.
 
     A training forward only notes where its images' bases lie, averaged over the images of all
     ranks. The bases move when that is settled: at the first training forward after a backward pass
@@ -197,7 +196,10 @@ class EMBases(nn.Module):
     def _rebuild_and_note(
         self, x: Float[Tensor, "B C H W"], in_graph: bool
     ) -> Float[Tensor, "B C H W"]:
-        """The training forward. It asks autograd what no graph can hold, so a compiler calls it as it is."""
+        """The training forward.
+
+        It asks autograd what no graph can hold, so a compiler calls it as it is.
+        """
         passes = None if in_backward() else Passes.begun()
         if passes is not None and self._noted is not None and self._noted.is_past(passes):
             self.settle()
@@ -293,7 +295,7 @@ def of_all_ranks(packed: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class EMAUnit2d(nn.Module):
-    """Expectation-maximisation attention as a plug-in: the map plus its reconstruction, through a norm.
+    """Expectation-maximisation attention plug-in: the map plus its reconstruction, through a norm.
 
     DEVIATION: the paper's unit ends with a ReLU and starts active. As a plug-in it stands before
     the host's own ReLU and starts as an identity, so that pretrained backbones start as they are.
@@ -339,9 +341,8 @@ class EMAUnit2d(nn.Module):
             temperature=temperature,
         )
         self.ema_out_conv = nn.Conv2d(in_channels, in_channels, 1, bias=False)
-        self.norm = build_norm_layer(norm_cfg or dict(type="BN", requires_grad=True), in_channels)[
-            1
-        ]
+        norm_cfg = norm_cfg or dict(type="BN", requires_grad=True)
+        self.norm = build_norm_layer(norm_cfg, in_channels)[1]
         self.init_weights()
 
     def init_weights(self) -> None:

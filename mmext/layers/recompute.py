@@ -1,4 +1,4 @@
-"""Forget a step's activations and compute them again for backward, without a second trace in the norms."""
+"""Forget a step's activations and recompute them for backward, without a second trace in norms."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 @contextmanager
 def untouched_statistics(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Within, norms in training mode normalise as ever, but move copies of their running statistics."""
+    """Within, norms in training normalise as ever, but move copies of their running statistics."""
     norms = [
         m for module in modules for m in module.modules() if isinstance(m, _NormBase) and m.training
     ]
@@ -40,7 +40,10 @@ def recomputed(step: Callable[..., Any], *inputs: Any, modules: Sequence[nn.Modu
 
 
 class Recomputed(nn.Module):
-    """Stands before a host's residual block among the bases: its ``with_cp`` moves statistics once a step."""
+    """Stands before a host's residual block among the bases.
+
+    The block's ``with_cp`` then moves statistics once a step.
+    """
 
     with_cp: bool
 
@@ -51,7 +54,7 @@ class Recomputed(nn.Module):
         return super().forward(x)
 
     def _all_kept(self, x: Tensor) -> Tensor:
-        """The host's block as if ``with_cp`` were not set, else it would checkpoint once more inside."""
+        """The host's block as if ``with_cp`` were off, else it would checkpoint again inside."""
         self.with_cp = False
         try:
             return super().forward(x)

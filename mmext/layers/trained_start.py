@@ -91,7 +91,7 @@ def _start_missing(part: Any) -> None:
 
 
 def thaw_random(backbone: Any) -> None:
-    """Let parts of frozen stages learn that no file has held whole; to be called after the host froze them.
+    """Let parts of frozen stages learn that no file held whole; call it after the host froze them.
 
     What is new is decided when weights are initialised. A checkpoint that comes later changes
     nothing about it, else a run that is resumed would freeze what it had been training.
@@ -111,11 +111,11 @@ def thaw_random(backbone: Any) -> None:
 def in_order(
     init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
 ) -> list[dict[str, Any]]:
-    """The settings of an ``init_cfg`` in the order in which mmengine applies them: files of weights last."""
+    """The settings of an ``init_cfg`` in the order mmengine applies them: files of weights last."""
     settings = [init_cfg] if isinstance(init_cfg, Mapping) else (init_cfg or [])
     return sorted((dict(cfg) for cfg in settings), key=is_file)
 
 
 def is_file(cfg: Mapping[str, Any]) -> bool:
-    """Whether a setting of ``init_cfg`` loads a file, by mmengine's name for that or by its class."""
+    """Whether a setting of ``init_cfg`` loads a file, by mmengine's name for that or its class."""
     return cfg["type"] in ("Pretrained", PretrainedInit)

@@ -5,10 +5,10 @@ Problem   ``import mmcv.ops`` needs ``mmcv._ext``, which has no wheels for a cur
 Idea      A module of ours answers for ``mmcv._ext`` where nobody else does, function by function
 Host      mmcv 2.1.0 or ``mmcv-lite`` 2.1.0, onedl-mmcv 2.3.6; the formulas need torch alone
 Sources   chosen for each operator, and logged once at level INFO of the logger ``mmext``:
-          1. ``mmcv``          its own extension, wherever it is installed and fits the installed
-             torch
+          1. ``mmcv``          its own extension, wherever it is installed and fits the
+                               installed torch
           2. ``torchvision``   NMS, RoIAlign (average) and both deformable convolutions, where it
-                          fits the installed torch
+                               fits the installed torch
           3. ``torch``         plain PyTorch, everything else
 Switch    ``MMEXT_OPS=mmcv``, ``torchvision`` or ``torch`` in the environment forces one
           (torchvision lacks most, and plain PyTorch serves those); ``off`` leaves ``mmcv._ext``

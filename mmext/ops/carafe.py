@@ -1,7 +1,7 @@
 """CARAFE: upsampling by kernels that the content predicts.
 
-Paper     CARAFE: Content-Aware ReAssembly of FEatures, Wang et al. 2019, https://arxiv.org/abs/1905.02188,
-          Eq. 3
+Paper     CARAFE: Content-Aware ReAssembly of FEatures, Wang et al. 2019,
+          https://arxiv.org/abs/1905.02188, Eq. 3
 Idea      Each place of the larger map is a weighted sum of the k x k places around the one that it
           lies in. The taps are taken one after the other, so nothing larger than the output is
           held.
@@ -48,9 +48,8 @@ def carafe(
         scale: of the output.
     """
     (N, C, H, W), T = x.shape, kernel**2
-    weights = _blocks(masks, groups * T, scale).unflatten(
-        1, (groups, T)
-    )  # (N, G, T, 1, H, s, W, s)
+    # (N, G, T, 1, H, s, W, s).
+    weights = _blocks(masks, groups * T, scale).unflatten(1, (groups, T))
     # Each place of the map with its scale x scale places of the output: (N, G, c, H, s, W, s).
     out = x.new_zeros(N, groups, C // groups, H, scale, W, scale)
     for tap, seen in enumerate(_around(x, kernel)):
@@ -123,9 +122,8 @@ def _forward(
     group_size: int,
     scale_factor: int,
 ) -> None:
-    rfeatures.copy_(
-        features
-    )  # mmcv keeps this one for backward, in its kernel's own order; ours needs none
+    # mmcv keeps this one for backward, in its kernel's own order; ours needs none.
+    rfeatures.copy_(features)
     _naive_forward(features, masks, output, kernel_size, group_size, scale_factor)
 
 

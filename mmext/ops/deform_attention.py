@@ -6,8 +6,8 @@ Idea      Each query reads a few positions of each level's map, between pixels, 
 Host      mmcv's ``ms_deform_attn_*``, which mmcv calls on CUDA (on a CPU it has a loop over the
           levels of its own)
 Deviates  none known; the levels' sizes stay on the device
-Letters   N images, S places of all levels, M heads, D channels a head, Q queries, L levels, P
-          positions a level
+Letters   N images, S places of all levels, M heads, D channels a head, Q queries, L levels,
+          P positions a level
 """
 
 import torch

@@ -1,6 +1,7 @@
 """Deformable convolution, with and without modulation.
 
-Paper     Deformable Convolutional Networks, Dai et al. 2017, https://arxiv.org/abs/1703.06211; version 2, Zhu
+Paper     Deformable Convolutional Networks, Dai et al. 2017, https://arxiv.org/abs/1703.06211;
+          version 2, Zhu et al. 2018, https://arxiv.org/abs/1811.11168
           et al. 2018, https://arxiv.org/abs/1811.11168
 Idea      Tap t of a kernel at place p reads x at p + t + offset, between pixels. All taps of all
           places are sampled into columns, and the convolution is one product with them.
@@ -44,13 +45,10 @@ def positions(offset: Float[Tensor, "N offsets h w"], shape: Shape) -> tuple[Ten
     """Row and column, in pixels, that each tap reads at each place: both (N, D, kh, kw, h, w)."""
     (kh, kw), (h, w) = shape.kernel, offset.shape[2:]
     by_tap = offset.reshape(len(offset), shape.offset_groups, kh, kw, 2, h, w)
-    y = (
-        by_tap[:, :, :, :, 0]
-        + tap_positions(shape.geometry, 0, kh, h, like=offset)[:, None, :, None]
-    )
-    return y, by_tap[:, :, :, :, 1] + tap_positions(shape.geometry, 1, kw, w, like=offset)[
-        None, :, None, :
-    ]
+    rows = tap_positions(shape.geometry, 0, kh, h, like=offset)
+    cols = tap_positions(shape.geometry, 1, kw, w, like=offset)
+    y = by_tap[:, :, :, :, 0] + rows[:, None, :, None]
+    return y, by_tap[:, :, :, :, 1] + cols[None, :, None, :]
 
 
 def sample_columns(
@@ -59,13 +57,12 @@ def sample_columns(
     mask: Float[Tensor, "N factors h w"] | None,
     shape: Shape,
 ) -> Float[Tensor, "places taps C"]:
-    """What each tap reads at each place of each image: bilinear, zero outside of the map, times its mask.
+    """What each tap reads at each place of each image: bilinear, zero off the map, times its mask.
 
     Args:
         x: the map.
         offset: shift in pixels: row and column of tap 0, row and column of tap 1 and so on, group
-            after
-        group.
+            after group.
         mask: factor of each tap, group after group.
         shape: where the taps lie.
     """

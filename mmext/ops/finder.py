@@ -82,7 +82,7 @@ def install() -> None:
 
 
 class _Finder:
-    """What ``mmext.pth`` installs, for a Python that was started without it (mmext on PYTHONPATH alone)."""
+    """What ``mmext.pth`` installs, for a Python started without it (mmext on PYTHONPATH alone)."""
 
     MMEXT = True
 

@@ -1,6 +1,7 @@
 """Focal loss for sigmoid and softmax scores.
 
-Paper     Focal Loss for Dense Object Detection, Lin et al. 2017, https://arxiv.org/abs/1708.02002, Eq. 5
+Paper     Focal Loss for Dense Object Detection, Lin et al. 2017,
+          https://arxiv.org/abs/1708.02002, Eq. 5
 Host      mmcv's ``sigmoid_focal_loss_*`` and ``softmax_focal_loss_*``, which it calls on CUDA
 Deviates  DEVIATION: log(1 - p) is that of the logit; mmcv's loses it above a logit of about 17,
           where 1 - p rounds to 0 in float32. The weight of the background, for which mmcv reads
@@ -55,8 +56,8 @@ def softmax_focal_loss(
     own = p.gather(1, labels.clamp(min=0)[:, None])[:, 0]
     log = own.clamp(min=TINY).log()
     loss = -alpha * (1 - own) ** gamma * log
-    # own may be 1, where a negative power has no value but its product with the logarithm, which is
-    # 0, has
+    # own may be 1, where a negative power has no value but its product with the logarithm,
+    # which is 0, has
     steep = torch.where(own < 1, gamma * (1 - own).clamp(min=TINY) ** (gamma - 1) * own * log, 0)
     outer = torch.where(valid, alpha * (steep - (1 - own) ** gamma), 0)
     hit = labels[:, None] == torch.arange(p.shape[1], device=p.device)
@@ -64,7 +65,7 @@ def softmax_focal_loss(
 
 
 def _class_weight(weight: Tensor, labels: Tensor) -> Tensor | float:
-    """Weight of each sample's class; 1 where its label is none of the classes, or there are no weights."""
+    """Weight of each sample's class; 1 where its label is no class, or there are no weights."""
     if weight.numel() == 0:
         return 1.0
     known = (labels >= 0) & (labels < len(weight))

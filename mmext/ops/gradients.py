@@ -1,4 +1,4 @@
-"""Gradients of a formula, for mmcv, which calls backward by itself with the tensors that forward had."""
+"""Gradients of a formula, for mmcv, which calls backward by itself with forward's tensors."""
 
 from collections.abc import Callable
 

@@ -21,7 +21,7 @@ def columns_at(
     kernel: tuple[int, int],
     padding: tuple[int, int],
 ) -> Float[Tensor, "columns M"]:
-    """What a kernel reads at each place, zeros outside of the map: by channel, then by row of taps."""
+    """What a kernel reads at each place, zeros outside the map: by channel, then by row of taps."""
     padded = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     y = rows + torch.arange(kernel[0], device=x.device)[:, None, None]
     at = cols + torch.arange(kernel[1], device=x.device)[:, None]

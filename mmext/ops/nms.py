@@ -22,7 +22,7 @@ BLOCK = 512  # boxes that are settled at once: a few megabytes a matrix
 
 
 def overlap(a: Float[Tensor, "N 4"], b: Float[Tensor, "M 4"], offset: int) -> Float[Tensor, "N M"]:
-    """Intersection over union of all pairs; NaN, which exceeds no threshold, where both boxes are empty."""
+    """IoU of all pairs; NaN, which exceeds no threshold, where both boxes are empty."""
     shared = intersections(a[:, None], b[None], offset)
     return shared / (areas(a, offset)[:, None] + areas(b, offset)[None] - shared)
 
@@ -68,7 +68,7 @@ def soft_nms(
     method: int,
     offset: int,
 ) -> tuple[Float[np.ndarray, "K 5"], Int[np.ndarray, " K"]]:
-    """Lower the scores of what a better box overlaps, instead of removing it (Eq. 3 and 4 of the paper).
+    """Lower the scores of what a better box overlaps, instead of removing it (Eq. 3 and 4).
 
     Args:
         boxes: xyxy.
@@ -121,7 +121,7 @@ def _softened(
 
 
 def _close_gaps(gone: Bool[np.ndarray, " N"]) -> Int[np.ndarray, " K"]:
-    """Order in which mmcv leaves the rest, which decides between ties: the last one closes each gap."""
+    """Order in which mmcv leaves the rest, which decides between ties: the last closes each gap."""
     number = int((~gone).sum())
     order = np.arange(number)
     order[gone[:number]] = number + np.flatnonzero(~gone[number:])[::-1]
@@ -145,7 +145,7 @@ def _nms_by_torchvision(boxes: Tensor, scores: Tensor, iou_threshold: float, off
 
 
 def _mmcvs_order(scores: Float[Tensor, " N"]) -> Int[Tensor, " N"]:
-    """By falling score; not stably, as in mmcv, since which of two equal boxes stays depends on that."""
+    """By falling score; not stably, as in mmcv: which of two equal boxes stays depends on that."""
     return scores.sort(descending=True).indices
 
 
@@ -165,9 +165,8 @@ def _softnms(
     method: int,
     offset: int,
 ) -> Tensor:
-    plain = (
-        at_least_float32(one).cpu().numpy() for one in (boxes, scores)
-    )  # mmcv has moved them already
+    # mmcv has moved them already.
+    plain = (at_least_float32(one).cpu().numpy() for one in (boxes, scores))
     found, index = soft_nms(
         *plain,
         iou_threshold=iou_threshold,

@@ -23,9 +23,8 @@ def entries(
     rows, cols = (torch.arange(number, device=like.device) for number in size)
     y = rows[:, None] - rows + half[0]  # (H of p, H of q)
     x = cols[:, None] - cols + half[1]
-    has = ((y >= 0) & (y < mask[0]))[:, None, :, None] & ((x >= 0) & (x < mask[1]))[
-        None, :, None, :
-    ]
+    in_y, in_x = (y >= 0) & (y < mask[0]), (x >= 0) & (x < mask[1])
+    has = in_y[:, None, :, None] & in_x[None, :, None, :]
     index = y[:, None, :, None] * mask[1] + x[None, :, None, :]
     places = size[0] * size[1]
     return torch.where(has, index, 0).reshape(places, places), has.reshape(places, places)
@@ -34,7 +33,7 @@ def entries(
 def psa_mask(
     x: Shaped[Tensor, "N M H W"], mask: Size, half: Size, kind: int
 ) -> Shaped[Tensor, "N P H W"]:
-    """Masks over the map: what place q collects from p at (p, q), or what it distributes to p at (q, p)."""
+    """Masks over the map: what place q collects from p at (p, q), or distributes to p at (q, p)."""
     size = (x.shape[2], x.shape[3])
     index, has = entries(size, mask, half, x)
     whole = x.flatten(2).gather(1, index.expand(len(x), -1, -1)) * has

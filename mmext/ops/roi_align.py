@@ -1,6 +1,7 @@
 """RoIAlign, also with bins that move (see :mod:`mmext.ops.deform_roi_pool`).
 
-Paper     Mask R-CNN, He et al. 2017, https://arxiv.org/abs/1703.06870; Deformable Convolutional Networks, Dai
+Paper     Mask R-CNN, He et al. 2017, https://arxiv.org/abs/1703.06870;
+          Deformable Convolutional Networks, Dai et al. 2017, https://arxiv.org/abs/1703.06211
           et al. 2017, https://arxiv.org/abs/1703.06211
 Idea      A region is divided into bins, the map is sampled at a grid of positions in each, and a
           bin is their mean or maximum.
@@ -32,8 +33,7 @@ class Bins:
         spatial_scale: pixels of the map a pixel of the image.
         sampling_ratio: samples along each axis of a bin; 0 takes one a pixel.
         aligned: whether the middle of the first pixel is at half a pixel (else regions are at least
-            a pixel
-        wide).
+            a pixel wide).
         shift: of each bin, x then y, as a part of the region's size.
     """
 
@@ -86,7 +86,7 @@ class Bins:
         return found
 
     def positions(self, which: Tensor | slice, axis: int, sample: Tensor) -> Tensor:
-        """Where samples lie along one axis, in pixels of the map: (K, P, Q, ...), or 1 in place of P or Q.
+        """Where samples lie along one axis, in pixels of the map: (K, P, Q, ...), or 1 for P or Q.
 
         Args:
             which: regions.
@@ -134,7 +134,7 @@ def pool_mean(
 
 
 def _axis(bins: Bins, which: Tensor | slice, axis: int, most: int, size: int) -> Axis:
-    """Both places of every sample along one axis, flat in the last dimension; missing ones weigh nothing."""
+    """Each sample's two places along one axis, flat in the last dimension; missing ones weigh 0."""
     position, there = bins.all_positions(which, axis, most)
     place, weight = between_clamped(position, size)
     return place.flatten(-2), (weight * there[..., None]).flatten(-2)
@@ -143,7 +143,7 @@ def _axis(bins: Bins, which: Tensor | slice, axis: int, most: int, size: int) ->
 def pool_maximum(
     x: Float[Tensor, "N C H W"], bins: Bins, sampling_ratio: int
 ) -> tuple[Float[Tensor, "K C P Q"], Float[Tensor, "2 K C P Q"]]:
-    """Maximum of each bin's samples, and the number of that sample along y and x; -1 for a bin without."""
+    """Maximum of a bin's samples and that sample's number along y and x; -1 for a bin without."""
     (C, H, W), (P, Q) = x.shape[1:], bins.size
     K = len(bins.bin)
     best, which_one = x.new_zeros(K, C, P, Q), x.new_full((2, K, C, P, Q), -1)

@@ -21,7 +21,7 @@ VALUES = 2**24  # pixels times channels that are held at once: 64 MB
 def bin_edges(
     low: Float[Tensor, " K"], high: Float[Tensor, " K"], bins: int, size: int
 ) -> tuple[Int[Tensor, "K bins"], Int[Tensor, "K bins"]]:
-    """First pixel of each bin along one axis, and the first one after it; equal if a region is empty."""
+    """First pixel of each bin along an axis, and the first after it; equal if a region is empty."""
     at = torch.arange(bins, device=low.device, dtype=low.dtype)
     step = ((high - low) / bins)[:, None]
     first = (at * step + low[:, None]).floor().clamp(0, size).long()
@@ -35,7 +35,7 @@ def roi_pool(
     size: tuple[int, int],
     spatial_scale: float,
 ) -> tuple[Float[Tensor, "K C P Q"], Int[Tensor, "K C P Q"]]:
-    """Maximum of each bin and the pixel that has it, counted within its map; 0 and -1 for an empty bin.
+    """Maximum of each bin and the pixel that has it, counted in its map; 0 and -1 for an empty bin.
 
     Args:
         x: the map.
@@ -70,10 +70,8 @@ def roi_pool(
         inside = (
             in_y[:, :, None, :, None] & in_x[:, None, :, None, :] & some[part, :, None, None, None]
         )
-        pixel = (y[:, :, None, :, None] * W + column[:, None, :, None, :]).flatten(
-            3
-        )  # (k, P, Q, pixels)
-        inside = inside.flatten(3)
+        pixel = (y[:, :, None, :, None] * W + column[:, None, :, None, :]).flatten(3)
+        inside = inside.flatten(3)  # both (k, P, Q, pixels)
         values = rows[
             torch.where(inside, pixel + image[part, None, None, None] * (H * W), 0)
         ]  # (…, C)

@@ -1,4 +1,4 @@
-"""Bilinear samples of a map as weighted sums of its places, which pooling and deformable operators share.
+"""Bilinear samples of a map as weighted sums of its places, for pooling and deformable operators.
 
 A map becomes a table of rows, one row of channels a place. Each sample is a bag of four places with
 weights, each pooled value a bag of several samples, and ``embedding_bag`` adds a bag up without
@@ -15,9 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 Axis = tuple[Tensor, Tensor]
-"""Index and weight of the places that a position lies between, along one axis; two in the last
-dimension.
-"""
+"""Index and weight of the places a position lies between on one axis; two in the last dimension."""
 
 
 def between(position: Float[Tensor, "*P"], size: int | Tensor) -> Axis:
@@ -27,9 +25,8 @@ def between(position: Float[Tensor, "*P"], size: int | Tensor) -> Axis:
         position: in pixels.
         size: places along this axis.
     """
-    position = position.clamp(
-        -2, None
-    )  # beyond, a position may not fit an integer; it weighs nothing anyway
+    # Beyond, a position may not fit an integer; it weighs nothing anyway.
+    position = position.clamp(-2, None)
     position = torch.minimum(
         position, torch.as_tensor(size + 1, device=position.device).to(position.dtype)
     )
@@ -45,7 +42,7 @@ def between(position: Float[Tensor, "*P"], size: int | Tensor) -> Axis:
 
 
 def between_clamped(position: Float[Tensor, "*P"], size: int) -> Axis:
-    """The two places around a position by RoIAlign's rule: the edge counts up to a pixel outside."""
+    """Two places around a position by RoIAlign's rule: the edge counts up to a pixel outside."""
     inside = (position >= -1) & (position <= size)
     position = position.clamp(0, size - 1)
     low = position.detach().floor()
@@ -55,7 +52,7 @@ def between_clamped(position: Float[Tensor, "*P"], size: int) -> Axis:
 
 
 def corners(y: Axis, x: Axis, width: int | Tensor) -> Axis:
-    """All pairs of a row's and a column's places: index within the map and weight, in the last dimension."""
+    """All pairs of a row's and a column's places: map index and weight, in the last dimension."""
     index = y[0][..., :, None] * width + x[0][..., None, :]
     weight = y[1][..., :, None] * x[1][..., None, :]
     return index.flatten(-2), weight.flatten(-2)

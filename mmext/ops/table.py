@@ -1,4 +1,4 @@
-"""The table of operators: which functions of ``mmcv._ext`` we serve, from which source, and which is taken.
+"""Table of operators: which functions of ``mmcv._ext`` we serve, from which source, which is taken.
 
 A function is registered under its operator's name with the names that mmcv calls it by
 (``roi_align_forward``). mmcv passes tensors to be written into, and calls backward by itself, so

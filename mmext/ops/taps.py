@@ -1,4 +1,4 @@
-"""Where the taps of a kernel lie on a map. What samples between pixels shares this, not the sampling.
+"""Where a kernel's taps lie on a map. What samples between pixels shares this, not the sampling.
 
 Letters   taps of a kernel along one axis, places of the output along it
 """
@@ -13,7 +13,7 @@ Pair = tuple[int, int]
 
 
 class Geometry(NamedTuple):
-    """Where the taps of a kernel lie: its step, the zeros on each side, the distance of the taps."""
+    """Where a kernel's taps lie: its step, the zeros on each side, the distance of the taps."""
 
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
@@ -23,7 +23,7 @@ class Geometry(NamedTuple):
 def tap_positions(
     where: Geometry, axis: int, taps: int, places: int, *, like: Tensor
 ) -> Float[Tensor, "{taps} {places}"]:
-    """Row (or column), in pixels, that each row of taps reads at each row of places if nothing is deformed.
+    """Row (or column), in pixels, that each row of taps reads at each row of places, undeformed.
 
     Args:
         where: the taps lie.

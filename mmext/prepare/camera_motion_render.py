@@ -31,8 +31,9 @@ MOVES = {
     "zoom_in": ("side", -1),
     "zoom_out": ("side", 1),
 }
-"""Each class's path and whether it is taken as it rises or backwards. When the camera pans left,
-what it sees moves to the right.
+"""Each class's path and whether it is taken as it rises or backwards.
+
+When the camera pans left, what it sees moves to the right.
 """
 
 SMALLEST = (84.0, 110.0)
@@ -49,9 +50,7 @@ MAX_FLICKER = 0.04
 """Share of the brightness, standard deviation."""
 BRIGHTNESS = (0.75, 1.2)
 MIN_CONTRAST = 12.0
-"""Standard deviation in grey levels of the whole area that a clip may see; below it nobody sees a
-motion.
-"""
+"""Standard deviation in grey levels of all that a clip may see; below it nobody sees a motion."""
 DRAWS = 100
 
 Paths = dict[str, Float[np.ndarray, " T"]]

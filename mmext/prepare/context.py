@@ -1,4 +1,4 @@
-"""A mechanism test for attention: what an object is called depends on something else in the picture.
+"""A mechanism test for attention: what an object is called depends on something else in the image.
 
 Source    the cut-outs and photographs of ``mmext data stamps``
 Scenes    320 x 320 with one bird or one flower, the key, and 1 to 3 objects (mammals, food, tools,
@@ -11,11 +11,12 @@ Splits    1200 scenes for train, 200 for dev and 400 for test, of far and of nea
           and no photograph is in two splits; each class is divided for itself (stamps_pictures.py,
           three ways)
 Files     {far,near}/{train,dev,test}/0001.jpg ...
-          {far,near}/semantic/{train,dev,test}/0001.png ... {far,near}/context/{dev,test}/0001.png:
-          the same maps with 255, which mmseg ignores, wherever the class is neither "with a bird"
-          nor "with a flower"; the accuracy over them is that of the pixels whose class the context
-          decides {far,near}/scenes.json: each scene's key, objects, distances in pixels and
-          photograph   LICENSE
+          {far,near}/semantic/{train,dev,test}/0001.png ...
+          {far,near}/context/{dev,test}/0001.png: the same maps with 255, which mmseg ignores,
+          wherever the class is neither "with a bird" nor "with a flower"; the accuracy over them is
+          that of the pixels whose class the context decides
+          {far,near}/scenes.json: each scene's key, objects, distances in pixels and photograph
+          LICENSE
 Seed      the same seed gives the same bytes; another one gives other scenes of the same pictures,
           and no picture changes its split
 
@@ -123,7 +124,7 @@ def draw(pictures: Pictures, name: str, rng: np.random.Generator) -> Stamp:
 def put(
     scene: Scene, stamp: Stamp, rng: np.random.Generator, key: Point | None, place: str
 ) -> Point | None:
-    """Paste a cut-out at the right distance from the key, if one can be found; returns its centre."""
+    """Paste a cut-out at the right distance from the key, if one is found; returns its centre."""
     cut_out = resize(stamp.pixels, rng, LAYOUT)
     for _ in range(POSITIONS):
         left, top = (position(cut_out.shape[axis], rng, LAYOUT.side) for axis in (1, 0))

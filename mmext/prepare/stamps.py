@@ -1,4 +1,4 @@
-"""Photographic cut-outs on photographs: boxes, masks and semantic maps that are exact by construction.
+"""Photographic cut-outs on photographs: boxes, masks and semantic maps, exact by construction.
 
 Source    the Debian packages tuxpaint-stamps-default and mate-backgrounds (both GPL-2+), fetched
           with apt-get without root; stamps_pictures.py says which of their pictures are used
@@ -13,11 +13,10 @@ Files     train/*.jpg  val/*.jpg  annotations/{train,val}.json  semantic/{train,
           semantic: grey PNG under the image's name, 0 background, 1 to 6 the classes; with
           BaseSegDataset 7 classes, or 6 with reduce_zero_label=True, which ignores the background
 One class ``--one-class`` writes data/stamps_one_class instead: 160 x 160, 2000 for train and 500
-each for dev
-          (choosing) and test (the one look at the end), all objects of the category "object"; a
-          box's ``class`` names which of the six it is, and the semantic maps tell them apart.
-          Cut-outs are divided by class, so dev and test hold as many of each as kinds allow, and
-          photographs of their own
+          each for dev (choosing) and test (the one look at the end), all objects of the category
+          "object"; a box's ``class`` names which of the six it is, and the semantic maps tell them
+          apart. Cut-outs are divided by class, so dev and test hold as many of each as kinds allow,
+          and photographs of their own
 Seed      the same seed gives the same bytes; another one gives other scenes of the same pictures,
           and no picture changes its split
 
@@ -159,7 +158,7 @@ def write_split(
 
 
 def hidden_only(coco: dict[str, Any]) -> dict[str, Any]:
-    """The same annotations, with all but the objects that are hidden in good part marked as crowds."""
+    """The same annotations, with all but the objects hidden in good part marked as crowds."""
     annotations = [
         one | {"iscrowd": int(one["hidden"] < MIN_HIDDEN)} for one in coco["annotations"]
     ]

@@ -33,7 +33,7 @@ DRAWS = 50
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes of a scene in pixels: of the image, of a cut-out's longer side, and of what it shows at least."""
+    """Sizes of a scene in pixels: of the image, a cut-out's longer side, what it shows at least."""
 
     side: int
     longest: tuple[int, int]
@@ -91,9 +91,8 @@ def compose(pictures: Pictures, rng: np.random.Generator, layout: Layout = LARGE
     scene = empty(pictures, rng, layout)
     wanted = rng.integers(1, MAX_OBJECTS + 1)
     for _ in range(DRAWS):
-        stamps = pictures.stamps[
-            rng.integers(len(pictures.stamps))
-        ]  # each class as often as any other
+        # Each class as often as any other.
+        stamps = pictures.stamps[rng.integers(len(pictures.stamps))]
         stamp = stamps[rng.integers(len(stamps))]
         cut_out = resize(stamp.pixels, rng, layout)
         for _ in range(POSITIONS):

@@ -1,4 +1,4 @@
-"""The two Debian packages that cut-outs and background photographs come from, and folders made of them."""
+"""The two Debian packages of cut-outs and background photographs, and folders made of them."""
 
 import shutil
 import sys
@@ -24,7 +24,7 @@ def fetch_both(cache: Path) -> dict[Deb, Path]:
 
 @dataclass(frozen=True)
 class Package:
-    """What the two Debian packages hold of use: pictures by path, the makers' words, and where it is from."""
+    """What the two Debian packages hold of use: pictures by path, makers' words, and origin."""
 
     stamps: dict[str, bytes]
     photos: dict[str, bytes]
@@ -53,9 +53,10 @@ def unpack(paths: Mapping[Deb, Path]) -> Package:
 def licence(copyrights: dict[str, bytes]) -> bytes:
     """The two packages' own words."""
     head = (
-        "The images and maps in this folder are composed of pictures from two Debian packages and "
-        "are under\ntheir licence, the GNU General Public License, version 2 or later. Their "
-        "copyright files follow.\n"
+        "The images and maps in this folder are composed of pictures from two Debian packages "
+        "and are under\n"
+        "their licence, the GNU General Public License, version 2 or later. "
+        "Their copyright files follow.\n"
     )
     parts = [f"\n==== {name} ====\n\n".encode() + text for name, text in sorted(copyrights.items())]
     return head.encode() + b"".join(parts)

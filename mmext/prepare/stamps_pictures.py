@@ -45,14 +45,10 @@ PHOTOS = "usr/share/backgrounds/mate/nature/"
 VAL_SHARE = 0.25
 SHARES = {"train": 0.6, "dev": 0.2, "test": 0.2}
 LARGEST_STAMP = 220
-"""Longest side in pixels to which stamps are shrunk once when read: a little more than is ever
-pasted.
-"""
+"""Longest side in pixels to which stamps are shrunk once when read: a bit more than ever pasted."""
 
 SHORTER_PHOTO = 640
-"""Shorter side in pixels to which background photographs are shrunk once when read; larger ones
-cost time.
-"""
+"""Shorter side in pixels to which backgrounds are shrunk once when read; larger ones cost time."""
 
 # In fnmatch's patterns * also matches /; the folders named cartoon and toys are left out below.
 CLASSES = {
@@ -103,8 +99,9 @@ BACKGROUNDS = {
     "TwoWings.jpg": (0, 0, 900, 1600),
     "Wood.jpg": None,
 }
-"""Left, top, right, bottom of the part without sharp flowers; None: all of it. Two photographs have
-no such part and are missing here.
+"""Left, top, right, bottom of the part without sharp flowers; None: all of it.
+
+Two photographs have no such part and are missing here.
 """
 
 
@@ -126,7 +123,7 @@ class Pictures:
 
 
 def class_of(path: str) -> str | None:
-    """The class of a file of the stamps package, by its path in the package; None if it is not used."""
+    """The class of a file of the stamps package, by its path in it; None if it is not used."""
     name = path.removeprefix(STAMPS)
     if (
         name == path
@@ -148,8 +145,9 @@ def kind(name: str) -> str:
     """The first word of a file's name; pictures of one kind may show the same thing.
 
     Example:
-        >>> kind("animals/mammals/pig_golden2.png"), kind("food/fruit/Strawberry2.png"), kind("747.png")
-        ('pig', 'strawberry', '747')
+        >>> names = "animals/mammals/pig_golden2.png", "food/fruit/Strawberry2.png", "747.png"
+        >>> [kind(name) for name in names]
+        ['pig', 'strawberry', '747']
     """
     stem = name.rpartition("/")[2].removesuffix(".png").lower()
     word = re.match("[a-z]+", stem)
@@ -168,7 +166,7 @@ def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def val_names(names: Iterable[str], share: float = VAL_SHARE) -> set[str]:
-    """Choose the names that belong to validation: whole kinds, at most ``share`` of all names, rounded up.
+    """Choose the names for validation: whole kinds, at most ``share`` of all names, rounded up.
 
     Example:
         >>> sorted(val_names(["cat-1", "cat-2", "dog", "fox"], share=0.5))
@@ -191,7 +189,7 @@ def two_ways(names: Iterable[str]) -> dict[str, str]:
 
 
 def three_ways(names: Iterable[str]) -> dict[str, str]:
-    """The split of each name: train, dev or test. Large kinds come first, each to where most is missing.
+    """Each name's split: train, dev or test. Large kinds come first, each to where most is missing.
 
     Example:
         >>> sorted(three_ways(["ant", "bee", "cow", "dog", "elk"]).values())

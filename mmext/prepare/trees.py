@@ -5,9 +5,10 @@ Source   the package deepforest 2.1.0 (MIT), fetched with pip and checked; its l
 Splits   train  the large Yellowstone photograph, 2299 x 2472, 574 boxes
          val    the other Yellowstone photograph, 1249 x 1035, 279 boxes
          test   two other sites, OSBS (Florida) and SOAP (California), 400 x 400 each, 61 and 37
-         boxes
+                boxes
 Tiles    train  8 x 8 tiles of 400 x 400 that overlap by about a third: every crown is whole in one
-         at least val    3 x 3 tiles of about 416 x 345 that do not overlap
+                at least
+         val    3 x 3 tiles of about 416 x 345 that do not overlap
          test   the photographs as they are
 Cut      A crown that a tile's border cuts is clipped to the tile. In a training tile it is a ground
          truth if at least half of it is visible. In a validation tile it is one if no other tile
@@ -55,9 +56,8 @@ class Photo:
     num_boxes: int
     columns: int = 1
     rows: int = 1
-    overlap_tile: int | None = (
-        None  # side of overlapping tiles in pixels; None: the grid divides the photo
-    )
+    # Side of overlapping tiles in pixels; None: the grid divides the photo.
+    overlap_tile: int | None = None
 
 
 SPLITS = {
@@ -100,7 +100,7 @@ def read_boxes(xml: bytes, photo: Photo) -> list[Box]:
 
 
 def cut(length: int, parts: int, tile: int | None) -> list[tuple[int, int]]:
-    """Intervals that cover ``length`` pixels evenly: of size ``tile`` with overlap, or without overlap.
+    """Intervals that cover ``length`` pixels evenly: of size ``tile`` with overlap, or without any.
 
     Example:
         >>> cut(10, 3, 4), cut(10, 3, None)
@@ -114,7 +114,7 @@ def cut(length: int, parts: int, tile: int | None) -> list[tuple[int, int]]:
 
 
 def clip(box: Box, tile: Box) -> Box | None:
-    """The part of ``box`` inside ``tile``, in the tile's pixels; ``None`` if nothing of it is there."""
+    """The part of ``box`` inside ``tile``, in the tile's pixels; ``None`` if there is nothing."""
     left, top = max(box[0], tile[0]), max(box[1], tile[1])
     right, bottom = min(box[2], tile[2]), min(box[3], tile[3])
     if left >= right or top >= bottom:

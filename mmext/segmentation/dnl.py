@@ -19,14 +19,14 @@ from mmext.registry import MODELS
 
 @MODELS.register_module()
 class DNLHead(MMSegDNLHead):
-    """Segmentation head: 3x3 convolution, disentangled non-local block, 3x3 convolution, classifier.
+    """Segmentation head: disentangled non-local block between two 3x3 convolutions, classifier.
 
     Args:
         variant: whose block; see
             :class:`mmext.layers.disentangled_non_local.DisentangledNonLocal2d`, as for the
             arguments that follow. The authors' is ``segmentation``.
-        reduction: the block has ``channels // reduction`` channels inside. Default: the variant's,
-            2.
+        reduction: the block has ``channels // reduction`` channels inside. Default: the
+            variant's, 2.
         whiten: which mean is taken from queries and keys.
         use_scale: divide logits by the root of their channels. None for the variant's own, which is
             no with the authors' segmentation block; mmseg's configs set it to yes.

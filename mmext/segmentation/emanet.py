@@ -1,4 +1,4 @@
-"""EMANet for segmentation: mmseg's head with bases that survive checkpointing, resuming and uneven ranks.
+"""EMANet for segmentation: mmseg's head whose bases survive checkpointing, resuming, uneven ranks.
 
 Paper     EMANet, Li et al. 2019, https://arxiv.org/abs/1907.13426
 Idea      A map is rewritten as a mixture of a few bases found by expectation maximisation.
@@ -37,7 +37,7 @@ NAMES = {  # the authors' prefix: ours
 
 @MODELS.register_module()
 class EMAHead(MMSegEMAHead):
-    """Segmentation head with expectation-maximisation attention; loads mmseg's checkpoints as they are.
+    """Segmentation head with expectation-maximisation attention; loads mmseg's checkpoints as is.
 
     Args:
         ema_channels: channels of the attention.

@@ -1,4 +1,4 @@
-"""Clips of a camera that moves over real photographs: motion to be recognised, labels exact by construction.
+"""Clips of a camera moving over real photos: motion to recognise, labels exact by construction.
 
 The same as ``mmext data camera_motion``; mmext/prepare/camera_motion.py says what it makes.
 """

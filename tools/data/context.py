@@ -1,4 +1,4 @@
-"""A mechanism test for attention: what an object is called depends on something else in the picture.
+"""A mechanism test for attention: what an object is called depends on something else in the image.
 
 The same as ``mmext data context``; mmext/prepare/context.py says what it makes.
 """

@@ -1,4 +1,4 @@
-"""Photographic cut-outs on photographs: boxes, masks and semantic maps that are exact by construction.
+"""Photographic cut-outs on photographs: boxes, masks and semantic maps, exact by construction.
 
 The same as ``mmext data stamps``; mmext/prepare/stamps.py says what it makes.
 """

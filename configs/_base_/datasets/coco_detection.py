@@ -11,8 +11,8 @@ train_pipeline = [
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackDetInputs"),
 ]
-# "ms" in a config's name: train_dataloader =
-# dict(dataset=dict(pipeline={{_base_.ms_train_pipeline}}))
+# "ms" in a config's name:
+# train_dataloader = dict(dataset=dict(pipeline={{_base_.ms_train_pipeline}}))
 ms_train_pipeline = [
     dict(type="LoadImageFromFile", backend_args=backend_args),
     dict(type="LoadAnnotations", with_bbox=True),

@@ -1,4 +1,4 @@
-"""COCO 2017 boxes at 512 x 512 with SSD's augmentation, each epoch five passes, as in mmdet's configs."""
+"""COCO 2017 boxes at 512 x 512, SSD's augmentation, five passes an epoch, as in mmdet's configs."""
 
 dataset_type = "CocoDataset"
 data_root = "data/coco/"

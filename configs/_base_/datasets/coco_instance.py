@@ -1,4 +1,4 @@
-"""COCO 2017 boxes and masks at 1333 x 800, as in mmdet's configs; maps of stuff classes if asked for."""
+"""COCO 2017 boxes and masks at 1333 x 800, as in mmdet's configs; stuff maps if asked for."""
 
 dataset_type = "CocoDataset"
 data_root = "data/coco/"

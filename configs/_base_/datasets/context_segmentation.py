@@ -1,4 +1,4 @@
-"""What objects are called depends on a bird or a flower far away; mmext/prepare/context.py makes the scenes.
+"""An object's class depends on a bird or flower far away; mmext/prepare/context.py makes scenes.
 
 A mechanism test of 320 x 320: 1200 training images, 200 for choosing (val) and 400 for one look at
 the end (test), which share no cut-out and no background. With ``data_root = "data/context/near/"``

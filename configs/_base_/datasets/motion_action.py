@@ -1,4 +1,4 @@
-"""Camera motion over real photographs, seven classes; mmext/prepare/camera_motion.py says how clips are made.
+"""Camera motion over real photographs, seven classes; made by mmext/prepare/camera_motion.py.
 
 1050 training clips and 350 validation clips of 16 frames of 80 x 80 that share no photograph. There
 is no third split, so testing means validation. Chance is 1/7 = 0.143.

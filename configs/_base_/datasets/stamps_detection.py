@@ -1,4 +1,4 @@
-"""Photographic cut-outs on photographs, six classes; mmext/prepare/stamps.py says how they are made.
+"""Photographic cut-outs on photographs, six classes; made by mmext/prepare/stamps.py.
 
 1500 training images and 300 validation images of 320 x 320 that share no cut-out and no background.
 There is no third split, so testing means validation. Beside the usual numbers come AP at IoU 0.9

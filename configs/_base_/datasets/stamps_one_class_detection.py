@@ -1,7 +1,7 @@
 """Photographic cut-outs on photographs, one class; mmext/prepare/stamps.py says how they are made.
 
-2000 training images, 500 for choosing (val) and 500 for the one look at the end (test), of 160 x
-160; the three share no cut-out and no background. Beside the usual numbers come AP at IoU 0.9
+2000 training images, 500 for choosing (val) and 500 for the one look at the end (test), of
+160 x 160; the three share no cut-out and no background. Beside the usual numbers come AP at IoU 0.9
 (``coco90/bbox_mAP``) and which share of the objects that are hidden in part is found at IoU 0.5
 (``hidden/bbox_AR@100``).
 """

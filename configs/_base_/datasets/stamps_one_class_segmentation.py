@@ -1,4 +1,4 @@
-"""Photographic cut-outs on photographs, background and six classes; mmext/prepare/stamps.py makes them.
+"""Photographic cut-outs on photographs, background and six classes, by mmext/prepare/stamps.py.
 
 The images of the one-class edition, whose maps tell all six classes apart: 2000 for training, 500
 for choosing (val) and 500 for the one look at the end (test), of 160 x 160. The three share no

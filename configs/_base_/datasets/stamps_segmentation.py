@@ -1,4 +1,4 @@
-"""Photographic cut-outs on photographs, background and six classes; mmext/prepare/stamps.py makes them.
+"""Photographic cut-outs on photographs, background and six classes, by mmext/prepare/stamps.py.
 
 1500 training images and 300 validation images of 320 x 320 that share no cut-out and no background.
 There is no third split, so testing means validation.

@@ -1,4 +1,4 @@
-"""Tree crowns from the air, one class; mmext/prepare/trees.py says where they come from and how they are cut.
+"""Tree crowns from the air, one class; mmext/prepare/trees.py tells their source and cutting.
 
 64 training tiles, 9 validation tiles (279 boxes) and, as test set, two photographs of other sites.
 """

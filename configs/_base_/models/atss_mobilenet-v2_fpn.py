@@ -1,4 +1,4 @@
-"""A small ATSS for CPUs: MobileNetV2 with ImageNet weights, FPN of 96 channels, one anchor a place."""
+"""A small ATSS for CPUs: MobileNetV2, ImageNet weights, FPN of 96 channels, one anchor a place."""
 
 weights_command = "mmext data mobilenet_v2"  # what to run when the checkpoint below is missing
 

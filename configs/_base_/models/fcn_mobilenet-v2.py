@@ -1,4 +1,4 @@
-"""A small FCN for stamps and CPUs: MobileNetV2 with ImageNet weights at stride 16, one 3x3 convolution."""
+"""A small FCN for stamps and CPUs: MobileNetV2, ImageNet weights, stride 16, a 3x3 convolution."""
 
 weights_command = "mmext data mobilenet_v2"  # what to run when the checkpoint below is missing
 

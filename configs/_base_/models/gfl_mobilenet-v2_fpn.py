@@ -1,4 +1,4 @@
-"""A small GFL detector for CPUs: MobileNetV2 with ImageNet weights, FPN of 96 channels, mmdet's own head."""
+"""A small GFL for CPUs: MobileNetV2, ImageNet weights, FPN of 96 channels, mmdet's own head."""
 
 weights_command = "mmext data mobilenet_v2"  # what to run when the checkpoint below is missing
 

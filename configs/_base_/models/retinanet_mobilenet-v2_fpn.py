@@ -1,4 +1,4 @@
-"""A small RetinaNet for CPUs: MobileNetV2 with ImageNet weights, FPN of 96 channels, nine anchors a place."""
+"""A small RetinaNet for CPUs: MobileNetV2, ImageNet weights, 96-channel FPN, 9 anchors a place."""
 
 weights_command = "mmext data mobilenet_v2"  # what to run when the checkpoint below is missing
 
@@ -37,9 +37,8 @@ model = dict(
         in_channels=96,
         stacked_convs=2,
         feat_channels=96,
-        norm_cfg=dict(
-            type="GN", num_groups=32, requires_grad=True
-        ),  # as in the towers of ATSS, FCOS and GFL
+        # As in the towers of ATSS, FCOS and GFL.
+        norm_cfg=dict(type="GN", num_groups=32, requires_grad=True),
         anchor_generator=dict(
             type="AnchorGenerator",
             octave_base_scale=4,

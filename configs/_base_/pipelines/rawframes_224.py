@@ -1,4 +1,4 @@
-"""Clips of 224 x 224 from frames that lie as images in a folder: videos_224.py, read in another way.
+"""Clips of 224 x 224 from frames that lie as images in a folder: videos_224.py, read another way.
 
 How a config joins this and its data set stands there.
 """

@@ -1,4 +1,4 @@
-"""How segmentation is tested, as in mmseg's configs: mean IoU, and six scales and a mirror with ``--tta``.
+"""Testing segmentation as in mmseg's configs: mean IoU, and six scales and a mirror with ``--tta``.
 
 For data sets that learn every label; where label 0 is ignored, take
 test_segmentation_zero_label.py.

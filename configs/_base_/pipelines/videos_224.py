@@ -1,12 +1,13 @@
-"""Clips of 224 x 224 from videos, for 2D networks: frames spread over the whole video, and their loaders.
+"""Clips of 224 x 224 from videos for 2D networks: frames spread over the whole video, and loaders.
 
 Which videos, and how they are flipped, says the data set that stands beside this in a config's list
 of bases: ``train_set``, ``val_set`` and ``flips``. The config joins the two, here for 8 frames;
 with ``_16`` it is 16:
 
     train_dataloader = dict(
-        dataset=dict(pipeline=[*_base_.train_crops, *_base_.flips, *_base_.pack],
-        **_base_.train_set)
+        dataset=dict(
+            pipeline=[*_base_.train_crops, *_base_.flips, *_base_.pack], **_base_.train_set
+        )
     )
     val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline, **_base_.val_set))
     test_dataloader = dict(dataset=dict(pipeline=_base_.views30_pipeline, **_base_.val_set))

@@ -1,4 +1,4 @@
-"""800 iterations of AdamW, warm-up of an eighth, cosine to zero: a schedule for minutes on a CPU."""
+"""800 iterations of AdamW, warm-up of an eighth, cosine to zero: a schedule for minutes on CPUs."""
 
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=800, val_interval=400)
 val_cfg = dict(type="ValLoop")

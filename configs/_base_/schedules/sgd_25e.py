@@ -1,4 +1,4 @@
-"""25 epochs of SGD at 64 clips a batch, rate 0.001, a tenth of it at epoch 15: STM's fine-tuning."""
+"""25 epochs of SGD, 64 clips a batch, rate 0.001, a tenth of it at epoch 15: STM's fine-tuning."""
 
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=25, val_begin=1, val_interval=1)
 val_cfg = dict(type="ValLoop")

@@ -1,4 +1,4 @@
-"""50 epochs of SGD at 64 clips a batch, rate 0.01, a tenth of it at epochs 30, 40 and 45: STM's own."""
+"""50 epochs of SGD, 64 clips a batch, rate 0.01, a tenth of it at epochs 30, 40, 45: STM's own."""
 
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=50, val_begin=1, val_interval=1)
 val_cfg = dict(type="ValLoop")

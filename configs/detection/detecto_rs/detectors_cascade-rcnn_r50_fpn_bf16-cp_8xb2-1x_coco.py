@@ -1,4 +1,4 @@
-"""DetectoRS in bfloat16 with the second step computed again for backward: the folder's README has its memory.
+"""DetectoRS in bfloat16, its second step computed again for backward: the README has its memory.
 
 Run       tools/dist_train.sh
           configs/detection/detecto_rs/detectors_cascade-rcnn_r50_fpn_bf16-cp_8xb2-1x_coco.py 8

@@ -1,4 +1,4 @@
-"""DetectoRS with Hybrid Task Cascade, ResNet-50, without the semantic branch and so without maps of stuff.
+"""DetectoRS with Hybrid Task Cascade, ResNet-50, without semantic branch and so without stuff maps.
 
 Run       tools/dist_train.sh
           configs/detection/detecto_rs/detectors_htc-no-semantic_r50_fpn_8xb2-1x_coco.py 8

@@ -1,4 +1,4 @@
-"""DNL in the last but one block of stage 3 (c4) and in all of stage 4 (c5), Mask R-CNN with SyncBN, COCO.
+"""DNL in the last but one block of stage 3 (c4) and all of stage 4 (c5), Mask R-CNN, SyncBN, COCO.
 
 Run       tools/dist_train.sh
           configs/detection/dnl/dnl-c4-c5_mask-rcnn_r50-syncbn_fpn_4xb4-1x_coco.py 4

@@ -1,7 +1,7 @@
 """DNL in the last but one block of stage 3 (c4), Mask R-CNN with SyncBN, COCO.
 
-Run       tools/dist_train.sh configs/detection/dnl/dnl-c4_mask-rcnn_r50-syncbn_fpn_16xb4-1x_coco.py
-          16
+Run       tools/dist_train.sh
+          configs/detection/dnl/dnl-c4_mask-rcnn_r50-syncbn_fpn_16xb4-1x_coco.py 16
 Hardware  16 GPUs, 4 images each
 Expected  box AP 40.3, mask AP 36.4 are the authors'; ours is not trained there
 """

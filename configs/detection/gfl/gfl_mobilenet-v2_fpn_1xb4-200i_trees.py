@@ -1,7 +1,8 @@
 """GFL finds tree crowns: real photographs, a real detector, minutes on a CPU.
 
-Run       make demo, or its parts: python tools/data/trees.py && python tools/data/mobilenet_v2.py
-          && python tools/train.py configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py
+Run       make demo, or its parts: python tools/data/trees.py &&
+          python tools/data/mobilenet_v2.py &&
+          python tools/train.py configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py
 Hardware  two CPU cores, about 3.5 minutes for the whole demo
 Expected  AP50 0.404 +- 0.015 on validation: three unpaired seeds, in docs/evidence/trees.json
 """

@@ -1,4 +1,4 @@
-"""GFL where boxes are the only question: one class, features that stay, trained to the end of a long cosine.
+"""GFL where boxes are the only question: one class, features that stay, a long cosine to its end.
 
 Run       python tools/data/stamps.py --one-class && python tools/data/mobilenet_v2.py &&
           python tools/train.py

@@ -1,4 +1,4 @@
-"""Faster R-CNN with a convolutional head with IoU-balanced losses on photographic cut-outs: minutes on a CPU.
+"""Faster R-CNN, convolutional head, IoU-balanced losses, photographic cut-outs: minutes on a CPU.
 
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py && python tools/train.py
           configs/detection/iou_balanced/iou-balanced_faster-rcnn-4conv1fc_mobilenet-v2_fpn_1xb4-300i_stamps.py

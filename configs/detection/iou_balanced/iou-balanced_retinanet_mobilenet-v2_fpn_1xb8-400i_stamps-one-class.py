@@ -1,4 +1,4 @@
-"""RetinaNet with IoU-balanced losses where boxes are the only question: one class, features that stay.
+"""RetinaNet, IoU-balanced losses, where boxes are the only question: one class, features that stay.
 
 Run       python tools/data/stamps.py --one-class && python tools/data/mobilenet_v2.py &&
           python tools/train.py

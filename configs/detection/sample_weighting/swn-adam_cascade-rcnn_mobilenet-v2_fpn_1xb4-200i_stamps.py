@@ -1,4 +1,4 @@
-"""A network and an Adam of its own for each of three stages, each with another box head: minutes on a CPU.
+"""A network and its own Adam for each of three stages, each with another box head: minutes on CPUs.
 
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py && python tools/train.py
           configs/detection/sample_weighting/swn-adam_cascade-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py

@@ -1,4 +1,4 @@
-"""Learned weights as the authors train them: Faster R-CNN, ResNet-50, their start, Adam for the network.
+"""Learned weights as the authors train them: Faster R-CNN, ResNet-50, their start, network by Adam.
 
 Run       tools/dist_train.sh
           configs/detection/sample_weighting/swn-adam_faster-rcnn_r50_fpn_8xb2-1x_coco.py 8

@@ -1,4 +1,4 @@
-"""The second of four arms: Faster R-CNN, ResNet-50, constant weights of the size that learned ones reach.
+"""The second of four arms: Faster R-CNN, ResNet-50, constant weights as large as learned ones get.
 
 Run       tools/dist_train.sh
           configs/detection/sample_weighting/swn-constant_faster-rcnn_r50_fpn_8xb2-1x_coco.py 8

@@ -1,4 +1,4 @@
-"""Three papers in one config: DetectoRS, GFL's head as the RPN, and a network that weights the RoIs.
+"""Three papers in one config: DetectoRS, GFL's head as RPN, and a network that weights the RoIs.
 
 Run       python tools/data/stamps.py && python tools/data/mobilenet_v2.py && python tools/train.py
           configs/detection/sample_weighting/swn-detectors_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py

@@ -25,7 +25,7 @@ TSMS_OWN = ("is_shift", "shift_div", "shift_place", "temporal_pool", "non_local"
 
 @MODELS.register_module()
 class ResNetSTM(ResNet):
-    """ResNet of bottlenecks that see motion and the order of frames; the head is mmaction2's ``TSMHead``.
+    """ResNet whose bottlenecks see motion and the order of frames, for ``mmaction.TSMHead``.
 
     Takes and gives frames as ``mmaction.ResNetTSM`` does, clip after clip: (B T, C, H, W). Files of
     torchvision's ResNets, and of mmaction2's TSN and TSM, load; what they lack starts as a shift
@@ -140,11 +140,11 @@ class ResNetSTM(ResNet):
         return (m for m in self.modules() if isinstance(m, ChannelTemporalConv | ChannelMotion))
 
     def get(self, key: str, default: Any = None) -> Any:
-        """An attribute as if this were its config: the host asks so when it tests in several goes."""
+        """Attribute as if this were its config: the host asks so when it tests in several goes."""
         return getattr(self, key, default)
 
     def init_weights(self) -> None:
-        """Draw weights or load a file as the host does; what it does not hold starts as said above."""
+        """Draw weights or load a file as the host does; what it lacks starts as said above."""
         initialise(self, super().init_weights)
 
     def _freeze_stages(self) -> None:
@@ -170,7 +170,7 @@ class ResNetSTM(ResNet):
 
 
 def without_tsms(cfg: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of ``mmaction.ResNet`` from those of ``mmaction.ResNetTSM``; says which are ignored."""
+    """Arguments of ``mmaction.ResNet`` from ``mmaction.ResNetTSM``'s; says which are ignored."""
     cfg = dict(cfg)
     ignored = {name: cfg.pop(name) for name in TSMS_OWN if name in cfg}
     if ignored:
@@ -192,7 +192,7 @@ def set_num_segments(recognizer: Any, frames: int) -> None:
 
 
 def set_width(backbone: ResNet, base_channels: int) -> None:
-    """Build stem and stages of an ``mmaction.ResNet`` anew; the host has 64 channels written into it."""
+    """Build stem and stages of an ``mmaction.ResNet`` anew; the host has 64 channels hard-coded."""
     cfg = dict(conv_cfg=backbone.conv_cfg, norm_cfg=backbone.norm_cfg, act_cfg=backbone.act_cfg)
     backbone.conv1 = ConvModule(
         backbone.in_channels, base_channels, kernel_size=7, stride=2, padding=3, bias=False, **cfg
@@ -217,7 +217,7 @@ def set_width(backbone: ResNet, base_channels: int) -> None:
 
 
 def _unwrap_shift(backbone: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    """TSM's files have the shift as a wrapper of the first convolution: ``conv1.conv.net.weight``."""
+    """TSM's files have the shift as the first convolution's wrapper: ``conv1.conv.net.weight``."""
     own = {f"{prefix}{name}" for name, _ in backbone.named_parameters()}
     wrapped = re.compile(re.escape(prefix) + r"layer\d+\.\d+\.conv1\.conv\.net\.")
     for key in [key for key in state_dict if wrapped.match(key) and key not in own]:

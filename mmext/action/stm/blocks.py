@@ -14,7 +14,10 @@ FUSES = ("post_act", "pre_act")
 
 
 class Bottleneck(resnet.Bottleneck):
-    """The host's bottleneck until :meth:`use_motion` adds a branch; keys are the host's plus cstm and cmm."""
+    """The host's bottleneck until :meth:`use_motion` adds a branch.
+
+    Keys are the host's plus cstm and cmm.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -25,7 +25,7 @@ def change(
 
 
 class ChannelMotion(nn.Module):
-    """Reduce channels, take each frame from the next one after a channel-wise 3x3 convolution, expand.
+    """Reduce channels, take each frame from the next after a channel-wise 3x3 convolution, expand.
 
     Nothing in it has a bias or an activation, so the last frame's motion is exactly 0. A clip that
     stands still has no motion only while K is a delta: a random K blurs.

@@ -37,9 +37,8 @@ def temporal_conv(
         >>> temporal_conv(x, torch.tensor([[1.0, 0.0, 0.0]])).flatten()
         tensor([0., 1., 2.])
     """
-    weight = weight.to(
-        x.dtype
-    )  # under autocast the frames are of half precision and the weights are not
+    # Under autocast the frames are of half precision and the weights are not.
+    weight = weight.to(x.dtype)
     if torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
         return _concatenated(x, weight)
     return _TemporalConv.apply(x, weight) if x.device.type == "cpu" else _convolved(x, weight)

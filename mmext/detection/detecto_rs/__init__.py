@@ -1,4 +1,4 @@
-"""DetectoRS: look and think twice, at backbones (recursive pyramid) and at convolutions (switchable atrous).
+"""DetectoRS: look and think twice, at backbones (recursive pyramid) and convolutions (switchable).
 
 Paper     DetectoRS, Qiao et al. 2020, https://arxiv.org/abs/2006.02334
 Idea      A switchable atrous convolution looks with two dilations and picks per place (aws.py,

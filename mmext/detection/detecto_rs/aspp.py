@@ -39,7 +39,7 @@ class ASPP(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Normal weights of deviation ``sqrt(2 / (k * k * out_channels))``, as the authors' code has them."""
+        """Normal weights of sd ``sqrt(2 / (k * k * out_channels))``, as in the authors' code."""
         for conv in self.aspp:
             kaiming_init(conv, mode="fan_out", nonlinearity="relu", distribution="normal")
 

@@ -23,7 +23,7 @@ EPS = 1e-5
 def filter_statistics(
     weight: Float[Tensor, "O I kh kw"],
 ) -> tuple[Float[Tensor, "O 1 1 1"], Float[Tensor, "O 1 1 1"]]:
-    """Mean and ``sqrt(variance + 1e-5)`` of each filter, the variance unbiased, in float32 or better.
+    """Mean and ``sqrt(variance + 1e-5)`` of each filter, variance unbiased, in float32 or better.
 
     A filter of a single weight has no spread: mean 0 and spread 1, so that standardising leaves it
     alone.
@@ -43,7 +43,8 @@ def standardize(
     """``gamma * (W - mean) / sd + beta`` in one pass over ``weight``, in its dtype.
 
     Example:
-        >>> standardize(torch.tensor([[[[1.0, 3.0]]]]), torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))
+        >>> gamma, beta = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+        >>> standardize(torch.tensor([[[[1.0, 3.0]]]]), gamma, beta)
         tensor([[[[-0.7071,  0.7071]]]])
     """
     mean, sd = filter_statistics(weight)
@@ -146,7 +147,7 @@ class ConvAWS(nn.Conv2d):
         return self._conv_forward(x, self.effective_weights()[0], self.bias)
 
     def effective_weights(self) -> tuple[Tensor, ...]:
-        """Return the weights that the input is convolved with, kept from an earlier call where possible."""
+        """Return the weights that convolve the input, kept from an earlier call where possible."""
         sources = self._sources()
         if self._may_keep(sources):
             return self._kept.get(sources, self._derive)
@@ -170,7 +171,7 @@ class ConvAWS(nn.Conv2d):
         return type(self.weight) is nn.Parameter and not any(t.is_inference() for t in sources)
 
     def init_weights(self, loaded: Collection[str] = ()) -> None:
-        """Act as a plain convolution with the present weight: call it after weights were drawn at random.
+        """Act as a plain convolution with the present weight: call it after drawing random weights.
 
         Args:
             loaded: keys of this layer that a checkpoint brought; what they name is left alone.

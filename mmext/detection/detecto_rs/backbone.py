@@ -16,14 +16,15 @@ from mmext.registry import MODELS
 
 @MODELS.register_module()
 class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
-    """ResNet that can add feedback in the first block of a stage, and make 3x3 convolutions switchable.
+    """ResNet that can add feedback in a stage's first block, and make 3x3 convolutions switchable.
 
     Its keys are those of ``mmdet.DetectoRS_ResNet``, so the model zoo's files load. Whatever the
     paper adds to a ResNet starts as an identity, with a pretrained file and without.
 
     DEVIATION: with ``avg_down`` the shortcuts are laid out as in mmdet's ResNetV1d, whose weights
-    then load. DEVIATION: ``frozen_stages`` leaves what the paper adds free as long as no file of
-    ``init_cfg`` brought it; frozen at its identity it could never do anything.
+    then load.
+    DEVIATION: ``frozen_stages`` leaves what the paper adds free as long as no file of ``init_cfg``
+    brought it; frozen at its identity it could never do anything.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
@@ -188,7 +189,7 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
 
     @cached_property
     def least_size(self) -> int:
-        """Pixels that an image needs in height and width for what reflection the stages' padding uses."""
+        """Pixels that an image needs in height and width for the stages' padding by reflection."""
         least, stride = 1, 4  # stem and pooling halve the image twice
         for name, factor in zip(self.res_layers, self.strides, strict=True):
             stride *= factor
@@ -202,7 +203,7 @@ class DetectoRS_ResNet(ResNet):  # noqa: N801  the host's name
 
 @MODELS.register_module()
 class DetectoRS_ResNeXt(DetectoRS_ResNet):  # noqa: N801  the host's name
-    """ResNeXt that can add feedback in the first block of a stage, and make 3x3 convolutions switchable.
+    """ResNeXt that can add feedback in a stage's first block, and make 3x3 convolutions switchable.
 
     Args:
         depth: 50, 101 or 152.
@@ -234,7 +235,7 @@ class DetectoRS_ResNeXt(DetectoRS_ResNet):  # noqa: N801  the host's name
 def feedback_stages(
     asked: Sequence[bool] | None, channels: int | None, num_stages: int
 ) -> tuple[bool, ...]:
-    """Which stages take feedback: those asked for, or all but the first, or none without its width."""
+    """Which stages take feedback: those asked for, or all but the first; none without its width."""
     if channels is None:
         if asked is not None and any(asked):
             raise ValueError(

@@ -38,7 +38,7 @@ class TakesFeedback(nn.Module):
             setattr(self, name, switchable)
 
     def take_feedback(self, channels: int) -> None:
-        """Add the convolution that brings feedback of so many channels in, which changes nothing yet."""
+        """Add the convolution for feedback of so many channels, which changes nothing yet."""
         width = getattr(self, self.LAST_NORM).num_features
         self.rfp_conv = nn.Conv2d(channels, width, 1)
         self.forget_feedback()

@@ -28,17 +28,15 @@ from mmext.functional import at_least_float32
 from mmext.ops.taps import Geometry, Pair, tap_positions
 
 BACKENDS = ("auto", "mmcv", "grid_sample")
-KERNEL_DTYPES = (
-    torch.float32,
-    torch.float64,
-)  # mmcv's kernel knows half, but computes positions in it
+# mmcv's kernel knows half, but computes positions in it.
+KERNEL_DTYPES = (torch.float32, torch.float64)
 IM2COL_STEP = 32  # images that mmcv's kernel takes at once; the batch must be a multiple of it
 
 
 def sampling_grid(
     offset: Float[Tensor, "N offsets h w"], kernel: Pair, size: Pair, geometry: Geometry
 ) -> Float[Tensor, "N rows w 2"]:
-    """Where each tap of each place reads: x and y, from -1 to 1 between the outer edges of the map's pixels.
+    """Where each tap of each place reads: x and y, -1 to 1 between the map's outer pixel edges.
 
     Args:
         offset: shift of each tap in pixels: row and column of tap 0, row and column of tap 1, and
@@ -73,7 +71,7 @@ def sample_columns(
 
 
 class _SampleAndConvolve(torch.autograd.Function):
-    """A 1 x 1 convolution of columns, which backward samples anew: they are T times as large as the map."""
+    """A 1 x 1 convolution of columns, sampled anew in backward: they are T times the map's size."""
 
     @staticmethod
     def forward(x: Tensor, grid: Tensor, weight: Tensor, groups: int, taps: int) -> Tensor:
@@ -99,9 +97,8 @@ class _SampleAndConvolve(torch.autograd.Function):
             if wants_x or wants_grid:
                 to_columns = conv2d_input(columns_shape, weight, grad, groups=ctx.groups)
                 to_columns = to_columns.to(x.dtype).reshape(*x.shape[:2], *grid.shape[1:3])
-                sampler = (
-                    torch.ops.aten.grid_sampler_2d_backward
-                )  # bilinear, zeros, corners not aligned
+                # Bilinear, zeros, corners not aligned.
+                sampler = torch.ops.aten.grid_sampler_2d_backward
                 to_x, to_grid = sampler(to_columns, x, grid, 0, 0, False, [wants_x, wants_grid])
         return to_x, to_grid, to_weight, None, None
 
@@ -175,7 +172,7 @@ def choose_backend(backend: str, x: Tensor, weight: Tensor) -> str:
 
 
 def product_dtype(weight: Tensor) -> torch.dtype:
-    """What a convolution with ``weight`` computes in here: autocast's dtype, or that of ``weight``."""
+    """What a convolution with ``weight`` computes in here: autocast's dtype, or ``weight``'s."""
     device = weight.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 

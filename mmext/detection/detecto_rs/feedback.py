@@ -128,7 +128,7 @@ class RFPFeedback(BaseModule):
         self.forget_feedback()
 
     def init_weights(self) -> None:
-        """Start the backbone in its own way, and feedback as changing nothing but where a file brings it."""
+        """Start the backbone its own way, and feedback with no effect unless a file brings it."""
         with loads_of(self.rfp_convs) as loaded:
             super().init_weights()
         self.forget_feedback(loaded)

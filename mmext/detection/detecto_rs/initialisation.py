@@ -72,7 +72,7 @@ def names_a_file(cfg: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def loads_of(module: nn.Module) -> Iterator[set[str]]:
-    """Collect the names of the tensors of ``module`` that any loading within brings, at whatever depth.
+    """Collect the names of ``module``'s tensors that any loading within brings, at whatever depth.
 
     So a trained start is told from a random one, whoever loads it: the module, its parents or its
     children.
@@ -168,7 +168,7 @@ def draw(backbone: ResNet) -> None:
 
 
 def adopt_statistics(backbone: ResNet) -> None:
-    """Let standardised convolutions, mmcv's and ours, act as plain ones with the weights that were drawn."""
+    """Let standardised convolutions, mmcv's and ours, act as plain ones with the drawn weights."""
     for _, module in plain_layers(backbone):
         if hasattr(module, "weight_gamma"):
             # One that loads a plain weight sets its statistics so.
@@ -191,7 +191,7 @@ def identities(backbone: ResNet) -> Iterator[tuple[str, str]]:
 
 
 def additions(backbone: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Name and value of the parameters that the paper adds: feedback, and all of a SAC but its weight."""
+    """Name and value of parameters that the paper adds: feedback, all of a SAC but its weight."""
     for name, module in backbone.named_modules():
         if name.endswith(".rfp_conv") or is_sac(module):
             plain = () if name.endswith(".rfp_conv") else ("weight", "bias")

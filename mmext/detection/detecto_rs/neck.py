@@ -1,4 +1,4 @@
-"""Recursive feature pyramid: the pyramid's maps go back into a backbone, which looks at the image again."""
+"""Recursive feature pyramid: its maps go back into a backbone, which looks at the image again."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -113,7 +113,7 @@ class RFP(FPN):
         self._stem_reuse = StemReuse()
 
     def init_weights(self) -> None:
-        """Start the FPN as the host does and each backbone in its way; mix new and old half and half."""
+        """Start the FPN as in the host, each backbone in its way; mix new and old half and half."""
         # The host's way would draw every convolution below this module anew.
         for conv in (*self.lateral_convs, *self.fpn_convs):
             xavier_init(conv.conv, distribution="uniform")
@@ -144,9 +144,8 @@ class RFP(FPN):
         for i in range(self.rfp_steps - 1):
             backbone = first if self.rfp_sharing else self.rfp_modules[i]
             reuse = self.reuse_stem == "auto" and self._stem_reuse(first, backbone)
-            stage_1 = (
-                maps[0] if reuse else None
-            )  # it sees the image alone, so it would be the same again
+            # It sees the image alone, so it would be the same again.
+            stage_1 = maps[0] if reuse else None
             if self.step_cp and torch.is_grad_enabled():
                 levels = recomputed(
                     self.step, backbone, image, stage_1, levels, modules=(self, backbone)

@@ -1,4 +1,4 @@
-"""What a backbone hands to the recursive pyramid: its maps, and itself; and what one around another loads."""
+"""What a backbone hands the recursive pyramid: maps and itself; what one around another loads."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -50,7 +50,7 @@ class Levels(tuple[Tensor, ...]):
 
 
 def below_backbone(self: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Hook before loading, for a module with a child ``backbone``: bare keys of that belong below it."""
+    """Pre-load hook of a module with a child ``backbone``: bare keys of that belong below it."""
     own = tuple(f"{name}." for name, _ in self.named_children())
     for key in [k for k in state_dict if k.startswith(prefix)]:
         name = key.removeprefix(prefix)

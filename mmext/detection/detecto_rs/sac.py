@@ -158,7 +158,7 @@ class SAC(ConvAWS):
             mmcv_kernel()
 
     def init_weights(self, loaded: Collection[str] = ()) -> None:
-        """Act as a plain convolution with the present weight: call it after weights were drawn at random.
+        """Act as a plain convolution with the present weight: call it after drawing random weights.
 
         Args:
             loaded: keys of this layer that a checkpoint brought; what they name is left alone.
@@ -229,11 +229,8 @@ class SAC(ConvAWS):
         offset_s, offset_l, switch = out.split(
             [len(self.offset_s.bias), len(self.offset_l.bias), 1], dim=1
         )
-        return (
-            offset_s,
-            offset_l,
-            switch.clone(),
-        )  # a view would keep the offsets for backward with it
+        # A view would keep the offsets for backward with it.
+        return offset_s, offset_l, switch.clone()
 
     def extra_repr(self) -> str:
         """Show arguments when printed."""
@@ -263,7 +260,7 @@ class SAC(ConvAWS):
         return fused
 
     def is_neutral(self) -> bool:
-        """Whether it acts as a plain convolution: switch 1, contexts 0, offsets of the small look 0."""
+        """Whether it acts as a plain convolution: switch 1, contexts and small look's offsets 0."""
         zero = [self.switch.weight, *self.pre_context.parameters(), *self.post_context.parameters()]
         if self.use_deform:
             zero += self.offset_s.parameters()
@@ -271,7 +268,7 @@ class SAC(ConvAWS):
 
 
 def keep_identity(module: nn.Module, loaded: Collection[str] = ()) -> int:
-    """Let every SAC and ConvAWS in ``module`` act as the plain convolution of its weight, once more.
+    """Let every SAC and ConvAWS in ``module`` act as the plain convolution of its weight, again.
 
     For the end of a backbone's ``init_weights``, after weights were drawn at random or a checkpoint
     was loaded. Calling it twice is calling it once.

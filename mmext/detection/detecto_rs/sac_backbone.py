@@ -15,7 +15,7 @@ from mmext.registry import MODELS
 
 @MODELS.register_module()
 class SACBackbone(BaseModule):
-    """A backbone of any kind with SACs in the place of some convolutions; at first it computes what it did.
+    """Any backbone, with SACs in place of some convolutions; at first it computes what it did.
 
     Files of the plain backbone, or of a detector with it, load as they are: a switchable
     convolution that loads a plain one's weight acts as that. For feedback too, put it into
@@ -23,8 +23,8 @@ class SACBackbone(BaseModule):
 
     Args:
         backbone: config of the backbone.
-        select: patterns of the convolutions' names, such as ``"layer[5-7].*"``; by default all 3 x
-            3 ones that can be replaced. See :func:`convert_to_sac`.
+        select: patterns of the convolutions' names, such as ``"layer[5-7].*"``; by default all
+            3 x 3 ones that can be replaced. See :func:`convert_to_sac`.
         use_deform: see :class:`SAC`.
         backend: see :class:`SAC`.
         init_cfg: of mmengine; the backbone has its own.
@@ -58,9 +58,8 @@ class SACBackbone(BaseModule):
             super().init_weights()
         for name, module in self.backbone.named_modules():
             if isinstance(module, SAC) and f"{name}.weight" not in loaded:
-                kaiming_init(
-                    module
-                )  # mmengine finds layers by their class's name, and so passes these by
+                # mmengine finds layers by their class's name, and so passes these by.
+                kaiming_init(module)
         keep_identity(self.backbone, loaded)
 
     def train(self, mode: bool = True) -> "SACBackbone":

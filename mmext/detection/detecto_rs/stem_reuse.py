@@ -1,4 +1,4 @@
-"""When the next step need not run stem and first stage: they would give what the last step's gave."""
+"""When the next step need not run stem and first stage: they would repeat the last step's."""
 
 import torch
 from torch import nn
@@ -59,7 +59,7 @@ def varies(module: nn.Module) -> bool:
 
 
 def equal(a: nn.Module, b: nn.Module) -> bool:
-    """Whether two modules are of the same make, down to strides and padding, and of the same weights."""
+    """Whether two modules have the same make, down to strides and padding, and the same weights."""
     ours, theirs = a.state_dict(), b.state_dict()
     return (
         repr(a) == repr(b)

@@ -1,4 +1,4 @@
-"""Box sides as distributions in a head that measures them from points: targets, loss and prediction.
+"""Box sides as distributions in a head that measures them from points: targets, loss, prediction.
 
 Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388
 Idea      What GFLHead does with its ``reg_max + 1`` bins a side, as functions for other heads.
@@ -23,7 +23,7 @@ _MARGIN = 0.1  # as in mmdet's coder: targets stay this far below the last bin
 
 
 class Saturation:
-    """Counts, over all ranks, the box sides that lie beyond the last bin, and reports the first of them.
+    """Counts, over all ranks, the box sides beyond the last bin, and reports the first of them.
 
     Args:
         reg_max: the last bin, in strides.
@@ -36,7 +36,7 @@ class Saturation:
         self.num_sides = 0
 
     def sides_of(self, targets: Tensor) -> Tensor:
-        """How many sides of the targets (P, 4) in strides are too far away, and how many there are, (2,)."""
+        """How many sides of the targets (P, 4) in strides are too far, and of how many, (2,)."""
         too_far = (targets > self.reg_max - _MARGIN).sum()
         return torch.stack([too_far, too_far.new_tensor(targets.numel())])
 

@@ -118,7 +118,7 @@ class GFLHead(HostGFLHead):
         *image: Any,
         **options: Any,
     ) -> InstanceData:
-        """Boxes of one image; as in the host, but only what passes the score filter is integrated."""
+        """Boxes of one image; as in the host, but integrating only what passes the score filter."""
         centers = [centers_of(priors) for priors in mlvl_priors]
         return predict_distributions(
             self, cls_score_list, bbox_pred_list, centers, *image, **options

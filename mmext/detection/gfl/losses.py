@@ -20,7 +20,7 @@ from mmext.registry import MODELS
 
 
 def _qfl(x: Tensor, y: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """Eq. 2 element by element, ``|y - s|**beta * BCE(x, y)``, and its derivative with respect to x.
+    """Eq. 2 elementwise, ``|y - s|**beta * BCE(x, y)``, and its derivative with respect to x.
 
     With d = s - y the derivative is
     ``|d|**(beta-1) * (beta * sign(d) * s * (1-s) * BCE + |d| * d)``.
@@ -36,7 +36,7 @@ def _qfl(x: Tensor, y: Tensor, beta: float) -> tuple[Tensor, Tensor]:
 
 
 def _qfl_negative(x: Tensor, beta: float, slope: Tensor) -> Tensor:
-    """:func:`_qfl` at y = 0; writes the derivative ``s**beta * (beta * (1-s) * BCE + s)`` into ``slope``.
+    """:func:`_qfl` at y = 0; ``slope`` gets the derivative ``s**beta * (beta * (1-s) * BCE + s)``.
 
     All but a few of the N x K elements come through here, so it is written for few passes over
     memory. BCE is ``softplus(x)``, written as ``relu(x) - log1p(-min(s, 1-s))``: the same to the
@@ -70,9 +70,8 @@ class _QualityFocal(torch.autograd.Function):
         loss, slope = logits.new_empty(N, dtype=dtype), torch.empty_like(logits, dtype=dtype)
         if column is not None:
             at_column = _qfl(at_least_float32(logits.gather(1, column)), target, beta)
-        rows = max(
-            1, elements_a_block(logits.device) // (4 * max(K, 1))
-        )  # four intermediates at once
+        # Four intermediates at once.
+        rows = max(1, elements_a_block(logits.device) // (4 * max(K, 1)))
         for block in (slice(i, i + rows) for i in range(0, N, rows)):
             x = at_least_float32(logits[block])
             if column is None:
@@ -134,7 +133,7 @@ def quality_focal_loss(
 def dense_quality_focal_loss(
     logits: Float[Tensor, "N K"], target: Float[Tensor, "N K"], *, beta: float = 2.0
 ) -> Float[Tensor, " N"]:
-    """Quality Focal Loss with a target score for every class; else as :func:`quality_focal_loss`."""
+    """Quality Focal Loss with a target score for each class; else as :func:`quality_focal_loss`."""
     _check_beta(beta)
     return _QualityFocal.apply(logits, at_least_float32(target).detach(), None, beta)
 
@@ -147,14 +146,14 @@ def _check_beta(beta: float) -> None:
 def distribution_focal_loss(
     logits: Float[Tensor, "N R"], target: Float[Tensor, " N"]
 ) -> Float[Tensor, " N"]:
-    """Distribution Focal Loss of each sample: cross-entropy on the two bins around the target (Eq. 6).
+    """Distribution Focal Loss of each sample: cross-entropy on both bins around the target (Eq. 6).
 
     With j = floor(t) it is ``-((j+1-t) * log S_j + (t-j) * log S_{j+1})``, from one log-softmax.
 
     Args:
         logits: distribution over the bins, before the softmax.
-        target: position in bins. Values outside [0, R - 1] count as the nearest end; NaN gives loss
-            0.
+        target: position in bins. Values outside [0, R - 1] count as the nearest end; NaN gives
+            loss 0.
     """
     x = at_least_float32(logits)
     last = x.shape[1] - 1
@@ -170,7 +169,7 @@ def distribution_focal_loss(
 
 
 def integral(logits: Float[Tensor, "*N R"]) -> Float[Tensor, "*N"]:
-    """Expected bin of a distribution, ``sum_j j * softmax(logits)_j`` (Eq. 5), in float32 or better.
+    """Expected bin of a distribution, ``sum_j j * softmax(logits)_j`` (Eq. 5), float32 or better.
 
     Written as multiply and sum, which autocast leaves in float32; as a matrix product it would run
     in half precision and move a box side by several pixels at stride 128.

@@ -1,4 +1,4 @@
-"""Quality labels for any dense head: the IoU as label, Eq. 8 without a centerness, and what may go in.
+"""Quality labels for any dense head: IoU as label, Eq. 8 without a centerness, and what may go in.
 
 Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388
 Idea      One function turns classes, decoded boxes and their targets into the losses of a head.
@@ -46,7 +46,7 @@ class Distributions(NamedTuple):
 
 
 def quality_labels(boxes: Tensor, box_targets: Tensor, row: Tensor, num_rows: int) -> Tensor:
-    """IoU of the positives' boxes with their targets at their rows, 0 at all others; no gradient."""
+    """IoU of the positives' boxes with their targets at their rows, 0 at others; no gradient."""
     quality = boxes.new_zeros(num_rows)
     quality[row] = bbox_overlaps(boxes.detach(), box_targets, is_aligned=True)
     return quality
@@ -79,9 +79,8 @@ def joint_losses(
         distributions: what DFL sees, or None for a head without it.
     """
     quality = quality_labels(boxes, box_targets, row, len(labels))
-    score = (
-        at_least_float32(cls_score.detach()[row]).sigmoid().amax(1)
-    )  # (P,), the weights of Eq. 8
+    # (P,), the weights of Eq. 8.
+    score = at_least_float32(cls_score.detach()[row]).sigmoid().amax(1)
     # This rank's sums, which become means over the ranks in one message.
     local = [score.new_tensor(num_total), score.sum()]
     if distributions is not None:
@@ -109,7 +108,7 @@ def anchor_losses(
     batch_img_metas: list[dict],
     batch_gt_instances_ignore: list[InstanceData] | None,
 ) -> dict[str, list[Tensor]]:
-    """:func:`joint_losses` of a head with ATSS's anchors and targets, each in a list as the hosts have it.
+    """:func:`joint_losses` for ATSS's anchors and targets, each in a list as the hosts have it.
 
     Args:
         head: an anchor head; its ``reg_max`` is 0 where it codes boxes as its coder's deltas.
@@ -227,7 +226,7 @@ def last_bin(loss_dfl: dict | None, reg_max: int) -> int:
 
 
 def floor_of(avg_factor_floor: int | float | str) -> int | float:
-    """The least normaliser as a number; ``"paper"`` has none but keeps a sum of zero from dividing."""
+    """The least normaliser as a number; ``"paper"`` has none but keeps a zero sum from dividing."""
     if avg_factor_floor == "paper":
         return torch.finfo(torch.float32).eps
     if isinstance(avg_factor_floor, str) or avg_factor_floor <= 0:

@@ -1,6 +1,7 @@
-"""Quality labels in ATSS: the class score learns the IoU of the box, and the centerness branch goes.
+"""Quality labels in ATSS: the class score learns the box's IoU, and the centerness branch goes.
 
-Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388 (QFL in other detectors)
+Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388
+          (QFL in other detectors)
 Idea      Quality Focal Loss takes the place of the classification loss, and centerness is not
           needed.
 Host      mmdet.ATSSHead: same towers, targets and state-dict keys
@@ -119,7 +120,7 @@ class QualityATSSHead(ATSSHead):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
-        """Logits (B, A * K, H, W) and boxes (B, A * 4, H, W), or (B, A * 4 * R, H, W), of each level."""
+        """Per level, logits (B, A * K, H, W) and boxes (B, A * 4, H, W) or (B, A * 4 * R, H, W)."""
         return super().forward(x)[:2]
 
     def loss_by_feat(

@@ -1,6 +1,7 @@
 """Quality labels in FCOS: the class score learns the IoU, and the centerness branch goes.
 
-Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388 (QFL in other detectors)
+Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388
+          (QFL in other detectors)
 Idea      Quality Focal Loss takes the place of the classification loss, and centerness is not
           needed.
 Host      mmdet.FCOSHead: same towers, targets and state-dict keys
@@ -113,7 +114,7 @@ class QualityFCOSHead(FCOSHead):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
-        """Logits (B, K, H, W) and distances (B, 4, H, W), or logits (B, 4 * R, H, W), of each level."""
+        """Per level, logits (B, K, H, W) and distances (B, 4, H, W) or logits (B, 4 * R, H, W)."""
         return super().forward(x)[:2]
 
     def forward_single(self, x: Tensor, scale: Scale, stride: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,11 +1,12 @@
 """Quality labels in RetinaNet: the class score learns the IoU of the box.
 
-Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388 (QFL in other detectors)
+Paper     Generalized Focal Loss, Li et al. 2020, https://arxiv.org/abs/2006.04388
+          (QFL in other detectors)
 Idea      Quality Focal Loss takes the place of the classification loss; each anchor is a row.
 Host      mmdet.RetinaHead: same towers, targets, box loss, predictions and state-dict keys
 Deviates  The authors publish their GFL head and none of this. IoU of the detached decoded box as
-          label and positives averaged over ranks as there; the box loss keeps the host's weights of
-          1.
+          label and positives averaged over ranks as there; the box loss keeps the host's weights
+          of 1.
 """
 
 from typing import Any

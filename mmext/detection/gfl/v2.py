@@ -3,8 +3,8 @@
 Paper     Generalized Focal Loss V2, Li et al. 2020, https://arxiv.org/abs/2011.12885
 Idea      A tiny net reads how peaked the sides' distributions are, and scales the class score with
           it.
-Host      mmdet.GFLHead through mmext.GFLHead: targets, losses and predictions are those of version
-          1
+Host      mmdet.GFLHead through mmext.GFLHead: targets, losses and predictions are those of
+          version 1
 Deviates  The head gives the logit of the joint score where the authors' gives the probability:
           equal in value and gradient, but safe in half precision and fit for every loss that
           version 1 takes.
@@ -39,7 +39,7 @@ def top_probabilities(logits: Float[Tensor, "B S R H W"], k: int) -> Float[Tenso
 
 
 def fold_mean(weight: Float[Tensor, "C I 1 1"]) -> Float[Tensor, "C J 1 1"]:
-    """Weight on (k top values) that acts like ``weight`` on (k top values and their mean), side by side.
+    """Weight on (k top values) that acts as ``weight`` on (k top values and mean), side by side.
 
     The mean is linear in the values, so
     ``w_top @ t + w_mean * mean(t) = (w_top + w_mean / k) @ t``. The convolution then reads 4k
@@ -67,7 +67,7 @@ def joint_logit(
 
 
 def drop_background(head: HostGFLHead, state_dict: dict, prefix: str) -> None:
-    """Take the background's row out of a checkpoint's last classification layer, and say so in the log.
+    """Take the background's row out of a checkpoint's last classification layer, and log that.
 
     The authors set ``use_sigmoid=False`` for their loss on probabilities, so their head has K + 1
     classes.
@@ -86,7 +86,7 @@ def drop_background(head: HostGFLHead, state_dict: dict, prefix: str) -> None:
 
 @MODELS.register_module()
 class GFLv2Head(GFLHead):
-    """Generalized Focal Loss head, version 2: ``mmext.GFLHead`` with a distribution-guided quality predictor.
+    """Generalized Focal Loss V2: ``mmext.GFLHead`` with a distribution-guided quality predictor.
 
     The class score becomes ``sigmoid(class logit) * sigmoid(quality logit)``; the quality is read
     off the shape of the four distributions by two 1 x 1 convolutions that all levels share.
@@ -154,12 +154,12 @@ class GFLv2Head(GFLHead):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward_single(self, x: Tensor, scale: nn.Module) -> tuple[Tensor, Tensor]:
-        """Logits of the joint score (B, K, H, W) and of the distributions (B, 4 * R, H, W) of one level."""
+        """Logits of joint score (B, K, H, W) and distributions (B, 4 * R, H, W) of one level."""
         cls_score, bbox_pred = super().forward_single(x, scale)
         return joint_logit(cls_score, self._quality_logit(bbox_pred)), bbox_pred
 
     def _quality_logit(self, bbox_pred: Tensor) -> Tensor:
-        """What the distributions' shape says of the box, (B, 1, H, W), in float32 also under autocast."""
+        """What the distributions' shape says of the box, (B, 1, H, W), float32 also in autocast."""
         logits = bbox_pred.detach() if self.detach_stats else bbox_pred
         # Autocast would round the probabilities and the hidden layer; in float32 they cost next to
         # nothing.

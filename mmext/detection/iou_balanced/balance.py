@@ -1,4 +1,4 @@
-"""IoUBalance: what the heads share. It holds the exponents, the scope of Z and the calibration of w_loc.
+"""IoUBalance, what the heads share: the exponents, the scope of Z and the calibration of w_loc.
 
 Paper     IoU-balanced loss functions, Wu et al. 2019, https://arxiv.org/abs/1908.05641
 Host      mmdet 3.x
@@ -166,7 +166,7 @@ class IoUBalance(nn.Module):
         return self._steps >= self.calib_iters
 
     def _calibrate(self, positives: Positives, power: Tensor) -> Tensor:
-        """Plain and weighted localisation loss (2,): of the steps that count, or of this one if none does."""
+        """Plain and weighted localisation loss (2,) of the steps that count, else of this one."""
         if not self.training:
             return self.calib_sums
         loss, iou = positives.box_loss.detach(), positives.iou
@@ -230,5 +230,5 @@ def _reweighted(loss: Tensor, weight: Tensor, divisor: int | float | Tensor) -> 
 
 
 def _plus(plain: Any, more: Tensor) -> Any:
-    """A host's loss and one more part. A list is summed up by mmengine, so that one more entry adds to it."""
+    """A host's loss and one more part; mmengine sums up a list, so one more entry adds to it."""
     return [*plain, more] if isinstance(plain, list) else plain + more

@@ -42,9 +42,8 @@ class IoUBalancedATSSHead(ATSSHead):
         """As in the host; adds ``iou_pos_mean`` and ``w_loc`` for the log."""
         losses = super().loss_by_feat(cls_scores, *args, **kwargs)
         units = taken_out(losses)  # one a level
-        anchors, unit = positives_of(
-            units, self.num_classes
-        )  # (P, ...) and the level of each, (P,)
+        # (P, ...) and the level of each, (P,).
+        anchors, unit = positives_of(units, self.num_classes)
         boxes = self.bbox_coder.decode(
             anchors.prior, at_least_float32(anchors.bbox_pred)
         )  # (P, 4) pixels
@@ -133,7 +132,7 @@ class IoUBalancedFCOSHead(FCOSHead):
         batch_img_metas: list[dict],
         batch_gt_instances_ignore: list[InstanceData] | None = None,
     ) -> dict[str, Tensor]:
-        """The host's losses, its boxes weighted by ``centerness * iou**lam``; adds what is worth logging.
+        """The host's losses, boxes weighted by ``centerness * iou**lam``; adds what to log.
 
         The host computes all levels in one function with no place to come in between, so this
         stands in for it: the same values where both halves of the balance are off.
@@ -175,11 +174,8 @@ class IoUBalancedFCOSHead(FCOSHead):
             self.bbox_coder.decode(point, target),
         )
         iou = box_iou(boxes, gt_boxes)  # (P,)
-        # The host's three losses, in its order of operations.
-        loss_bbox, loss_centerness = (
-            bbox_pred.sum(),
-            centerness.sum(),
-        )  # a graph where there are none
+        # The host's three losses, in its order of operations; first, a graph where there are none.
+        loss_bbox, loss_centerness = bbox_pred.sum(), centerness.sum()
         if len(at):
             loss_bbox = self.loss_bbox(boxes, gt_boxes, weight=center, avg_factor=center_sum)
             loss_centerness = self.loss_centerness(centerness, center, avg_factor=num_pos)
@@ -207,7 +203,7 @@ class IoUBalancedFCOSHead(FCOSHead):
 
 
 def _places(at: Tensor, counts: list[int], B: int) -> tuple[Tensor, Tensor]:
-    """Level and image of the rows ``at`` of maps that lie level by level, image by image, (P,) each."""
+    """Level and image of rows ``at`` of maps that lie level by level, image by image, (P,) each."""
     ends = torch.tensor(counts, device=at.device).cumsum(0)
     level = torch.searchsorted(ends, at, right=True)
     sizes = ends.new_tensor(counts)

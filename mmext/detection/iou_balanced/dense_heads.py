@@ -41,7 +41,7 @@ class Anchors(NamedTuple):
 
 
 class UnitLoss(NamedTuple):
-    """A unit's classification loss on its way through the host's ``loss_by_feat``, and its anchors."""
+    """A unit's classification loss passing through the host's ``loss_by_feat``, and its anchors."""
 
     loss_cls: Tensor
     labels: Tensor  # (A,) of all anchors of the unit
@@ -146,7 +146,7 @@ class IoUBalancedRetinaHead(RetinaHead):
 
 @MODELS.register_module()
 class IoUBalancedSSDHead(SSDHead):
-    """SSDHead whose positives count by the IoU of their boxes; the hardest negatives stay the host's.
+    """SSDHead whose positives count by their boxes' IoU; the hardest negatives stay the host's.
 
     Args:
         iou_balance: as in :class:`IoUBalancedRetinaHead`; ``cls_scope="level"`` is an image here,

@@ -16,9 +16,7 @@ from torch import Tensor
 from mmext.functional import at_least_float32
 
 VANISHED = 1e-12
-"""A scope whose weighted losses sum up to less than this part of the plain ones has no usable
-IoU.
-"""
+"""A scope whose weighted losses sum to less than this part of the plain ones has no usable IoU."""
 
 
 @torch.no_grad()
@@ -32,10 +30,11 @@ def iou_balanced_weight(
     num_scopes: int = 1,
     over_ranks: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, " P"]:
-    """Weights ``iou**exponent * Z`` with ``Z = sum(l) / sum(iou**exponent * l)`` over each scope (Eq. 1, 2).
+    """Weights ``iou**exponent * Z`` with ``Z = sum(l) / sum(iou**exponent * l)`` over each scope.
 
-    Weighting with them moves gradient towards boxes that fit and leaves the sum of the losses as it
-    was. The weights are constants: no gradient passes through them. Computed in float32 or better.
+    Eq. 1 and 2 of the paper. Weighting with them moves gradient towards boxes that fit and leaves
+    the sum of the losses as it was. The weights are constants: no gradient passes through them.
+    Computed in float32 or better.
 
     Args:
         loss: loss of each positive, at least 0; for sigmoid losses that of its own class alone.

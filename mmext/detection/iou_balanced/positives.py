@@ -62,7 +62,7 @@ def own_class_loss(loss_cls: nn.Module, cls_score: Tensor, labels: Tensor) -> Te
 def own_box_loss(
     loss: Callable[..., Tensor], pred: Tensor, target: Tensor, weight: Tensor
 ) -> Tensor:
-    """Loss (P,) of each positive's box, from predictions and targets (P, 4) and weights (P, 4) or (P,).
+    """Loss (P,) of each positive's box from predictions, targets (P, 4) and weights (P, 4) or (P,).
 
     Args:
         loss: a localisation loss that does not reduce; where it has a value a coordinate, these are
@@ -74,9 +74,8 @@ def own_box_loss(
     if len(target) == 0:
         return pred.sum(1)  # some losses refuse to be empty
     with torch.autocast(pred.device.type, enabled=False):
-        found = loss(
-            at_least_float32(pred), target
-        )  # with weights some losses look whether there are any
+        # With weights some losses look whether there are any.
+        found = loss(at_least_float32(pred), target)
     if found.dim() == 1:
         return found * (weight.mean(1) if weight.dim() == 2 else weight)
     return (found * (weight if weight.dim() == 2 else weight[:, None])).sum(1)

@@ -7,8 +7,8 @@ Idea      From its IoU, score and losses each sample gets weights exp(-m) for cl
 Host      mmdet 3.x (box heads of R-CNN, StandardRoIHead with masks, RetinaHead; any box loss by a
           wrapper)
 Deviates  each file marks its differences with DEVIATION; the folder README lists them.
-Letters   N samples (RoIs or anchors), P positives, M negatives, K classes; m is a log variance, w =
-          exp(-m)
+Letters   N samples (RoIs or anchors), P positives, M negatives, K classes; m is a log variance,
+          w = exp(-m)
 """
 
 from mmext.detection.sample_weighting.predictor import clamp_log_variance, optimal_log_variance

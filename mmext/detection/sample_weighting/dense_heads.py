@@ -66,7 +66,7 @@ class SWNAnchorHeadMixin(AnchorHead):
         only_for_training(self, "swn.")
 
     def _refuse_other_losses(self) -> None:
-        """Refuse a head whose losses are not AnchorHead's: this one takes single losses in that way alone."""
+        """Refuse a head whose losses are not AnchorHead's; single losses are taken no other way."""
         # The mix-in stands for the one, and calls parts of the other.
         found = {
             "loss_by_feat": super().loss_by_feat.__func__,

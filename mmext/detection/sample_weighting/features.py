@@ -15,7 +15,7 @@ REFUSED = ("GHMC", "GHMR")
 
 
 def refuse(loss_cls: nn.Module, loss_bbox: nn.Module) -> None:
-    """Raise ``ValueError`` where a loss of the head and weights of single samples do not go together."""
+    """Raise ``ValueError`` if a loss of the head and single samples' weights do not go together."""
     for loss in (loss_cls, loss_bbox):
         if derives_from(loss, REFUSED):
             raise ValueError(
@@ -39,7 +39,7 @@ def per_sample(loss: Tensor) -> Tensor:
 
 
 def per_coordinate(loss: Tensor) -> Tensor:
-    """Box losses (P, 4); a loss of the whole box (IoU, GIoU) is shared out among its coordinates."""
+    """Box losses (P, 4); a loss of the whole box (IoU, GIoU) is shared among its coordinates."""
     return loss if loss.dim() == 2 else (loss / 4)[:, None].expand(-1, 4)
 
 

@@ -154,7 +154,7 @@ def checked(loss: dict) -> dict:
 
 
 def _mean_of_counted(factor: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean factor of the samples whose weight is not 0; heads without a choice of positives pass all."""
+    """Mean factor of samples whose weight is not 0; heads without choice of positives pass all."""
     if weight is None:
         return factor.mean()
     counted = weight.flatten(1).any(1) if weight.dim() > 1 else weight > 0
@@ -162,7 +162,7 @@ def _mean_of_counted(factor: Tensor, weight: Tensor | None) -> Tensor:
 
 
 def _like(weight: Tensor, loss: Tensor) -> Tensor:
-    """Weights in the shape of the losses, as mmdet has them: one a sample is the mean of its coordinates'."""
+    """Weights in the losses' shape, as in mmdet: one a sample is the mean of its coordinates'."""
     if weight.dim() > loss.dim():
         return weight.mean(-1)
     return weight[:, None] if weight.dim() < loss.dim() else weight

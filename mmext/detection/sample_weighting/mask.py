@@ -52,7 +52,7 @@ class _PerRoI(nn.Module):
 
 @MODELS.register_module()
 class SWNStandardRoIHead(StandardRoIHead):
-    """StandardRoIHead that gives each positive's mask loss to the box head's network, and weights it.
+    """StandardRoIHead that gives the box head's network each positive's mask loss, and weights it.
 
     DEVIATION: the authors run the mask branch twice, once as input of the network and once to
     train.

@@ -1,9 +1,9 @@
-"""Sample weighting that descends the paper's objective, or takes its optimum: ``w * loss + lambda * m``.
+"""Sample weighting that descends the paper's ``w * loss + lambda * m``, or takes its optimum.
 
 Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      none: torch and mmengine
-Letters   N samples, P positives, G groups of classification, K all groups; m a log variance, w =
-          exp(-m)
+Letters   N samples, P positives, G groups of classification, K all groups; m a log variance,
+          w = exp(-m)
 """
 
 import logging
@@ -86,7 +86,7 @@ class ObjectiveWeighting(SampleWeighting):
         return divisors if self.regularise == "loss" else torch.where(counts > 0, counts, 1)
 
     def boxes_and_masks(self, m: Tensor) -> list[Tensor]:
-        """Log variances (P, 1 or 2) of boxes and masks; 0 with its graph for what is not weighted."""
+        """Log variances (P, 1 or 2) of boxes and masks; 0 with graph for what is not weighted."""
         columns = zip(("reg", "mask"), m.unbind(1), strict=False)
         return [x if group in self.groups else 0 * x for group, x in columns]
 

@@ -68,7 +68,7 @@ class CompositeOptimizer(Optimizer):
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class SWNOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Builds one optimiser: the config's for the detector, and another for all sample weighting networks.
+    """Makes one optimiser: the config's for the detector and one for all sample weighting networks.
 
     Each has its own base rate and decay: ``custom_keys``, ``bias_lr_mult`` and their like multiply
     those of the optimiser that a parameter belongs to.

@@ -19,21 +19,21 @@ from torch.utils.checkpoint import checkpoint
 from mmext.functional import at_least_float32
 
 WIDTHS = {"iou": 1, "prob": 1, "cls": 1, "box": 4, "mask": 1}
-"""What the network can look at, and how many numbers a sample each is: IoU of the decoded
-prediction with its ground truth; predicted probability of the true class; classification loss; box
-loss of each coordinate; mean mask loss. Of a negative only the classification loss is not 0.
+"""What the network can look at, and how many numbers a sample each is.
+
+IoU of the decoded prediction with its ground truth; predicted probability of the true class;
+classification loss; box loss of each coordinate; mean mask loss. Of a negative only the
+classification loss is not 0.
 """
 KEPT = 2**14  # samples up to which a step keeps their hidden layers for backward, 8 MB
-BLOCK = {
-    "cpu": 2**16,
-    "other": 2**18,
-}  # samples at once beyond that; a dense head has hundreds of thousands
+# Samples at once beyond that; a dense head has hundreds of thousands.
+BLOCK = {"cpu": 2**16, "other": 2**18}
 INITS = ("zero_last", "official")
 CLAMP_MODES = ("hard", "inward", "tanh")
 
 
 class _InwardClamp(torch.autograd.Function):
-    """A clamp whose gradient passes outside the range too, where descending it leads back inside."""
+    """A clamp whose gradient passes outside the range too where descending it leads back inside."""
 
     @staticmethod
     def forward(ctx: Any, m: Tensor, low: int | float, high: int | float) -> Tensor:
@@ -52,7 +52,7 @@ class _InwardClamp(torch.autograd.Function):
 def clamp_log_variance(
     m: Float[Tensor, "..."], low: int | float, high: int | float, *, mode: str = "hard"
 ) -> Float[Tensor, "..."]:
-    """Keep log variances within ``[low, high]``, so that weights lie in ``[exp(-high), exp(-low)]``.
+    """Keep log variances within ``[low, high]``, so weights lie in ``[exp(-high), exp(-low)]``.
 
     Args:
         m: log variances.
@@ -102,7 +102,7 @@ def optimal_log_variance(
 
 
 def _own_randomness() -> AbstractContextManager:
-    """Leave no trace in the random numbers: with and without the network a detector starts alike."""
+    """Leave no trace in random numbers: with and without the network a detector starts alike."""
     return torch.random.fork_rng(devices=[])
 
 
@@ -191,7 +191,7 @@ class SWNPredictor(nn.Module):
         return self.last(F.relu(hidden[:-1])), self._by_blocks(cls_loss, of_zeros, cls_of_zero)
 
     def _by_blocks(self, cls_loss: Tensor, of_zeros: Tensor, cls_of_zero: Tensor | None) -> Tensor:
-        """:meth:`_of_loss` for any number of samples: many are worked out again in backward and not kept."""
+        """:meth:`_of_loss` for any number of samples: many are recomputed in backward, not kept."""
         if len(cls_loss) <= KEPT:
             return self._of_loss(cls_loss, of_zeros, cls_of_zero)
         again = partial(checkpoint, self._of_loss, use_reentrant=False, preserve_rng_state=False)

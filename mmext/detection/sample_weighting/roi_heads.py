@@ -70,7 +70,7 @@ class SWNBBoxHeadMixin(BBoxHead):
         reduction_override: str | None = None,
         mask_loss: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The host's losses, each sample's times its weight, and the terms that keep the weights up.
+        """The host's losses, each sample's times its weight, and terms that keep the weights up.
 
         Args:
             cls_score: (R, K + 1) logits.
@@ -93,9 +93,8 @@ class SWNBBoxHeadMixin(BBoxHead):
         # Without samples or positives the host has no single losses; these are empty and keep the
         # graph.
         loss_cls = per_sample(losses.get("loss_cls", cls_score))  # (R,)
-        loss_bbox = (
-            losses["loss_bbox"] if len(at) else bbox_pred[at, :4]
-        )  # (P, 4), or (P,) of an IoU loss
+        # (P, 4), or (P,) of an IoU loss.
+        loss_bbox = losses["loss_bbox"] if len(at) else bbox_pred[at, :4]
         samples = self._samples(args, at, loss_cls, loss_bbox, mask_loss)
         weights = self.swn(samples)
         # The host's sums and divisors, in its order: weights of 1 change no number.
@@ -110,7 +109,7 @@ class SWNBBoxHeadMixin(BBoxHead):
     def _samples(
         self, args: tuple, at: Tensor, loss_cls: Tensor, loss_bbox: Tensor, mask_loss: Tensor | None
     ) -> Samples:
-        """What is known of the RoIs; ``args`` are those of :meth:`loss`, ``at`` the positives' indices."""
+        """What is known of the RoIs; ``args`` as in :meth:`loss`, ``at`` the positives' indices."""
         cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, _ = args
         counted = label_weights > 0
         sees = self.swn.sees if self.swn is not None else ()

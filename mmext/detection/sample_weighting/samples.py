@@ -64,7 +64,7 @@ class Samples:
         return {name: x.reshape(-1, WIDTHS[name]) for name, x in found.items() if x is not None}
 
     def as_constants(self) -> "Samples":
-        """Without graph, and all in the widest of their types, float32 or better: hosts mix them."""
+        """Without graph, all in the widest of their types, float32 or better: hosts mix them."""
         real = {
             n: x for n, x in vars(self).items() if isinstance(x, Tensor) and x.is_floating_point()
         }

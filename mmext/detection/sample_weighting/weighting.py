@@ -91,7 +91,7 @@ class SampleWeighting(nn.Module):
 
     @property
     def sees(self) -> tuple[str, ...]:
-        """What it looks at besides losses, of ``iou`` and ``prob``: heads need not work out the rest."""
+        """What it looks at besides losses, of ``iou`` and ``prob``; heads may skip the rest."""
         return ()
 
     @property
@@ -105,7 +105,7 @@ class SampleWeighting(nn.Module):
         return self.cls_mode != "sample"
 
     def weigh(self, samples: Samples, members: Tensor) -> Found:
-        """Weights of constants in float32 or better; ``members`` (G, N) says who is in which group."""
+        """Weights of constants in float32 or better; ``members`` (G, N): who is in which group."""
         raise NotImplementedError
 
     def forward(self, samples: Samples) -> Weights:
@@ -213,7 +213,7 @@ def one_of(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 def by_group(name: str, given: dict | None, default: float, groups: tuple[str, ...]) -> dict:
-    """Numbers for all groups; ``cls`` is both of classification, and what is of no use here is told."""
+    """Numbers for all groups; ``cls`` is both of classification; what is unused here is logged."""
     given = dict(given or {})
     for group, value in given.items():
         one_of(f"a group of {name}", group, GROUPS)
