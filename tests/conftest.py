@@ -24,8 +24,9 @@ SECOND_STACK = (
     "cli/test_stock_tools.py",
     "cli/test_poisoned_checkpoints.py",
 )
-"""What depends on the family of the hosts: CI runs these on the forks too (make test STACK=onedl
-ARGS="-m second_stack"), make test-stacks runs every test there.
+"""What depends on the family of the hosts: CI runs these on the forks too.
+
+There make test STACK=onedl ARGS="-m second_stack" runs these, make test-stacks every test.
 """
 
 
@@ -39,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def default_scope():
-    """A default scope that a test sets ends with it: the next test may build another host's types."""
+    """A default scope set by a test ends with it: the next test may build another host's types."""
     before = dict(DefaultScope._instance_dict)
     yield
     DefaultScope._instance_dict.clear()
@@ -80,7 +81,7 @@ def mobilenet_weights() -> Path:
 
 @pytest.fixture(scope="session")
 def stamps() -> Path:
-    """The folder of the photographic cut-outs; skips where the packages that hold them cannot be had."""
+    """The folder of the photographic cut-outs; skips where the packages with them cannot be had."""
     skip_without_packages()
     result = run_script("data/stamps.py")
     assert result.returncode == 0, result.stderr

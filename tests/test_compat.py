@@ -25,7 +25,8 @@ class Half(BaseMetric):
     def process(self, batch, samples):
         self.results.append(1)
     def compute_metrics(self, results):
-        return dict(acc=np.float64(0.5))  # becomes the best score, a numpy scalar in the message hub
+        # becomes the best score, a numpy scalar in the message hub
+        return dict(acc=np.float64(0.5))
 
 def loader():
     return dict(batch_size=2, dataset=[torch.ones(2) * i for i in range(4)],
@@ -35,7 +36,8 @@ def loader():
 def runner(work_dir, epochs, **more):
     return Runner(
         model=Toy(), work_dir=work_dir, train_dataloader=loader(), val_dataloader=loader(),
-        val_evaluator=[Half()], val_cfg=dict(), optim_wrapper=dict(optimizer=dict(type="AdamW", lr=0.1)),
+        val_evaluator=[Half()], val_cfg=dict(),
+        optim_wrapper=dict(optimizer=dict(type="AdamW", lr=0.1)),
         param_scheduler=[dict(type="LinearLR", start_factor=0.1, by_epoch=False, end=3),
                          dict(type="CosineAnnealingLR", T_max=4)],
         train_cfg=dict(by_epoch=True, max_epochs=epochs), custom_hooks=[dict(type="EMAHook")],
@@ -45,7 +47,7 @@ def runner(work_dir, epochs, **more):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real checkpoint: two epochs with optimizer, schedulers, EMA, message hub and a best score."""
+    """A real checkpoint: two epochs with optimizer, schedulers, EMA, message hub and best score."""
     folder = tmp_path_factory.mktemp("toy")
     (folder / "toy.py").write_text(TOY)
     run("import toy; toy.runner('wd', 2).train()", cwd=folder)
@@ -72,7 +74,8 @@ def test_import_loads_neither_torch_nor_a_host_and_is_idempotent(tmp_path: Path)
         """
         import sys
         import mmext
-        assert not {"torch", "numpy", "mmengine", "mmcv", "mmdet", "mmseg", "mmaction"} & set(sys.modules)
+        large = {"torch", "numpy", "mmengine", "mmcv", "mmdet", "mmseg", "mmaction"}
+        assert not large & set(sys.modules)
         finders = len(sys.meta_path)
         mmext.compat.repair()
         assert len(sys.meta_path) == finders
@@ -98,7 +101,8 @@ def test_drn_and_numpy_repairs_make_mmaction_importable(tmp_path: Path) -> None:
         else:
             raise AssertionError("the stand-in must not pretend to work")
         assert numpy.in1d([[1, 2], [3, 2]], [2]).tolist() == [False, True, False, True]
-        assert numpy.trapz([0.0, 1.0, 0.0]) == 1.0 and numpy.Inf == float("inf") and numpy.long(3) == 3
+        assert numpy.trapz([0.0, 1.0, 0.0]) == 1.0
+        assert numpy.Inf == float("inf") and numpy.long(3) == 3
         had = {name: hasattr(numpy, name) for name in ("float", "Inf", "in1d", "trapz")}
         mmext.compat.undo()
         assert "mmaction.models.localizers.drn" not in sys.modules
@@ -252,7 +256,8 @@ def test_undo_keeps_what_others_allowed(tmp_path: Path) -> None:
         mmext.compat.undo()
         after = set(get_safe_globals())
         assert {numpy.ndarray, Mine} <= after < before
-        assert not [one for one in after if "mmengine" in one.__module__ or "numpy.dtypes" in one.__module__]
+        modules = [one.__module__ for one in after]
+        assert not [one for one in modules if "mmengine" in one or "numpy.dtypes" in one]
         """,
         cwd=tmp_path,
     )
@@ -271,13 +276,19 @@ import mmext
 from mmdet.evaluation import CocoMetric
 
 truth = dict(
-    images=[dict(id=1, file_name="a.jpg", width=200, height=200)], categories=[dict(id=1, name="thing")],
-    annotations=[dict(id=n, image_id=1, category_id=1, bbox=[90 * n, 0, 80, 80], area=6400, iscrowd=0)
-                 for n in range(1, 3)])
+    images=[dict(id=1, file_name="a.jpg", width=200, height=200)],
+    categories=[dict(id=1, name="thing")],
+    annotations=[
+        dict(id=n, image_id=1, category_id=1, bbox=[90 * n, 0, 80, 80], area=6400, iscrowd=0)
+        for n in range(1, 3)
+    ],
+)
 json.dump(truth, open("truth.json", "w"))
 
 def average_precision(iou_thrs):
-    metric = CocoMetric(ann_file="truth.json", metric="bbox", iou_thrs=iou_thrs, metric_items=["mAP"])
+    metric = CocoMetric(
+        ann_file="truth.json", metric="bbox", iou_thrs=iou_thrs, metric_items=["mAP"]
+    )
     metric.dataset_meta = dict(classes=("thing",))
     # The first box is exact, the second one overlaps by 64 of 80 pixels and so has an IoU of 0.8.
     boxes = torch.tensor([[90.0, 0, 170, 80], [180, 0, 244, 80]])
@@ -307,7 +318,8 @@ def test_coco_metric_refuses_a_list_without_the_repair(tmp_path: Path) -> None:
     run(
         ONE_THRESHOLD
         + """
-assert mmext.compat.state()["coco_iou_thresholds"] == "applied", "this numpy needs no repair: remove it"
+state = mmext.compat.state()
+assert state["coco_iou_thresholds"] == "applied", "this numpy needs no repair: remove it"
 mmext.compat.undo()
 try:
     average_precision([0.9])
@@ -356,7 +368,8 @@ mmext.compat.undo()
 assert torch.equal(align(maps.detach().float(), rois.float()), plain)
 for one, expected in zip(positions(torch.bfloat16), exact):
     assert one.dtype == torch.bfloat16
-    assert (one.float() - expected).abs().max() == 4, "off by up to half of bfloat16's step of 8 there"
+    error = (one.float() - expected).abs().max()
+    assert error == 4, "off by up to half of bfloat16's step of 8 there"
 """,
         cwd=tmp_path,
     )
@@ -420,7 +433,8 @@ import mmext
 import mmengine.model
 
 def outputs(rank, world, repaired):
-    dist.init_process_group("gloo", init_method=f"file://{os.getcwd()}/store", rank=rank, world_size=world)
+    store = f"file://{os.getcwd()}/store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world)
     if not repaired:
         mmext.compat.undo()
     torch.manual_seed(0)
@@ -469,7 +483,9 @@ HIDE = """
 import importlib.util, sys
 from importlib.machinery import PathFinder
 find = PathFinder.find_spec
-PathFinder.find_spec = lambda name, *rest: None if name == "importlib_metadata" else find(name, *rest)
+PathFinder.find_spec = (
+    lambda name, *rest: None if name == "importlib_metadata" else find(name, *rest)
+)
 """
 
 
@@ -654,7 +670,8 @@ def test_nms_pre_of_minus_one_keeps_all_candidates(tmp_path: Path, first: str) -
         f"import {first}\nimport mmext, mmdet.models\n"
         + NMS_PRE
         + """
-assert mmext.compat.state()["mmdet_nms_pre"] == "applied", "mmdet needs no repair any more: remove it"
+state = mmext.compat.state()
+assert state["mmdet_nms_pre"] == "applied", "mmdet needs no repair any more: remove it"
 import mmext.detection.gfl.distribution
 for where in (*USERS, "mmext.detection.gfl.distribution"):
     scores, rows = kept(where)

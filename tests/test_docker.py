@@ -1,4 +1,4 @@
-"""The Dockerfile, played through with programs that only note how they are called; no Docker is needed.
+"""The Dockerfile, played through with programs that only note their calls; no Docker is needed.
 
 Each RUN goes to a real shell with the variables that ARG and ENV have set by then, as root or as
 the USER.
@@ -17,7 +17,8 @@ from tests.checkout import REPO
 
 PROGRAMS = ("apt-get", "rm", "useradd", "install", "make", "pip", "python3", "curl", "git")
 NOTE = """#!/bin/sh
-{ printf '%s\\037' "${0##*/}" "$@"; printf '\\036'; env | tr '\\n' '\\037'; printf '\\035'; } >>"$NOTES"
+{ printf '%s\\037' "${0##*/}" "$@"; printf '\\036'
+  env | tr '\\n' '\\037'; printf '\\035'; } >>"$NOTES"
 """
 
 

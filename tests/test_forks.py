@@ -1,4 +1,7 @@
-"""The maintained forks: what mmext.compat corrects for them. The repairs themselves run on both stacks."""
+"""The maintained forks: what mmext.compat corrects for them.
+
+The repairs themselves run on both stacks.
+"""
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +23,10 @@ FORKS = installed("onedl-mmengine")
 
 
 def test_mmengines_table_names_the_forks_that_are_installed(tmp_path: Path) -> None:
-    """Stand-ins for the forks' metadata; where a host's official package is installed, it keeps its name."""
+    """Stand-ins for the forks' metadata.
+
+    Where a host's official package is installed, it keeps its name.
+    """
     for fork in ("onedl-mmdetection", "onedl-mmsegmentation"):
         folder = tmp_path / f"{fork.replace('-', '_')}-9.dist-info"
         folder.mkdir()

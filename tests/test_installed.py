@@ -116,9 +116,8 @@ def test_every_module_is_imported_and_every_config_is_loaded(installed):
     file, modules, configs, folder = json.loads(installed.python(IMPORT_ALL).splitlines()[-1])
     assert file == str(installed.packages / "mmext" / "__init__.py")
     assert folder == str(installed.packages / "mmext" / ".mim" / "configs")
-    assert modules + 1 == sum(
-        1 for _ in (REPO / "mmext").rglob("*.py")
-    )  # walking leaves out mmext itself
+    # walking leaves out mmext itself
+    assert modules + 1 == sum(1 for _ in (REPO / "mmext").rglob("*.py"))
     assert configs == sum("_base_" not in path.parts for path in (REPO / "configs").rglob("*.py"))
 
 
@@ -232,7 +231,7 @@ def test_two_iterations_of_mmdet_s_own_tool_with_a_config_that_stands_on_ours(
 
 
 def test_the_start_neither_loads_a_host_nor_breaks_one(installed):
-    """Without mmengine nothing of ours is imported; with mmengine and a mmext that is gone, a sentence."""
+    """Without mmengine nothing of ours is imported; with it and a missing mmext, a sentence."""
     assert (
         installed.python("import sys, json, xml.etree; print('mmext' in sys.modules)").strip()
         == "False"

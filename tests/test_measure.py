@@ -1,4 +1,4 @@
-"""Bytes kept for backward count each storage once; host waits are found, and nothing else is one."""
+"""Bytes kept for backward count each storage once; host waits are found, and nothing else."""
 
 import gc
 import weakref
@@ -15,9 +15,8 @@ def test_a_storage_counts_once_and_what_is_there_anyway_does_not():
     assert bytes_kept_for_backward(lambda: (x * w) + (w * x)) == 80
     assert bytes_kept_for_backward(lambda: x * w, besides=[w]) == 40
     assert bytes_kept_for_backward(lambda: x * w, besides=[x[3:], w]) == 0
-    assert (
-        bytes_kept_for_backward(lambda: (x.exp(), x.sin())) == 80
-    )  # exp keeps what it gives, sin its input
+    # exp keeps what it gives, sin its input
+    assert bytes_kept_for_backward(lambda: (x.exp(), x.sin())) == 80
 
 
 def test_nothing_stays_behind():

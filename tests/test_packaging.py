@@ -1,4 +1,4 @@
-"""What is shipped: the wheel, the source distribution, an editable install, and the container's recipe."""
+"""What is shipped: wheel, source distribution, editable install, and the container's recipe."""
 
 import re
 import shutil
@@ -66,7 +66,7 @@ def names(wheel) -> set[str]:
 
 
 def files_of(folder, pattern="*"):
-    """Files below a folder of the checkout, relative to the checkout, without what Python leaves there."""
+    """Files below a folder, relative to the checkout, without what Python leaves there."""
     found = (
         path
         for path in (REPO / folder).rglob(pattern)
@@ -115,9 +115,8 @@ def test_the_installed_wheel_imports_without_any_other_package(wheel, tmp_path):
         loaded = {{"torch", "numpy", "mmengine", "mmcv", "mmdet"}} & set(sys.modules)
         print(mmext.__version__, mmext.__file__, sorted(loaded))
     """
-    printed = run(
-        sys.executable, "-I", "-S", "-c", code
-    )  # neither this environment nor this folder
+    # neither this environment nor this folder
+    printed = run(sys.executable, "-I", "-S", "-c", code)
     assert printed.split() == [__version__, str(tmp_path / "mmext" / "__init__.py"), "[]"]
 
 

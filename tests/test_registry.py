@@ -1,4 +1,4 @@
-"""mmext's parts are found from any default scope, in any order of imports, with any other host missing."""
+"""mmext's parts are found in any default scope and import order, with any other host missing."""
 
 from pathlib import Path
 
@@ -71,13 +71,16 @@ for task in mmext.registry.TASKS:
 importlib.import_module("mmext.registry")
 assert before == {one.name: dict(one.module_dict) for one in mmext.registry.ALL}
 assert all(
-    part.__module__.startswith("mmext.") for one in mmext.registry.ALL for part in one.module_dict.values()
+    part.__module__.startswith("mmext.")
+    for one in mmext.registry.ALL
+    for part in one.module_dict.values()
 )
 for scope in ("mmdet", "mmseg", "mmaction"):
     with DefaultScope.overwrite_default_scope(scope):
         assert type(head()).__module__ == "mmext.detection.gfl.head"
         assert MODELS.get("mmdet.GFLHead").__module__ == "mmdet.models.dense_heads.gfl_head"
-with DefaultScope.overwrite_default_scope("mmdet"), MODELS.switch_scope_and_registry(None) as registry:
+mmdets = DefaultScope.overwrite_default_scope("mmdet")
+with mmdets, MODELS.switch_scope_and_registry(None) as registry:
     assert registry.get("GFLHead").__module__ == "mmdet.models.dense_heads.gfl_head"
 """,
         cwd=tmp_path,
@@ -154,7 +157,8 @@ def test_a_misspelt_name_is_not_taken_for_a_missing_host(tmp_path: Path) -> None
     run(
         BUILD
         + """
-for name, guess in {"mmext.GFLHed": "did you mean mmext.GFLHead?", "mmext.NoSuchPart": "registry"}.items():
+guesses = {"mmext.GFLHed": "did you mean mmext.GFLHead?", "mmext.NoSuchPart": "registry"}
+for name, guess in guesses.items():
     try:
         MODELS.build(dict(type=name))
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""The pair of ranks that tests share: results of both, and a failure ends the pair, not the tests."""
+"""The pair of ranks that tests share: results of both; a failure ends the pair, not the tests."""
 
 import os
 

@@ -1,4 +1,7 @@
-"""No file that the hosts load runs code, whichever way. A canary is what a poisoned file leaves behind."""
+"""No file that the hosts load runs code, whichever way.
+
+A canary is what a poisoned file leaves behind.
+"""
 
 from pathlib import Path
 
@@ -122,14 +125,16 @@ def test_undo_gives_everything_back(tmp_path: Path) -> None:
         """
         import sys
         import torch
-        sys.meta_path[:] = [one for one in sys.meta_path if not hasattr(one, "MMEXT")]  # starts with mmengine
+        # starts with mmengine
+        sys.meta_path[:] = [one for one in sys.meta_path if not hasattr(one, "MMEXT")]
         plain = torch.load
         import mmengine.runner.checkpoint as checkpoint
         from mmengine import Config
         from mmengine.fileio.handlers import PickleHandler, YamlHandler
         fork = getattr(checkpoint, "_safe_torch_load", None)
         all_of_it = lambda: (torch.load, Config.fromstring, PickleHandler.load_from_fileobj,
-                             YamlHandler.load_from_fileobj, getattr(checkpoint, "_safe_torch_load", None))
+                             YamlHandler.load_from_fileobj,
+                             getattr(checkpoint, "_safe_torch_load", None))
         before = all_of_it()
         import mmext
         assert all(new is not old for new, old in zip(all_of_it()[:4], before))
@@ -205,9 +210,10 @@ def test_pickles_and_yaml_hold_data_alone(tmp_path: Path) -> None:
         + """
 import mmengine, numpy as np
 from mmengine.structures import InstanceData
-good = dict(box=np.arange(4.0), names=np.array(["a", None], object), score=np.float32(0.5), raw=b"y",
-            text="x", ids={1, 2}, tensor=torch.ones(2, dtype=torch.bfloat16), kind=torch.float16,
-            parameter=torch.nn.Parameter(torch.zeros(1)), found=InstanceData(labels=torch.ones(1)))
+good = dict(box=np.arange(4.0), names=np.array(["a", None], object), score=np.float32(0.5),
+            raw=b"y", text="x", ids={1, 2}, tensor=torch.ones(2, dtype=torch.bfloat16),
+            kind=torch.float16, parameter=torch.nn.Parameter(torch.zeros(1)),
+            found=InstanceData(labels=torch.ones(1)))
 for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
     pickle.dump(good, open("good.pkl", "wb"), protocol=protocol)
     got = mmengine.load("good.pkl")
@@ -226,13 +232,14 @@ class Storage:  # a checkpoint within a pickle
     def __reduce__(self):
         return torch.storage._load_from_bytes, (open("poison.pth", "rb").read(),)
 
-poisons = (Runs(), Calls(getattr, InstanceData, "__init__"), Calls(eval, "open('canary', 'w')"), Storage(),
-           Calls(torch.hub.load, "x"), dict(a=[Calls(exec, "open('canary', 'w')")]))
+poisons = (Runs(), Calls(getattr, InstanceData, "__init__"), Calls(eval, "open('canary', 'w')"),
+           Storage(), Calls(torch.hub.load, "x"), dict(a=[Calls(exec, "open('canary', 'w')")]))
 for number, poison in enumerate(poisons):
     for protocol in (0, 2, 4):
         pickle.dump(poison, open("poison.pkl", "wb"), protocol=protocol)
         refused(lambda: mmengine.load("poison.pkl"), "poison.pkl: refused")
-        refused(lambda: mmengine.load(open("poison.pkl", "rb"), file_format="pkl"), "poison.pkl: refused")
+        refused(lambda: mmengine.load(open("poison.pkl", "rb"), file_format="pkl"),
+                "poison.pkl: refused")
 
 mmengine.dump(dict(size=(1, 2), parts=[dict(name=None)]), "good.yaml")
 assert mmengine.load("good.yaml") == dict(size=(1, 2), parts=[dict(name=None)])
@@ -336,8 +343,8 @@ START = f"exec(open({str(ROOT / 'mmext' / 'start.pth')!r}).read()); import mmeng
 @pytest.mark.parametrize("first", ["import mmext", "import mmengine.runner", START])
 def test_the_order_of_imports_does_not_matter(tmp_path: Path, first: str) -> None:
     run(
-        f"{first}\nimport sys; assert 'mmext' in sys.modules or "
-        f"{first == 'import mmengine.runner'}\n"
+        f"{first}\n"
+        f"import sys; assert 'mmext' in sys.modules or {first == 'import mmengine.runner'}\n"
         + POISON
         + """
 import mmengine

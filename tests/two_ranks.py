@@ -2,8 +2,8 @@
 
 The fixture ``two_ranks`` (tests/conftest.py) runs a function of a test module in both::
 
-    first, second = two_ranks(gradients, kind)   # gradients(rank, kind) in each rank, in a process
-    group
+    # gradients(rank, kind) in each rank, in a process group
+    first, second = two_ranks(gradients, kind)
 """
 
 import io
@@ -18,9 +18,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-TIMEOUT = (
-    300  # seconds that a rank may take; a rank that waits for one that has failed takes for ever
-)
+# seconds that a rank may take; a rank that waits for one that has failed takes for ever
+TIMEOUT = 300
 
 
 class TwoRanks:
@@ -31,7 +30,9 @@ class TwoRanks:
         self.processes: list[Any] = []
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> list[Any]:
-        """What ``function(rank, *args)`` returns in rank 0 and 1: tensors, numbers, lists and dicts of them.
+        """What ``function(rank, *args)`` returns in rank 0 and 1.
+
+        It may return tensors, numbers, lists and dicts of them.
 
         Raises:
             AssertionError: it failed in a rank; the message is that rank's traceback.

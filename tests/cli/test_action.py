@@ -1,4 +1,4 @@
-"""mmaction2's own tools and its inferencer run our small config unchanged on real clips and a real video."""
+"""mmaction2's tools and inferencer run our small config as it is on real clips and a real video."""
 
 import importlib.util
 import math

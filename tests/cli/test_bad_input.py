@@ -1,4 +1,4 @@
-"""Bad input ends the real tools with one sentence and a non-zero status, and never with a traceback."""
+"""Bad input ends the real tools with one sentence and a non-zero status, never with a traceback."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""DetectoRS, GFL and a weighting network with its optimiser in one config: two ranks, resumed, evaluated."""
+"""DetectoRS, GFL, weighting network and optimiser in one config: two ranks, resumed, evaluated."""
 
 import math
 import os
@@ -11,7 +11,10 @@ import pytest
 from tests.checkout import REPO, run_script
 from tests.cli.test_train_and_test import ENV, SMALL, scalars
 
-CONFIG = "configs/detection/sample_weighting/swn-detectors_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
+CONFIG = (
+    "configs/detection/sample_weighting/"
+    "swn-detectors_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
+)
 FEW = [option for option in SMALL if "score_thr" not in option] + [
     "model.test_cfg.rcnn.score_thr=0.0"
 ]

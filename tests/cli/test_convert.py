@@ -1,4 +1,4 @@
-"""mmext convert reads through the one safe reader: a bad file gets its sentence, and nothing is written."""
+"""mmext convert uses the one safe reader: a bad file gets its sentence, and nothing is written."""
 
 import os
 from collections.abc import Callable

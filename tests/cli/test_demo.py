@@ -38,9 +38,13 @@ model = dict(
 test_dataloader = dict(
     dataset=dict(
         type="BaseSegDataset",
-        metainfo=dict(classes=("ground", "thing", "sky"), palette=[(0, 0, 0), (255, 0, 0), (0, 0, 255)]),
+        metainfo=dict(
+            classes=("ground", "thing", "sky"), palette=[(0, 0, 0), (255, 0, 0), (0, 0, 255)]
+        ),
         pipeline=[
-            dict(type="LoadImageFromFile"), dict(type="LoadAnnotations"), dict(type="PackSegInputs"),
+            dict(type="LoadImageFromFile"),
+            dict(type="LoadAnnotations"),
+            dict(type="PackSegInputs"),
         ],
     )
 )
@@ -53,7 +57,8 @@ model = dict(
     type="Recognizer2D",
     backbone=dict(type="ResNetTSM", depth=18, pretrained=None, num_segments=8, shift_div=8),
     cls_head=dict(
-        type="TSMHead", num_classes=7, in_channels=512, num_segments=8, is_shift=True, average_clips="prob"
+        type="TSMHead", num_classes=7, in_channels=512, num_segments=8, is_shift=True,
+        average_clips="prob",
     ),
     data_preprocessor=dict(
         type="ActionDataPreprocessor", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
@@ -176,9 +181,8 @@ def test_pictures_and_folders_and_videos_are_drawn_on(
     ]
     before = pixels(one)
     boxes, no_boxes = (pixels(tmp_path / name / "0.png") for name in ("boxes", "no_boxes"))
-    yellow = [
-        (np.abs(one - (255, 209, 0)).max(-1) < 30).mean() for one in (no_boxes, boxes)
-    ]  # the config's
+    # the config's
+    yellow = [(np.abs(one - (255, 209, 0)).max(-1) < 30).mean() for one in (no_boxes, boxes)]
     assert yellow[0] < 0.001 < 0.01 < yellow[1]
     np.testing.assert_array_equal(no_boxes, before)
     said = {

@@ -1,4 +1,4 @@
-"""mmdet's own installed tools refuse a checkpoint that wants to run code, and nothing of it runs."""
+"""mmdet's installed tools refuse a checkpoint that wants to run code, and nothing of it runs."""
 
 import os
 from pathlib import Path

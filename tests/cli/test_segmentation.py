@@ -1,4 +1,4 @@
-"""mmseg's own tools and its inferencer run our small configs unchanged on real images; so do ours."""
+"""mmseg's own tools and inferencer run our small configs unchanged on real images; so do ours."""
 
 import importlib.util
 import math
@@ -62,10 +62,11 @@ def test_mmsegs_tools_and_inferencer_run_our_config(
     image = sorted((stamps / "val").iterdir())[0]
     script = tmp_path / "infer.py"
     script.write_text(
-        "from mmseg.apis import MMSegInferencer\ninferencer = "
-        f"MMSegInferencer({str(REPO / EMA)!r}, {str(weights)!r}, device='cpu')\nlabels = "
-        f"inferencer({str(image)!r}, "
-        f"out_dir={str(tmp_path / 'found')!r})['predictions']\nprint(type(inferencer.model.decode_head).__module__, "
+        "from mmseg.apis import MMSegInferencer\n"
+        f"inferencer = MMSegInferencer({str(REPO / EMA)!r}, {str(weights)!r}, device='cpu')\n"
+        f"labels = inferencer({str(image)!r}, "
+        f"out_dir={str(tmp_path / 'found')!r})['predictions']\n"
+        "print(type(inferencer.model.decode_head).__module__, "
         "*labels.shape, int(labels.max()) < 7)\n"
     )
     done = run(script)
@@ -84,9 +85,8 @@ def test_our_tools_train_resume_test_and_draw_beside_the_truth(
     flags = ["--work-dir", work_dir, "--amp", "--resume", "--cfg-options", *SMALL]
     done = run_script("train.py", DNL, *flags, "train_cfg.max_iters=2", **ENV)
     assert done.returncode == 0, done.stderr[-3000:]
-    two_ranks(
-        "dist_train.sh", DNL, 2, *flags, "train_cfg.max_iters=3"
-    )  # frozen stages must not stop it
+    # frozen stages must not stop it
+    two_ranks("dist_train.sh", DNL, 2, *flags, "train_cfg.max_iters=3")
     check_log(work_dir)
 
     pictures = tmp_path / "pictures"

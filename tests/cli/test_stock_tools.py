@@ -54,11 +54,12 @@ def test_mmdets_tools_and_inferencer_run_our_config(
     image = next((trees / "test").iterdir())
     script = tmp_path / "infer.py"
     script.write_text(
-        "import json\nfrom mmdet.apis import DetInferencer\ninferencer = "
-        f"DetInferencer({str(REPO / DEMO)!r}, {str(work_dir / 'iter_3.pth')!r}, "
-        f"device='cpu')\n(found,) = inferencer({str(image)!r}, "
-        "no_save_vis=True)['predictions']\nprint(json.dumps([type(inferencer.model.bbox_head).__module__, "
-        "found]))\n"
+        "import json\n"
+        "from mmdet.apis import DetInferencer\n"
+        f"inferencer = DetInferencer({str(REPO / DEMO)!r}, "
+        f"{str(work_dir / 'iter_3.pth')!r}, device='cpu')\n"
+        f"(found,) = inferencer({str(image)!r}, no_save_vis=True)['predictions']\n"
+        "print(json.dumps([type(inferencer.model.bbox_head).__module__, found]))\n"
     )
     done = run(script)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -76,11 +77,14 @@ small = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
     dict(type="Resize", scale=(160, 160), keep_ratio=True),
-    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
+    dict(
+        type="PackDetInputs",
+        meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
+    ),
 ]
 data = dict(
-    data_root="{root}/", metainfo=dict(classes=("tree",)), ann_file="annotations/val.json", pipeline=small,
-    data_prefix=dict(img="val/"),
+    data_root="{root}/", metainfo=dict(classes=("tree",)), ann_file="annotations/val.json",
+    pipeline=small, data_prefix=dict(img="val/"),
 )
 train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=data)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)

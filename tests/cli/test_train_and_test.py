@@ -1,4 +1,4 @@
-"""tools/train.py and tools/test.py end to end: train, stop, resume, evaluate, on a handful of real tiles."""
+"""tools/train.py, tools/test.py end to end: train, stop, resume, evaluate on a few real tiles."""
 
 import json
 import math

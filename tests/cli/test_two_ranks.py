@@ -43,7 +43,9 @@ _base_ = {base!r}
 custom_imports = dict(imports=["mmext", "recorder"], allow_failed_imports=False)
 custom_hooks = [dict(type="Recorder")]
 train_cfg = dict(max_iters=3, val_interval=100)
-optim_wrapper = dict(_delete_=True, type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01, momentum=0.9))
+optim_wrapper = dict(
+    _delete_=True, type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01, momentum=0.9)
+)
 param_scheduler = []
 train_pipeline = [
     dict(type="LoadImageFromFile"),

@@ -1,4 +1,7 @@
-"""What mmengine and data sets put into a checkpoint is read; a refusal names what it found and where."""
+"""What mmengine and data sets put into a checkpoint is read.
+
+A refusal names what it found and where.
+"""
 
 import collections
 import datetime

@@ -1,4 +1,4 @@
-"""--resume goes on from the newest checkpoint that can be read, or stops; it writes over none of them."""
+"""--resume goes on from the newest readable checkpoint, or stops; it writes over none of them."""
 
 import os
 import shutil
@@ -148,8 +148,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         """class Set(list):
     import collections, pathlib
     metainfo = dict(
-        classes=("a", "b"), palette=np.array([[1, 2, 3], [4, 5, 6]], np.uint8), ids=np.arange(3, dtype="u2"),
-        counts=collections.defaultdict(int, a=1), root=pathlib.Path("data"),
+        classes=("a", "b"), palette=np.array([[1, 2, 3], [4, 5, 6]], np.uint8),
+        ids=np.arange(3, dtype="u2"), counts=collections.defaultdict(int, a=1),
+        root=pathlib.Path("data"),
     )
 
 def loader():""",

@@ -65,12 +65,14 @@ def test_a_write_that_is_cut_off_leaves_the_old_file(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         LocalBackend().put(b"old", "x.pth")
         Path("link.pth").symlink_to("x.pth")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))  # as a disk that is full
+        # as a disk that is full
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
         try:
             LocalBackend().put(bytes(5000), "link.pth")
         except OSError as error:
             print("error")
-        print(Path("x.pth").read_bytes(), Path("link.pth").is_symlink(), sorted(map(str, Path().iterdir())))
+        files = sorted(map(str, Path().iterdir()))
+        print(Path("x.pth").read_bytes(), Path("link.pth").is_symlink(), files)
         """,
         cwd=tmp_path,
     )

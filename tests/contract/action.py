@@ -1,4 +1,4 @@
-"""How the contract suite drives mmaction2: build a model from a config, make a batch, take the loss."""
+"""How the contract suite drives mmaction2: build a config's model, make a batch, take the loss."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Every registered backbone, built as its small config builds it, and narrow where the host allows."""
+"""Every registered backbone, built as its small config does, and narrow where the host allows."""
 
 import inspect
 from typing import Any
@@ -65,7 +65,7 @@ def trained(net: nn.Module) -> nn.Module:
 
 
 def frames(part: Part, size: int = 64) -> torch.Tensor:
-    """What the backbone takes: images, clips of eight frames in a row, or a clip (B, C, T, H, W)."""
+    """What a backbone takes: images, clips of eight frames in a row, or a clip (B, C, T, H, W)."""
     g = torch.Generator().manual_seed(2)
     if part.paper[0] != "action":
         return torch.randn(2, 3, size, size, generator=g)

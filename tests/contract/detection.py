@@ -64,9 +64,8 @@ def two_rank_batch(model: nn.Module) -> dict | None:
     if hasattr(model, "roi_head"):
         return None
     if isinstance(model.bbox_head, ATSSHead | FCOSHead | GFLHead):
-        return batch(
-            counts=(60, 30)
-        )  # many: GFL divides by a sum of scores, or by 1 if that is less
+        # many: GFL divides by a sum of scores, or by 1 if that is less
+        return batch(counts=(60, 30))
     twice = batch(counts=(4,))
     return {key: [*values, *copy.deepcopy(values)] for key, values in twice.items()}
 

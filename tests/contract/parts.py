@@ -44,9 +44,8 @@ class Part:
     @property
     def configs(self) -> list[Path]:
         names = [self.name]
-        if (
-            self.paper[0] == "layers"
-        ):  # one layer for sequences, images and videos: a config of one shows it
+        # one layer for sequences, images and videos: a config of one shows it
+        if self.paper[0] == "layers":
             names = [
                 part.name for part in all_parts() if part.cls.__module__ == self.cls.__module__
             ]
@@ -57,7 +56,7 @@ class Part:
 
     @property
     def readmes(self) -> list[Path]:
-        """README of the paper's configs; for a layer that tasks share, of each paper that configures it."""
+        """README of the paper's configs; for a shared layer, of each paper that configures it."""
         if self.paper[0] == "layers":
             return sorted({path.parent / "README.md" for path in self.configs})
         return [ROOT.joinpath("configs", *self.paper, "README.md")]
@@ -96,7 +95,7 @@ def name_of(path: Path) -> str:
 
 
 def built(cfg: Config, models: Registry, *, init: bool = True) -> nn.Module:
-    """A config's model in training, with the weights that it draws instead of a file of pretrained ones."""
+    """A config's model in training, with weights it draws instead of a file of pretrained ones."""
     forget_files(cfg.model)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):

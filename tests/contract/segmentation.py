@@ -16,9 +16,8 @@ IGNORED = 255
 def build(path, *, init: bool = True) -> nn.Module:
     """The model of a config, ready to train; ``init=False`` leaves its weights as they are made."""
     cfg = Config.fromfile(path)
-    if cfg.model.data_preprocessor.pop(
-        "size", None
-    ):  # small batches would be padded to the full crop
+    # small batches would be padded to the full crop
+    if cfg.model.data_preprocessor.pop("size", None):
         cfg.model.data_preprocessor.size_divisor = 32
     return built(cfg, MODELS, init=init)
 
@@ -50,7 +49,7 @@ def two_rank_batch(model: nn.Module) -> dict | None:
 
 
 def batch(counts, size=(64, 96), *, ignored=False, num_classes=7, seed=0) -> dict:
-    """Random images with that many random rectangles each on background, as a data loader gives them."""
+    """Random images, each with that many random rectangles on background, as from a data loader."""
     g = torch.Generator().manual_seed(seed)
     height, width = size
     samples = []

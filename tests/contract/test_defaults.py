@@ -1,4 +1,4 @@
-"""Every registered class is built with its own defaults and what the host's class cannot do without."""
+"""Every registered class is built with its defaults and what the host's class cannot do without."""
 
 import inspect
 import re

@@ -104,7 +104,7 @@ def change(model: ConfigDict, claim: Claim) -> list[ConfigDict]:
 
 @cache
 def shipped(folder: str) -> list[tuple[str, ConfigDict]]:
-    """Names and models of a folder's configs that differ in more than data, schedule and backbone."""
+    """Names and models of a folder's configs differing in more than data, schedule and backbone."""
     found = {}
     for path in sorted((SHIPPED / folder).glob("*.py")):
         model = Config.fromfile(path).get("model")
@@ -192,7 +192,7 @@ DETECTORS = ("DetectoRS_ResNet", "DetectoRS_ResNeXt", "RFP", "SAC", "ConvAWS")
 
 
 def changed_detectors(path: Path) -> Config:
-    """A config with all of DetectoRS's types changed at once, since its backbone and neck go together."""
+    """A config with all DetectoRS types changed at once, since backbone and neck go together."""
     cfg = Config.fromfile(path)
     for theirs in DETECTORS:
         for place in list(places(cfg.model, theirs)):

@@ -1,4 +1,4 @@
-"""The hosts' own shipped configs with the type changed and nothing else: they build; some take a step."""
+"""The hosts' own shipped configs with the type alone changed: they build; some take a step."""
 
 from pathlib import Path
 

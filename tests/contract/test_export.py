@@ -1,4 +1,4 @@
-"""Exported to ONNX, parts give the same for any batch, height and width, by both of torch's ways."""
+"""Exported to ONNX by both of torch's ways, parts give the same for any batch, height and width."""
 
 import pytest
 
@@ -19,7 +19,11 @@ CODE = """
 
     def session(net, x, factor, file):
         if DYNAMO:
-            dims = (Dim("batch", min=2, max=64), Dim("height", min=2, max=64), Dim("width", min=2, max=64))
+            dims = (
+                Dim("batch", min=2, max=64),
+                Dim("height", min=2, max=64),
+                Dim("width", min=2, max=64),
+            )
             shapes = {axis: n * dim for axis, n, dim in zip((0, 2, 3), factor, dims) if n}
             torch.onnx.export(net, (x,), file, dynamo=True, dynamic_shapes=(shapes,), verbose=False)
         else:

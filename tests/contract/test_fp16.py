@@ -49,7 +49,10 @@ def loss_function(module: nn.Module) -> str | None:
 
 
 def calls_of(model: nn.Module, step: Callable[[], Any]) -> list[Call]:
-    """What ``step`` calls of ours, each class once; not whole backbones and necks, which call many others."""
+    """What ``step`` calls of ours, each class once; not whole backbones and necks.
+
+    These call many others.
+    """
     found: dict[tuple[type, str], Call] = {}
     open_calls: list[int] = []  # how many others each has led to
     whole = list(model.children())
@@ -83,7 +86,10 @@ def kept(value: Any) -> Any:
 
 
 def copied(value: Any) -> Any:
-    """A copy, since targets are worked out in place; what holds tensors with a graph is the same twice."""
+    """A copy, since targets are worked out in place.
+
+    What holds tensors with a graph is the same twice.
+    """
     try:
         return copy.deepcopy(value)
     except RuntimeError:
@@ -91,7 +97,7 @@ def copied(value: Any) -> Any:
 
 
 def as_if_trained(call: Call) -> tuple[tuple, dict]:
-    """A call's arguments; class scores are those of a net that has seen that most anchors are background."""
+    """A call's arguments; class scores as of a net that knows that most anchors are background."""
     bound = inspect.signature(call.run).bind(*call.args, **call.kwargs)
     for name in bound.arguments:
         if name.startswith("cls_score"):
@@ -104,7 +110,7 @@ def lower(logits: Tensor) -> Tensor:
 
 
 def gradients(call: Call, *, half: bool) -> list[Tensor | None]:
-    """Gradients of a call's inputs and parameters, without the scale; None for those that are not reached."""
+    """Gradients of a call's inputs and parameters, without the scale; None for any not reached."""
 
     def leaf(value: Any) -> Any:
         if not isinstance(value, Tensor):
@@ -178,7 +184,7 @@ def test_gradients_with_a_loss_scale_are_those_of_float32(path):
 
 
 def check(call: Call) -> None:
-    """Losses by their elements, whose gradients have all sizes; layers, which sum up products, as a whole."""
+    """Losses by element, whose gradients have all sizes; layers, which sum products, as a whole."""
     exact, half = (gradients(call, half=half) for half in (False, True))
     sizes = [x.norm() for x in exact if x is not None]
     for index, (want, got) in enumerate(zip(exact, half, strict=True)):

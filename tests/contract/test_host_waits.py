@@ -1,7 +1,7 @@
-"""A training step waits for a GPU no more often than its host, and a few times for what ours must know.
+"""Training waits for a GPU no more often than its host, and a few times for what ours must know.
 
-Counted on the CPU at the line that waits (:func:`mmext.measure.host_waits`); mmcv's operators count
-as the host's, who calls them.
+Counted for one step, on the CPU, at the line that waits (:func:`mmext.measure.host_waits`); mmcv's
+operators count as the host's, who calls them.
 """
 
 import copy
@@ -22,9 +22,8 @@ def test_a_step_waits_seldom_in_our_lines(path):
     host = host_of(path)
     model = host.build(path)
     data = host.batch(counts=(4, 3))
-    host.loss(
-        model, copy.deepcopy(data)
-    ).backward()  # what the first step alone does does not count
+    # what the first step alone does does not count
+    host.loss(model, copy.deepcopy(data)).backward()
     model.zero_grad(set_to_none=True)
     found = host_waits(lambda: host.loss(model, data).backward())
     assert found, "the count found nothing, not even the host's own"

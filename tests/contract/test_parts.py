@@ -1,4 +1,4 @@
-"""Every registered part has what the house asks for: a card, a test file, configs, a row in the README."""
+"""Every registered part has what the house asks for: a card, a test file, configs, a README row."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""A trained start survives init_weights(), whichever way it is given, and nothing random is frozen."""
+"""A trained start survives init_weights(), however it is given, and nothing random is frozen."""
 
 import pytest
 import torch

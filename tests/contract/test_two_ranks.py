@@ -1,4 +1,7 @@
-"""Two gloo ranks train like one process on the joined batch, with unequal batches where the host allows."""
+"""Two gloo ranks train like one process on the joined batch.
+
+Their batches are unequal where the host allows.
+"""
 
 import pytest
 from torch.nn.modules.dropout import _DropoutNd

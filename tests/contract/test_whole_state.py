@@ -1,4 +1,4 @@
-"""with_cp changes memory and nothing else: the whole state after a step is that without it, buffers too."""
+"""with_cp changes memory alone: the whole state after a step is that without it, buffers too."""
 
 import pytest
 import torch

@@ -35,7 +35,7 @@ VALUES: dict[str, Any] = {
 
 
 def sound() -> dict[str, Any]:
-    """A file in which everything is right: two images, two classes, polygons, both kinds of run lengths."""
+    """A file without a fault: two images, two classes, polygons, both kinds of run lengths."""
     box = dict(category_id=1, bbox=[1, 1, 4, 4], area=16, iscrowd=0)
     square = [[1, 1, 5, 1, 5, 5, 1, 5]]
     return dict(

@@ -1,4 +1,4 @@
-"""Damaged COCO files: the check fails on none, and refuses those on which mmdet or its evaluation fails."""
+"""Damaged COCO files: the check fails on none; it refuses what mmdet or its evaluation fails on."""
 
 import contextlib
 import io
@@ -133,7 +133,7 @@ class Host:
 def test_what_the_host_fails_on_is_refused(
     folder: Path, what: str, needs: Needs, step: int
 ) -> None:
-    """The damaged files that the check accepts, through mmdet: it must be able to work with each."""
+    """Damaged files that the check accepts, through mmdet: it must be able to work with each."""
     host = Host(folder)
     unseen = []
     for name, content in list(damaged())[::step]:

@@ -1,4 +1,4 @@
-"""Files of every layout are accepted, by the class of the data set; the evaluator's must belong to it."""
+"""Files of any layout are accepted, by the data set's class; the evaluator's must belong to it."""
 
 import json
 from pathlib import Path

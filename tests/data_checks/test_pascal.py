@@ -1,4 +1,4 @@
-"""Files in the manner of Pascal VOC: what mmdet fails on is refused, the rest counted as it counts."""
+"""Files like Pascal VOC's: what mmdet fails on is refused, the rest counted as it counts."""
 
 from pathlib import Path
 
@@ -8,7 +8,10 @@ from PIL import Image
 import mmext  # noqa: F401  repairs the hosts
 from mmext.data_checks import verify
 
-OBJECT = "<object><name>{name}</name><difficult>{difficult}</difficult><bndbox><xmin>{left}</xmin><ymin>5</ymin><xmax>30</xmax><ymax>20</ymax></bndbox></object>"
+OBJECT = (
+    "<object><name>{name}</name><difficult>{difficult}</difficult>"
+    "<bndbox><xmin>{left}</xmin><ymin>5</ymin><xmax>30</xmax><ymax>20</ymax></bndbox></object>"
+)
 SIZE = "<size><width>64</width><height>48</height><depth>3</depth></size>"
 
 

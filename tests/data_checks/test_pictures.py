@@ -46,8 +46,11 @@ def test_the_size_is_the_hosts_for_every_tag_and_reader(
 
 
 def found(
-    folder: Path, name: str, size: tuple[int, int], reader: Reader | None = Reader()
-) -> Report:  # noqa: B008
+    folder: Path,
+    name: str,
+    size: tuple[int, int],
+    reader: Reader | None = Reader(),  # noqa: B008
+) -> Report:
     """What is said of one picture with a size in its annotations."""
     report = Report("train", "a.json")
     image = dict(id=1, file_name=name, width=size[0], height=size[1])
@@ -128,10 +131,8 @@ def test_files_that_are_no_pictures_have_their_sentence(tmp_path: Path) -> None:
             ],
             Reader("cv2", "unchanged"),
         ),
-        (
-            [dict(type="LoadAnnotations")],
-            Reader(),
-        ),  # a wrapper around this data set loads the picture
+        # a wrapper around this data set loads the picture
+        ([dict(type="LoadAnnotations")], Reader()),
         ([dict(type="LoadMultiChannelImageFromFiles")], None),
         ([dict(type="Somebodys")], None),
     ],

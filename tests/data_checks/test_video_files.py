@@ -1,4 +1,4 @@
-"""A real video through mmaction2's readers: decord and OpenCV see the same frames, and cut off, neither."""
+"""A real video in mmaction2's readers: decord and OpenCV see the same frames; cut off, neither."""
 
 import struct
 from pathlib import Path

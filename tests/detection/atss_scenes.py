@@ -1,4 +1,4 @@
-"""Scenes for the ATSS assigner, the paper's algorithm as a loop, and the largest tensor of a call."""
+"""Scenes for the ATSS assigner, the paper's algorithm as a loop, and a call's largest tensor."""
 
 import math
 import statistics

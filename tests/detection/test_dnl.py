@@ -1,4 +1,4 @@
-"""PluginResNet: plug-ins in single blocks, behind the addition; the host's network everywhere else."""
+"""PluginResNet: plug-ins in single blocks, behind the addition; the host's network elsewhere."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""The set-up: what stops it, what it installs from where, what it repeats; and that its pins agree."""
+"""The set-up: what stops it, what it installs from where, what it repeats; its pins agree."""
 
 import argparse
 import doctest
@@ -525,8 +525,8 @@ def test_the_lock_holds_all_that_its_packages_ask_for():
     elsewhere = {"opencv-python", "opencv-contrib-python", "torch", "sympy"}
     missing = [
         f"{name} asks for {text}"
-        for name in pinned
-        - {"decord2", "eva-decord", "tomli", "exceptiongroup"}  # for other machines
+        # for other machines
+        for name in pinned - {"decord2", "eva-decord", "tomli", "exceptiongroup"}
         for text in importlib.metadata.requires(name) or ()
         if is_asked(one := Requirement(text))
         and canonicalize_name(one.name) not in pinned | elsewhere

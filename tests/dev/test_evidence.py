@@ -1,4 +1,4 @@
-"""The studies as they are stated: each arm starts from a config that is there, changes it, and is a pair."""
+"""The studies as stated: each arm starts from a config that is there, changes it, and is a pair."""
 
 import importlib.util
 import json

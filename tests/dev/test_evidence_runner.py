@@ -1,4 +1,4 @@
-"""The runner: what it reuses, what it refuses, what it publishes; and one rehearsal with the stock tools.
+"""The runner: what it reuses, refuses and publishes; and one rehearsal with the stock tools.
 
 But for the rehearsal the tools are played by a function, so that a study takes no time.
 """
@@ -53,7 +53,7 @@ def stated(folder, **changes):
 
 
 class Tools:
-    """Stands in for the stock tools: leaves the files that they leave, and remembers what it was asked."""
+    """Stands in for the stock tools: leaves the files they leave, remembers what it was asked."""
 
     def __init__(self):
         self.trained = []
@@ -193,9 +193,8 @@ def test_a_study_is_neither_extended_nor_changed_after_its_first_result(
     Path(study.arms["one line"].config).write_text(CONFIG.replace("lr=0.01", "lr=0.02"))
     with pytest.raises(StudyError, match=r"arms\.one line\.sha256 was .* under another name"):
         confirm(replace(study), tmp_path)  # as a later call reads it
-    confirm(
-        replace(stated(tmp_path), limits="in better words"), tmp_path, seeds=[1]
-    )  # words may be mended
+    # words may be mended
+    confirm(replace(stated(tmp_path), limits="in better words"), tmp_path, seeds=[1])
 
 
 def test_before_its_first_result_a_study_may_change(tmp_path, tools, published, monkeypatch):

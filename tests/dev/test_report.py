@@ -1,4 +1,7 @@
-"""The report: what it draws and states comes from a run's files, written by the hosts' own writers here."""
+"""The report: what it draws and states comes from a run's files.
+
+Here the hosts' own writers write them.
+"""
 
 import json
 
@@ -68,9 +71,8 @@ def write_training(work_dir):
         }
         backend.add_scalars(loss, step=step)
         if step % 20 == 0:
-            backend.add_scalars(
-                METRICS["val"], step=0
-            )  # as mmengine does when a run counts iterations
+            # as mmengine does when a run counts iterations
+            backend.add_scalars(METRICS["val"], step=0)
 
 
 @pytest.fixture

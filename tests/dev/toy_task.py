@@ -1,7 +1,7 @@
-"""A task of a second for studies: a line through points, in mmengine alone. Configs import this module.
+"""A task of a second for studies: a line through points, in mmengine alone.
 
-The dataset turns each point at random, as augmentation does, and a hook notes down what a run began
-with and saw: so a test can tell whether two runs are a pair.
+Configs import this module. The dataset turns each point at random, as augmentation does, and a hook
+notes down what a run began with and saw: so a test can tell whether two runs are a pair.
 """
 
 import json
@@ -21,10 +21,12 @@ custom_imports = dict(imports=["tests.dev.toy_task"], allow_failed_imports=False
 model = dict(type="ToyModel", extra=False)
 loader = dict(num_workers=1, persistent_workers=True, collate_fn=dict(type="default_collate"))
 train_dataloader = dict(
-    batch_size=2, sampler=dict(type="InfiniteSampler", shuffle=True), dataset=dict(type="ToyPoints"), **loader
+    batch_size=2, sampler=dict(type="InfiniteSampler", shuffle=True),
+    dataset=dict(type="ToyPoints"), **loader
 )
 val_dataloader = dict(
-    batch_size=4, sampler=dict(type="DefaultSampler", shuffle=False), dataset=dict(type="ToyPoints"), **loader
+    batch_size=4, sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(type="ToyPoints"), **loader
 )
 test_dataloader = val_dataloader
 val_evaluator = test_evaluator = dict(type="ToyMetric")
@@ -39,7 +41,7 @@ default_hooks = dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, inte
 
 @MODELS.register_module()
 class ToyModel(BaseModel):
-    """A line, and with ``extra`` a second one, built first, so that it takes the first random numbers."""
+    """A line, and with ``extra`` a second, built first, so it takes the first random numbers."""
 
     def __init__(self, extra=False):
         super().__init__()

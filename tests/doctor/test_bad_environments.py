@@ -1,4 +1,4 @@
-"""Broken environments, made of folders and names: import, set-up and doctor say the same sentence of each."""
+"""Broken environments, of folders and names: import, set-up and doctor say the same of each."""
 
 import os
 import re
@@ -19,22 +19,34 @@ BROKEN = {
     "torchvision of another build": (
         {"torch": "2.13.0+cpu", "torchvision": "0.28.0"},
         ["torchvision"],
-        r"torchvision: expected the same build as torch 2\.13\.0\+cpu, got 0\.28\.0; do: pip uninstall -y",
+        (
+            r"torchvision: expected the same build as torch 2\.13\.0\+cpu, got 0\.28\.0; "
+            r"do: pip uninstall -y"
+        ),
     ),
     "torchvision of another series": (
         {"torchvision": "0.28.0"},
         ["torchvision"],
-        r"torchvision: expected 0\.29\.\* beside torch 2\.14\.1, got 0\.28\.0; do: pip install .*0\.29\.\*",
+        (
+            r"torchvision: expected 0\.29\.\* beside torch 2\.14\.1, got 0\.28\.0; "
+            r"do: pip install .*0\.29\.\*"
+        ),
     ),
     "record without a package": (
         {"mmsegmentation": "1.2.2"},
         [],
-        r"installation: expected whole packages.*mmsegmentation is recorded.* no package mmseg; do: ",
+        (
+            r"installation: expected whole packages.*mmsegmentation is recorded.* "
+            r"no package mmseg; do: "
+        ),
     ),
     "package without a record": (
         {"mmdet": None},
         [],
-        r"installation: expected whole packages.*package mmdet, but no record of its installation; do: ",
+        (
+            r"installation: expected whole packages.*package mmdet, "
+            r"but no record of its installation; do: "
+        ),
     ),
     "mmcv without its operators' folder": (
         {},
@@ -49,7 +61,10 @@ BROKEN = {
     "both families": (
         {"onedl_mmengine": "0.10.12"},
         [],
-        r"host family: expected one family, got .* and onedl-mmengine, .*; do: .*(?:STACK=onedl|\[onedl\])",
+        (
+            r"host family: expected one family, got .* and onedl-mmengine, .*; "
+            r"do: .*(?:STACK=onedl|\[onedl\])"
+        ),
     ),
     "two editions of mmcv": (
         {"mmcv": "2.1.0"},
@@ -60,7 +75,7 @@ BROKEN = {
 
 
 def furnish(site: Path, versions=None, packages=()) -> Path:
-    """Lay out folders as pip would for a healthy stack, with changes: ``-name`` leaves a package out."""
+    """Lay out folders as pip would for a healthy stack, with changes: ``-name`` omits a package."""
     for name, version in {**STACK, **(versions or {})}.items():
         if version:
             (site / f"{name}-{version}.dist-info").mkdir(parents=True)

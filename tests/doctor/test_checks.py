@@ -1,4 +1,4 @@
-"""The doctor: healthy here, and every trouble it knows is found in made-up facts and named with its cure."""
+"""The doctor: healthy here; each known trouble is found in made-up facts, named with its cure."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ HEALTHY = Machine(
 
 
 def having(**versions):
-    """The healthy machine with other distributions; None takes one away, underscores stand for hyphens."""
+    """A healthy machine with other distributions; None takes one away, underscores mean hyphens."""
     changed = {
         **VERSIONS,
         **{name.replace("_", "-"): version for name, version in versions.items()},

@@ -92,8 +92,8 @@ def test_an_unknown_type_is_named_with_its_place_and_what_comes_near(
 
 def test_what_is_never_built_is_not_looked_up(tmp_path: Path) -> None:
     text = (
-        "old = [dict(type='Collect')]\nmodel = dict(type='mmengine.model.BaseModel', "
-        "mode=dict(type='max'))\n"
+        "old = [dict(type='Collect')]\n"
+        "model = dict(type='mmengine.model.BaseModel', mode=dict(type='max'))\n"
     )
     check_types(load_config(write(tmp_path, text)))
 

@@ -91,9 +91,8 @@ def test_each_job_meets_at_a_port_of_its_own_that_all_its_ranks_know(
 ) -> None:
     one, again, other = (met_at(monkeypatch, launcher, **job) for job in (first, first, second))
     assert one == again != other
-    assert {int(one), int(other)} <= set(
-        range(1024, 32768)
-    )  # a system hands out those above by itself
+    # a system hands out those above by itself
+    assert {int(one), int(other)} <= set(range(1024, 32768))
 
 
 def test_a_port_that_somebody_names_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a run starts from under each flag: a job that is started again loses neither start nor work."""
+"""What a run starts from under each flag: a job started again loses neither start nor work."""
 
 from pathlib import Path
 

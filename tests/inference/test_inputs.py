@@ -1,4 +1,4 @@
-"""Videos that are read and written: the frames that were asked for, in any order, and the right way up."""
+"""Videos read and written: the frames that were asked for, in any order, and the right way up."""
 
 import struct
 from pathlib import Path
@@ -51,10 +51,8 @@ def test_colours_stay_in_their_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("matrix", "corner"),
     [
-        (
-            (0, 1, -1, 0),
-            (slice(0, 28), slice(28, 48)),
-        ),  # a quarter to the right: the white goes there
+        # a quarter to the right: the white goes there
+        ((0, 1, -1, 0), (slice(0, 28), slice(28, 48))),
         ((-1, 0, 0, -1), (slice(28, 48), slice(36, 64))),
         ((0, -1, 1, 0), (slice(36, 64), slice(0, 20))),
     ],

@@ -1,4 +1,4 @@
-"""Small blocks with weights everywhere, and the published blocks again, from their equations with loops."""
+"""Small blocks with weights everywhere, and the published blocks, as loops from their equations."""
 
 import math
 

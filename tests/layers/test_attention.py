@@ -175,7 +175,9 @@ COMPILE = """
     from mmext.layers.attention import softmax_attention
     q, k, v = (torch.randn(2, n, c, requires_grad=True) for n, c in ((7, 6), (5, 6), (5, 24)))
     for impl in ("sdpa", "chunk", "matmul", "auto"):
-        compiled = torch.compile(lambda *x: softmax_attention(*x, impl=impl), backend="eager", fullgraph=True)
+        compiled = torch.compile(
+            lambda *x: softmax_attention(*x, impl=impl), backend="eager", fullgraph=True
+        )
         assert_close(compiled(q, k, v), softmax_attention(q, k, v, impl=impl))
         compiled(q, k, v).sum().backward()
 """

@@ -121,9 +121,8 @@ def test_a_constant_on_all_queries_changes_nothing():
     assert_close(pairwise_term(q + torch.randn(6), k, v), out, rtol=0, atol=1e-5)
     scalar = pairwise_term(q, k, v, whiten="scalar")
     assert_close(pairwise_term(q + 3, k, v, whiten="scalar"), scalar, rtol=0, atol=1e-5)
-    assert (
-        scalar - out
-    ).abs().max() > 0.1  # one mean for all channels leaves part of the unary term
+    # one mean for all channels leaves part of the unary term
+    assert (scalar - out).abs().max() > 0.1
 
 
 def test_biases_of_queries_keys_and_mask_do_not_learn():
@@ -155,9 +154,8 @@ def test_a_closed_gate_leaves_the_unary_term(variant):
 def test_weights_add_up_to_two(impl):
     block = drawn(DisentangledNonLocal2d(16, variant="paper", attn_impl=impl))
     torch.nn.init.zeros_(block.g.conv.weight)
-    torch.nn.init.ones_(
-        block.g.conv.bias
-    )  # all values are 1, so a sum of weights is what comes out
+    # all values are 1, so a sum of weights is what comes out
+    torch.nn.init.ones_(block.g.conv.bias)
     block.conv_out = torch.nn.Identity()
     x = some_map(channels=16)
     block.g.conv = torch.nn.Conv2d(16, 16, 1)

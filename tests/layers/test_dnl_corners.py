@@ -1,4 +1,4 @@
-"""Disentangled non-local blocks in their corners: ways, ablations, precision, memory, starts, bad input."""
+"""Disentangled non-local blocks, corners: ways, ablations, precision, memory, starts, bad input."""
 
 import copy
 
@@ -126,7 +126,7 @@ def test_autocast_is_near_float32(variant, impl, dtype):
 
 
 def test_large_features_stay_finite_in_float16():
-    """Upstream divides after the product, which is then beyond float16; here the queries are divided."""
+    """Upstream divides after the product, which is beyond float16; here the queries are divided."""
     q = torch.full((1, 4, 256), 20.0, dtype=torch.float16)
     q[:, ::2] *= -1
     for impl in IMPLS:
@@ -139,9 +139,8 @@ def test_large_features_stay_finite_in_float16():
 def test_backward_keeps_no_matrix(variant, monkeypatch):
     monkeypatch.setattr("mmext.layers.attention.FEW_PAIRS", 0)
     block = DisentangledNonLocal2d(16, variant=variant)
-    x = torch.randn(
-        1, 16, 24, 25, requires_grad=True
-    )  # N = 600: the matrix has 1.44 MB, the map 38 kB
+    # N = 600: the matrix has 1.44 MB, the map 38 kB
+    x = torch.randn(1, 16, 24, 25, requires_grad=True)
     ours = bytes_kept_for_backward(lambda: block(x))
     matrix = bytes_kept_for_backward(lambda: DisentangledNonLocal2d(16, attn_impl="matmul")(x))
     assert ours < 10 * x.nbytes

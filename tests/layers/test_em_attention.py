@@ -1,4 +1,4 @@
-"""EM attention: equations, parity with mmseg's module, when its bases move and when not, corners."""
+"""EM attention: equations, parity with mmseg's module, when bases move and when not, corners."""
 
 import copy
 
@@ -49,7 +49,7 @@ def oracle(x, start, num_stages):
 
 
 def reference_update(bases, x, num_stages, momentum):
-    """The authors' moving average, from their equations: batch's mean as it is, no length given back."""
+    """The authors' moving average, by their equations: batch's mean as is, no length given back."""
     found = [oracle(one.flatten(1).T, bases[0], num_stages)[0] for one in x]
     return (1 - momentum) * bases + momentum * torch.stack(found).mean(0, keepdim=True)
 
@@ -139,9 +139,8 @@ class Net(nn.Module):
 
     def layers(self, x):
         y = self.first(x)
-        return self.last(
-            y + self.unit(y)
-        )  # needs what the unit gives, so backward computes it again
+        # needs what the unit gives, so backward computes it again
+        return self.last(y + self.unit(y))
 
     def forward(self, x):
         if self.how == "plain":

@@ -1,4 +1,4 @@
-"""Calls of mmcv's operators, on random inputs and in the corners, to be made with several sources."""
+"""Calls of mmcv's operators, on random inputs and in corners, to be made with several sources."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,15 +11,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Case:
-    """One call: ``run`` takes the tensors and gives back tensors; those named in ``wants`` get gradients."""
+    """One call: ``run`` takes tensors and returns tensors; those in ``wants`` get gradients."""
 
     name: str
     make: Callable[[], dict[str, Tensor]]
     run: Callable[..., Any]
     wants: tuple[str, ...] = ()
-    cuda_only: bool = (
-        False  # mmcv has no kernel for CPUs, so parity needs a GPU; the oracles do not
-    )
+    # mmcv has no kernel for CPUs, so parity needs a GPU; the oracles do not
+    cuda_only: bool = False
 
 
 def boxes(number: int, size: float = 100, seed: int = 0) -> Tensor:
@@ -52,8 +51,8 @@ def picture(*shape: int, seed: int = 3) -> Tensor:
 
 def nms_cases() -> Iterator[Case]:
     for number, levels, offset, threshold in (
-        (0, 0, 0, 0.5), (1, 0, 0, 0.5), (300, 0, 0, 0.3), (300, 0, 1, 0.5), (300, 5, 0, 0.5), (1100, 0, 0,
-        0.7)
+        (0, 0, 0, 0.5), (1, 0, 0, 0.5), (300, 0, 0, 0.3), (300, 0, 1, 0.5), (300, 5, 0, 0.5),
+        (1100, 0, 0, 0.7),
     ):  # fmt: skip
         make = lambda n=number, k=levels: dict(boxes=boxes(n), scores=scores(n, k))  # noqa: E731
         run = lambda boxes, scores, t=threshold, o=offset: ops.nms(boxes, scores, t, offset=o)  # noqa: E731
@@ -68,8 +67,11 @@ def nms_cases() -> Iterator[Case]:
         lambda boxes, scores: ops.nms(boxes, scores, 0.5, score_threshold=0.3, max_num=20),
     )  # fmt: skip
     yield Case(
-        "batched-nms", lambda: dict(boxes=boxes(400), scores=scores(400), idxs=torch.arange(400) % 7),
-        lambda boxes, scores, idxs: ops.batched_nms(boxes, scores, idxs, dict(type="nms", iou_threshold=0.5)),
+        "batched-nms",
+        lambda: dict(boxes=boxes(400), scores=scores(400), idxs=torch.arange(400) % 7),
+        lambda boxes, scores, idxs: ops.batched_nms(
+            boxes, scores, idxs, dict(type="nms", iou_threshold=0.5)
+        ),
     )  # fmt: skip
     for method in ("naive", "linear", "gaussian"):
         for number, levels, offset in ((0, 0, 0), (1, 0, 0), (200, 0, 0), (200, 4, 1)):
@@ -98,9 +100,10 @@ def pooling_cases() -> Iterator[Case]:
                     how = (7, 0.5, ratio, mode, aligned)
                     make = lambda n=number: dict(x=picture(2, 5, 23, 31), rois=rois(n, 2))  # noqa: E731
                     if mode == "max" and ratio == 0:  # a point has no samples: see DEVIATION
-                        make = lambda n=number: dict(
-                            x=picture(2, 5, 23, 31), rois=rois(n + 4, 2)[4:]
-                        )  # noqa: E731
+
+                        def make(n=number):
+                            return dict(x=picture(2, 5, 23, 31), rois=rois(n + 4, 2)[4:])
+
                     run = lambda x, rois, how=how: ops.roi_align(x, rois, *how)  # noqa: E731
                     yield Case(f"roi-align-{mode}-{aligned}-{ratio}-{number}", make, run, ("x",))
     yield Case(
@@ -116,12 +119,13 @@ def pooling_cases() -> Iterator[Case]:
         run = lambda x, rois: ops.roi_pool(x, rois, (5, 7), 0.5)  # noqa: E731
         yield Case(f"roi-pool-{number}", make, run, ("x",), cuda_only=True)
     for ratio in (0, 2):
-        make = lambda: dict(
-            x=picture(2, 4, 23, 31), rois=rois(9, 2)[4:], offset=picture(5, 2, 7, 7)
-        )  # noqa: E731
-        run = lambda x, rois, offset, r=ratio: ops.deform_roi_pool(
+
+        def make():
+            return dict(x=picture(2, 4, 23, 31), rois=rois(9, 2)[4:], offset=picture(5, 2, 7, 7))
+
+        run = lambda x, rois, offset, r=ratio: ops.deform_roi_pool(  # noqa: E731
             x, rois, offset, (7, 7), 0.5, r, 0.1
-        )  # noqa: E731
+        )
         yield Case(f"deform-roi-pool-{ratio}", make, run, ("x", "offset"), cuda_only=True)
 
 
@@ -165,15 +169,15 @@ def convolution_cases() -> Iterator[Case]:
             run,
             ("x", "offset", "weight", "mask", "bias"),
         )
-    plain = lambda: dict(
+    plain = lambda: dict(  # noqa: E731
         x=picture(1, 8, 6, 7), offset=torch.zeros(1, 18, 6, 7), weight=picture(6, 8, 3, 3)
-    )  # noqa: E731
+    )
     run = lambda x, offset, weight: ops.deform_conv2d(x, offset, weight, 1, 1)  # noqa: E731
     yield Case("deform-conv-whole-pixels", plain, run, ("x", "offset", "weight"))
     yield Case("deform-conv-weight-alone", plain, run, ("weight",))
-    far = lambda: dict(
+    far = lambda: dict(  # noqa: E731
         x=picture(1, 8, 6, 7), offset=picture(1, 18, 6, 7) * 1e4, weight=picture(6, 8, 3, 3)
-    )  # noqa: E731
+    )
     yield Case("deform-conv-far-outside", far, run, ("x", "offset", "weight"))
 
 
@@ -227,7 +231,8 @@ def other_cases() -> Iterator[Case]:
     yield Case(
         "masked-conv",
         lambda: dict(
-            x=picture(1, 4, 9, 8), mask=picture(1, 9, 8) > 0.5, weight=picture(6, 4, 3, 3), bias=picture(6)
+            x=picture(1, 4, 9, 8), mask=picture(1, 9, 8) > 0.5,
+            weight=picture(6, 4, 3, 3), bias=picture(6),
         ),
         lambda x, mask, weight, bias: ops.masked_conv2d(x, mask, weight, bias, 1), cuda_only=True,
     )  # fmt: skip

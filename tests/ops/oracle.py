@@ -1,4 +1,4 @@
-"""Slow loops for mmcv's operators, written from their definitions, in numpy and double precision."""
+"""Slow loops for mmcv's operators, from their definitions, in numpy and double precision."""
 
 import math
 

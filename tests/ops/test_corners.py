@@ -42,9 +42,13 @@ def test_half_precision_is_float32_on_the_same_numbers(source, dtype):
             scale = max(1.0, float(value.abs().nan_to_num().max())) if value.numel() else 1.0
             step = torch.finfo(dtype).eps * scale
             torch.testing.assert_close(
-                found[name].float(), value, rtol=2 * torch.finfo(dtype).eps, atol=2 * step, equal_nan=True,
+                found[name].float(),
+                value,
+                rtol=2 * torch.finfo(dtype).eps,
+                atol=2 * step,
+                equal_nan=True,
                 msg=lambda text, name=name, case=case: f"{case.name}, {name}: {text}",
-            )  # fmt: skip
+            )
 
 
 def test_positions_stay_exact_under_autocast(source):
@@ -72,7 +76,10 @@ def test_roi_align_takes_a_batch_in_channels_last(source):
 
 
 def test_layers_learn_through_the_operators(source):
-    """A deformable layer and RoIAlign fit a target by gradient descent: the gradients go the right way."""
+    """A deformable layer and RoIAlign fit a target by gradient descent.
+
+    So the gradients go the right way.
+    """
     torch.manual_seed(0)
     layer = ops.ModulatedDeformConv2dPack(4, 4, 3, padding=1, deform_groups=2)
     x, goal = torch.randn(2, 4, 12, 12), torch.randn(6, 4, 3, 3)

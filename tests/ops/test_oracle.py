@@ -1,4 +1,4 @@
-"""Every operator equals a slow loop, with every source of ours, and its gradient is that of its values."""
+"""Every operator equals a slow loop, with all our sources; its gradient is that of its values."""
 
 import functools
 

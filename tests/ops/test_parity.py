@@ -1,4 +1,4 @@
-"""Ours equals mmcv's compiled operators, values and gradients, where mmcv has them (make test-ops)."""
+"""Ours equals mmcv's compiled operators, values and gradients, if it has them (make test-ops)."""
 
 import pytest
 import torch

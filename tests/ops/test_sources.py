@@ -31,7 +31,8 @@ import torch, mmcv.ops, mmext.ops
 boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]])
 print(mmcv.ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5)[1].tolist())
 found = mmext.ops.sources()
-print(*(f"{name}={found[name]}" for name in ("nms", "roi_align", "modulated_deform_conv", "carafe")))
+names = ("nms", "roi_align", "modulated_deform_conv", "carafe")
+print(*(f"{name}={found[name]}" for name in names))
 """
 
 
@@ -181,7 +182,8 @@ asked |= {("mmcv.ops", name) for name in named}
 missing = set()
 for module, name in asked:
     found = getattr(importlib.import_module(module), name)
-    source = inspect.getmodule(getattr(found, "__self__", found))  # a function may be a class's apply
+    # a function may be a class's apply
+    source = inspect.getmodule(getattr(found, "__self__", found))
     used = set(re.findall(r"ext_module\.(\w+)\(", inspect.getsource(source)))
     missing |= {one for one in used if one not in table._functions}
 print(sorted(missing))
@@ -189,9 +191,8 @@ print(len(asked))
 """
     )
     missing, number = run(code, cwd=tmp_path).splitlines()[-2:]
-    assert (
-        missing == "['nms_quadri', 'nms_rotated']"
-    )  # beside nms; for boxes that have angles, which no host has
+    # beside nms; for boxes that have angles, which no host has
+    assert missing == "['nms_quadri', 'nms_rotated']"
     assert int(number) > 20
 
 

@@ -1,4 +1,4 @@
-"""Camera motion: no frame tells its class, optical flow confirms labels, photographs apart, bad input."""
+"""Camera motion: no frame tells a class, optical flow confirms labels, photos apart, bad input."""
 
 import hashlib
 import io
@@ -45,7 +45,7 @@ def photograph(number):
 
 @pytest.fixture
 def made_up(tmp_path, monkeypatch):
-    """A cache with one small wheel of three photographs and a licence, and the tables that name it."""
+    """A cache with one small wheel of three photographs and a licence, and tables that name it."""
     cache = tmp_path / "packages"
     cache.mkdir()
     path = cache / "album-1.0-py3-none-any.whl"
@@ -172,9 +172,8 @@ def test_moments_are_drawn_evenly_and_independently():
     assert table.max() == camera.T - 1
     counts = np.stack([np.bincount(column) for column in table.T])
     expected = 3000 / camera.T
-    assert (
-        ((counts - expected) ** 2 / expected).sum(1) < 37.7
-    ).all()  # chi-square of 15 degrees, p = 0.001
+    # chi-square of 15 degrees, p = 0.001
+    assert (((counts - expected) ** 2 / expected).sum(1) < 37.7).all()
     assert np.abs(np.corrcoef(table.T) - np.eye(3)).max() < 0.06  # three deviations
 
 
@@ -287,7 +286,7 @@ def test_a_single_real_frame_tells_nothing_about_the_class(real):
 
 
 def seen_motion(root, clip):
-    """What optical flow sees in a clip: the picture's rightward, downward and outward motion in pixels."""
+    """Optical flow in a clip: the picture's rightward, downward and outward motion in pixels."""
     rows, columns = np.mgrid[:80, :80] - 39.5
     greys = [
         cv2.cvtColor(frame(root, "val", clip, index), cv2.COLOR_BGR2GRAY) for index in (1, 5, 9, 13)

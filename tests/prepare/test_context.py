@@ -16,7 +16,7 @@ FEW = {"train": 4, "dev": 3, "test": 3}
 
 
 def flat_pictures():
-    """Opaque blocks of a colour for each class on a black photograph, so that pixels tell what they show."""
+    """Opaque blocks, a colour for each class, on a black photograph: pixels tell what they show."""
     stamps = [
         [choice.Stamp(f"a/{k}", k, np.full((80, 60, 4), (40 * k + 15, 0, 255, 255), np.uint8))]
         for k in range(6)

@@ -29,7 +29,7 @@ def test_a_damaged_package_is_refused(tmp_path, damage):
 
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
-    """An archive of one package, thing 2-1, that apt-get takes for its only source; returns its folder."""
+    """Folder of an archive of one package, thing 2-1, that apt-get takes for its only source."""
     folder = tmp_path / "archive"
     folder.mkdir()
     deb = package(
@@ -37,8 +37,8 @@ def archive(tmp_path, monkeypatch):
     )
     content = deb.read_bytes()
     (folder / "Packages").write_text(
-        f"Package: thing\nVersion: 2-1\nArchitecture: all\nFilename: ./{deb.name}\nSize: "
-        f"{len(content)}\nSHA256: {hashlib.sha256(content).hexdigest()}\nDescription: test\n"
+        f"Package: thing\nVersion: 2-1\nArchitecture: all\nFilename: ./{deb.name}\n"
+        f"Size: {len(content)}\nSHA256: {hashlib.sha256(content).hexdigest()}\nDescription: test\n"
     )
     (tmp_path / "sources.list").write_text(f"deb [trusted=yes] copy:{folder} ./\n")
     (tmp_path / "apt.conf").write_text(

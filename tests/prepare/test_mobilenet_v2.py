@@ -1,4 +1,4 @@
-"""ImageNet weights of MobileNetV2: all tensors arrive, mmdet's net computes what the source's does."""
+"""ImageNet weights of MobileNetV2: all tensors arrive, mmdet's net gives what the source's does."""
 
 import pytest
 import torch

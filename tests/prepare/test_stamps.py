@@ -1,4 +1,4 @@
-"""Cut-outs on photographs: kept-apart splits, equal bytes from equal seeds, exact annotations, bad input."""
+"""Cut-outs on photos: splits apart, equal bytes from equal seeds, exact annotations, bad input."""
 
 import hashlib
 import io
@@ -47,7 +47,7 @@ def encoded(image, kind):
 
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory):
-    """A folder of packages: four discs a class and three photographs, in a version that nobody expects."""
+    """A folder of packages: four discs a class, three photographs, in a version nobody expects."""
     cache = tmp_path_factory.mktemp("packages")
     folders = [folders[0].rstrip("*") for folders in choice.CLASSES.values()]
     words = ["ant", "bee", "cow", "dog"]
@@ -122,9 +122,8 @@ def test_what_is_damaged_older_or_of_another_seed_is_made_anew_and_the_rest_is_l
     script.prepare(root, made_up, edition=EDITIONS["six"])
     first = contents(root)
     with_no_packages = tmp_path / "empty"
-    script.prepare(
-        root, with_no_packages, edition=EDITIONS["six"]
-    )  # complete, so nothing is fetched
+    # complete, so nothing is fetched
+    script.prepare(root, with_no_packages, edition=EDITIONS["six"])
     for damage in (
         "train/0001.jpg",
         "semantic/val/0002.png",
@@ -374,7 +373,7 @@ def check_context(tmp_path, monkeypatch):
 
 
 def verified(config, usual, root):
-    """How many images of each split ``mmext verify`` looked at in a config whose data lie at ``root``."""
+    """How many images of each split ``mmext verify`` saw in a config whose data lie at ``root``."""
     text = Config.fromfile(config).dump().replace(f"{usual}/", f"{root}/")
     cfg = Config.fromstring(text, ".py").to_dict()
     reports = verify.check(cfg, decode=True)

@@ -1,4 +1,4 @@
-"""Pasting cut-outs: masks of what is visible, tight boxes, nothing that the annotations do not name."""
+"""Pasting cut-outs: masks of what is visible, tight boxes, nothing the annotations do not name."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Real Debian packages of a few made-up files, so that no test needs the large ones or a network."""
+"""Real Debian packages of a few made-up files, so no test needs the large ones or a network."""
 
 import shutil
 import subprocess
@@ -17,8 +17,8 @@ def package(folder, deb, files, version="9-1"):
     """Build a real Debian package of these files; returns its path."""
     tree = folder / f"tree-{deb.name}-{version}"
     control = (
-        f"Package: {deb.name}\nVersion: {version}\nArchitecture: all\nMaintainer: nobody "
-        "<a@b.invalid>\n"
+        f"Package: {deb.name}\nVersion: {version}\nArchitecture: all\n"
+        "Maintainer: nobody <a@b.invalid>\n"
     )
     for name, content in {
         **files,

@@ -81,9 +81,8 @@ def test_the_block_says_of_itself_what_the_hosts_says(cfg):
 
 
 def test_a_stock_config_needs_one_word_for_the_authors_block():
-    block = DNLHead(
-        variant="segmentation", use_scale=True, **SMALL
-    ).dnl_block  # mmseg's configs say so
+    # mmseg's configs say so
+    block = DNLHead(variant="segmentation", use_scale=True, **SMALL).dnl_block
     assert block.use_scale
     assert not DNLHead(variant="segmentation", **SMALL).dnl_block.use_scale
 

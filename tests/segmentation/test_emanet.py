@@ -133,7 +133,7 @@ class Unit(nn.Module):
 
 
 class Official(nn.Module):
-    """The authors' network behind its backbone, whose parts are those of a ResNet with a deep stem."""
+    """The authors' network behind its backbone, with the parts of a ResNet with a deep stem."""
 
     def __init__(self, backbone):
         super().__init__()

@@ -1,4 +1,4 @@
-"""STM written slowly from its equations: loops over clips, frames and channels, no shift in sight."""
+"""STM written slowly from its equations: loops over clips, frames and channels, with no shift."""
 
 import torch
 from torch.nn import functional as F

@@ -1,4 +1,4 @@
-"""ResNetSTM: identity, counts, clips apart, lengths, sizes, options, weights of others, bad input."""
+"""ResNetSTM: identity, counts, clips apart, lengths, sizes, options, others' weights, bad input."""
 
 import pytest
 import torch

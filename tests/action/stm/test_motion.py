@@ -41,9 +41,8 @@ def test_the_last_frame_has_no_motion_whatever_the_weights():
 def test_a_still_clip_has_no_motion_with_a_delta_only():
     still = clips(B=1)[:1].expand(T, -1, -1, -1)
     assert branch(init="delta")(still).abs().max() == 0
-    assert (
-        branch()(still).abs().max() > 0.1
-    )  # a random K blurs, and what it blurs differs from the frame
+    # a random K blurs, and what it blurs differs from the frame
+    assert branch()(still).abs().max() > 0.1
 
 
 def test_a_clip_in_reverse_has_the_opposite_motion_with_a_delta():

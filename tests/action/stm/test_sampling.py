@@ -1,4 +1,4 @@
-"""SegmentRepeatSample: one frame a segment and view, repeatable, and bad input named with its file."""
+"""SegmentRepeatSample: one frame a segment and view, repeatable; bad input named with its file."""
 
 import numpy as np
 import pytest

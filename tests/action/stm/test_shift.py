@@ -84,7 +84,7 @@ def test_autocast_keeps_the_precision_of_the_frames():
 
 
 class Moved(TorchDispatchMode):
-    """Counts kernels and the bytes that they read and write; what only looks at memory moves none."""
+    """Counts kernels and the bytes they read and write; what only looks at memory moves none."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Small networks with recursion, ours and mmdet's, and weights at which no part of them is negligible."""
+"""Small networks with recursion, ours and mmdet's, and weights at which no part is negligible."""
 
 import copy
 
@@ -66,7 +66,7 @@ def detector(scope=OURS, net=TINY, kind="ResNet", sharing=False, seed=0, rfp=(),
 
 @torch.no_grad()
 def lively(model, seed=1):
-    """Weights, switches, offsets and statistics such that every part matters and maps stay of order 1."""
+    """Weights, switches, offsets and statistics: every part matters, and maps stay of order 1."""
     g = torch.Generator().manual_seed(seed)
     # What multiplies maps by maps is kept small, else the whole would be chaotic: S within 0.3 to
     # 0.9.

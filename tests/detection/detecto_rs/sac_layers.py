@@ -36,7 +36,7 @@ def shake(layer: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def pair(channels=(8, 12), kernel=3, dilation=1, dtype=torch.float32, backend="auto", **cfg):
-    """Our layer and mmcv's with the same random weights, loaded strictly from one into the other."""
+    """Our layer and mmcv's with equal random weights, loaded strictly from one into the other."""
     padding = dilation * (kernel - 1) // 2
     cfg = dict(padding=padding, dilation=dilation, bias=False) | cfg
     theirs = shake(SAConv2d(*channels, kernel, **cfg)).to(dtype)

@@ -1,4 +1,4 @@
-"""Switchable atrous convolution as loops written from the paper's equations: slow, one image, groups 1."""
+"""Switchable atrous convolution as loops from the paper's equations: slow, one image, groups 1."""
 
 import itertools
 import math
@@ -40,7 +40,7 @@ def between(channel, row, col):
 
 
 def convolution(x, weight, stride, padding, dilation, offset=None):
-    """Each output as a sum over channels and taps, moved by ``offset`` (2 T, h, w) if there is one."""
+    """Each output as a sum over channels and taps, moved by ``offset`` (2 T, h, w) if any."""
     filters, C, kh, kw = weight.shape
     h, w = (
         (n + 2 * padding - dilation * (k - 1) - 1) // stride + 1
@@ -57,7 +57,7 @@ def convolution(x, weight, stride, padding, dilation, offset=None):
 
 
 def mirrored(n, size):
-    """Index ``n`` mirrored at the border pixels, or held there if the side is too short for that."""
+    """Index ``n`` mirrored at border pixels, or held there if the side is too short for that."""
     if size < 3:
         return min(max(n, 0), size - 1)
     return abs(n) if n < size else 2 * (size - 1) - n

@@ -1,4 +1,4 @@
-"""ConvAWS: golden numbers, oracle, properties, parity with mmcv, loading, the kept weight, precision."""
+"""ConvAWS: golden numbers, oracle, properties, mmcv parity, loading, the kept weight, precision."""
 
 import copy
 

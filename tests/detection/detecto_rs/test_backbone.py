@@ -1,4 +1,4 @@
-"""DetectoRS_ResNet and DetectoRS_ResNeXt: equal to mmdet's, feedback as asked for, freezing, bad input."""
+"""DetectoRS_ResNet, DetectoRS_ResNeXt: equal to mmdet's, feedback as asked, freezing, bad input."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""convert_to_sac leaves outputs as they are, and fuse folds what can be folded, on nets of several kinds."""
+"""convert_to_sac keeps outputs, and fuse folds what can be folded, on nets of several kinds."""
 
 import copy
 
@@ -130,7 +130,10 @@ class TestConversion:
 
 class TestBadInput:
     def test_nothing_selected(self):
-        expected = r"select must match at least one convolution, got none of 3 for 'layer9\.\*'; .* like '0'"
+        expected = (
+            r"select must match at least one convolution, got none of 3 for 'layer9\.\*'; "
+            r".* like '0'"
+        )
         with pytest.raises(ValueError, match=expected):
             convert_to_sac(nn.Sequential(*(nn.Conv2d(3, 3, 3) for _ in range(3))), "layer9.*")
 
@@ -166,7 +169,7 @@ class TestBadInput:
 
 class TestFuse:
     def trained(self, use_deform=True):
-        """A net with plain convolutions, ConvAWS and SACs, all of them away from where they started."""
+        """A net with plain convolutions, ConvAWS and SACs, all away from where they started."""
         torch.manual_seed(0)
         net = nn.Sequential(
             nn.Conv2d(3, 4, 3, padding=1),

@@ -1,4 +1,4 @@
-"""Deformable convolution in plain PyTorch: oracle, parity with mmcv, gradients, precision, backends."""
+"""Deformable convolution in plain PyTorch: oracle, mmcv parity, gradients, precision, backends."""
 
 import pytest
 import torch
@@ -103,11 +103,8 @@ class TestValues:
             deform_conv2d(x, offset, weight, None, where),
             F.conv2d(moved, weight, None, *where),
         )
-        inner = (
-            ...,
-            slice(1, -1),
-            slice(1, -1),
-        )  # beside the border the moved map lacks what the map has
+        # beside the border the moved map lacks what the map has
+        inner = (..., slice(1, -1), slice(1, -1))
         assert_close(y[inner], expected[inner])
 
     def test_outside_is_zero_however_far(self):
@@ -165,7 +162,7 @@ class TestPrecision:
     @BACKENDS
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
     def test_positions_are_exact_far_from_the_corner(self, dtype, backend):
-        """An eighth of a pixel beside stripes gives an eighth; half precision knows none out there."""
+        """An eighth pixel beside stripes gives an eighth; half precision knows none out there."""
         x = (torch.arange(600) % 2).float().expand(1, 1, 4, 600)
         offset = torch.zeros(1, 2, 4, 600)
         offset[:, 1] = 0.125
@@ -230,7 +227,10 @@ class TestBackends:
 
     @pytest.mark.parametrize("batch", [0, 33, 48])
     def test_any_batch_does(self, batch):
-        """mmcv's kernel takes up to 32 images at once, and only batches that are a multiple of its share."""
+        """mmcv's kernel takes up to 32 images at once.
+
+        It only takes batches that are a multiple of its share.
+        """
         x, offset, weight, where = case(batch=batch, size=(4, 4))
         y, y0 = (
             deform_conv2d(x, offset, weight, None, where, backend=b)

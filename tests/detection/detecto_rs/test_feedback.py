@@ -1,4 +1,4 @@
-"""RFPFeedback: recursion for backbones that know nothing of it: Swin, and a ConvNeXt of the test's own."""
+"""RFPFeedback: recursion for backbones that know nothing of it: Swin and the test's ConvNeXt."""
 
 import copy
 import pickle
@@ -175,9 +175,8 @@ class TestFeedback:
         feats = feedback(net, x)
         block = net.backbone.get_submodule(CASES[case][1].format(3))
         seen = []
-        block.register_forward_hook(
-            lambda m, args, out: seen.append(out)
-        )  # runs after the feedback's
+        # runs after the feedback's
+        block.register_forward_hook(lambda m, args, out: seen.append(out))
         net(x)
         net.rfp_forward(x, feats)
         added = net.rfp_convs["3"](feats[3])
@@ -215,8 +214,10 @@ class TestFeedback:
     def test_a_row_more_or_less_is_resized(self, case, change):
         net = fed(build(wrapped(case))).eval()
         x = images()
-        feats = [f[..., : f.shape[-1] + change] if change < 0 else nn.functional.pad(f, (0, 1, 0, 1))
-                 for f in feedback(net, x)]  # fmt: skip
+        feats = [
+            f[..., : f.shape[-1] + change] if change < 0 else nn.functional.pad(f, (0, 1, 0, 1))
+            for f in feedback(net, x)
+        ]
         assert [m.shape for m in net.rfp_forward(x, feats)] == [m.shape for m in net(x)]
 
 
@@ -234,9 +235,8 @@ class TestState:
                 p.zero_()
         assert_close(twin.rfp_forward(x, feats), expected, rtol=0, atol=0)
         assert_close(net.rfp_forward(x, feats), before, rtol=0, atol=0)
-        with twin._feeding(
-            feats
-        ):  # the twin's feedback is on its way, and the original must not see it
+        # the twin's feedback is on its way, and the original must not see it
+        with twin._feeding(feats):
             assert_close(fed(net)(x), before, rtol=0, atol=0)
 
     @ALL

@@ -1,4 +1,4 @@
-"""How backbones start: what the paper adds is an identity, with a file of plain weights and without one."""
+"""Backbones' start: what the paper adds is an identity, with or without a file of plain weights."""
 
 import logging
 
@@ -170,7 +170,10 @@ class TestFiles:
     )
     def test_one_of_another_architecture_is_refused_with_a_sentence(self, other, got, tmp_path):
         file, _ = plain_file(tmp_path, other)
-        message = r"resnet.pth: expected the weights of a DetectoRS_ResNet of depth 18 with base_channels=8, got"
+        message = (
+            r"resnet.pth: expected the weights of a DetectoRS_ResNet of depth 18 "
+            r"with base_channels=8, got"
+        )
         with pytest.raises(
             BadInputError, match=f"{message}.*({got}).*; give a file of the same architecture"
         ):

@@ -1,4 +1,4 @@
-"""RFP: the paper's data flow, mmdet's numbers, exactly the FPN at first, gradients everywhere, bad input."""
+"""RFP: the paper's data flow, mmdet's numbers, exactly FPN at first, all gradients, bad input."""
 
 import copy
 from pathlib import Path

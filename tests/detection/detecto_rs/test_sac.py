@@ -107,7 +107,7 @@ class TestParity:
         )
 
     def test_one_modulated_convolution_with_18_taps_is_the_same_function(self):
-        """The switch as modulation, dilation 3 in the offsets: a relation that no part of ours is made of."""
+        """Switch as modulation, dilation 3 in the offsets: a relation used by no part of ours."""
         ours, _ = pair(use_deform=True, dtype=torch.float64)
         x = image(dtype=torch.float64)
         small, large = ours.effective_weights()
@@ -136,7 +136,7 @@ class TestParity:
 
 class TestBias:
     def shift(self, cls):
-        """What five more in the bias does to a layer without contexts, and the gradient of the bias."""
+        """What five more in the bias does to a layer without contexts, and the bias's gradient."""
         shifts = []
         for use_deform in (False, True):
             sac = layer(use_deform, cls)

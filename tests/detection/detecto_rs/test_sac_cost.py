@@ -64,7 +64,7 @@ class TestCost:
         assert ours <= 0.9 * theirs
 
     def test_the_switch_is_read_before_it_is_pooled(self):
-        """Pooling one channel for all: no more products than two convolutions and the little ones have."""
+        """Pooling a channel for all: no more products than two convolutions and the little ones."""
         sac = SAC(8, 12, 3, padding=1, bias=False)
         H, W = 11, 13
         looks, switch, contexts = 2 * 9 * 8 * 12 * H * W, 8 * H * W, 8 * 8 + 12 * 12

@@ -1,4 +1,7 @@
-"""A SAC starts as the plain convolution of its weight, whoever initialises it; forward changes no state."""
+"""A SAC starts as the plain convolution of its weight, whoever initialises it.
+
+Its forward changes no state.
+"""
 
 import copy
 import pickle
@@ -32,7 +35,7 @@ def drawn_by(init):
 
 
 def drawn_by_mmdet():
-    """As mmdet's DetectoRS_ResNet does it: every convolution, however deep; then ours is asked to keep."""
+    """As mmdet's DetectoRS_ResNet: every convolution, however deep; then ours is asked to keep."""
     net = Net(None)
     for module in net.modules():
         if isinstance(module, nn.Conv2d):

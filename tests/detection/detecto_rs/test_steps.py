@@ -218,9 +218,8 @@ class TestCheckpointing:
         x = images(1, 96, 96)
         models = [detector(net=net, step_cp=flag).train() for flag in (False, True)]
         kept, forgotten = (bytes_kept_for_backward(lambda m=m: m(x)) for m in models)
-        inputs = x.nbytes + sum(
-            level.nbytes for level in models[1](x)
-        )  # of the step, which no hook sees
+        # of the step, which no hook sees
+        inputs = x.nbytes + sum(level.nbytes for level in models[1](x))
         assert forgotten + inputs <= 0.55 * kept
 
     def test_without_gradients_nothing_is_prepared(self):

@@ -1,4 +1,4 @@
-"""Quality heads beside their hosts with equal weights, and the losses of each as a loop over rows."""
+"""Quality heads beside their hosts of equal weights, and the losses of each as a loop over rows."""
 
 import copy
 import itertools
@@ -93,7 +93,7 @@ def build_host(kind, **changes):
 
 
 def maps(head, batch, height, width, seed=0, dtype=torch.float32):
-    """Leaves as the head's forward gives them: scores around 0.1, boxes that overlap their targets."""
+    """Leaves as from the head's forward: scores around 0.1, boxes that overlap their targets."""
     g = torch.Generator().manual_seed(seed)
     bins, per_place = getattr(head, "reg_max", 0) + 1, head.num_base_priors
     sizes = [(-(-height // s), -(-width // s)) for s in STRIDES]
@@ -142,7 +142,7 @@ def decode(head, prior, pred, stride):
 
 
 def targets_of(head, sizes, instances, metas):
-    """Priors, labels, label weights and ground-truth boxes in pixels of each level, as (B, n, ...)."""
+    """Priors, labels, label weights, ground-truth boxes in pixels of each level, as (B, n, ...)."""
     B = len(metas)
     if isinstance(head, FCOSHead):
         points = head.prior_generator.grid_priors(sizes, device="cpu")

@@ -1,4 +1,4 @@
-"""Small generated inputs for the GFL heads: head pairs with equal weights, feature maps, ground truth."""
+"""Small generated inputs for GFL heads: head pairs of equal weights, feature maps, ground truth."""
 
 import torch
 from mmdet.models.dense_heads import GFLHead as HostGFLHead

@@ -90,9 +90,8 @@ class TestParity:
             assert len(a) > 0
             assert torch.equal(a.labels, b.labels)
             assert torch.equal(a.scores, b.scores)
-            assert_close(
-                a.bboxes, b.bboxes, rtol=0, atol=1e-4
-            )  # px; sums of 17 products in another order
+            # px; sums of 17 products in another order
+            assert_close(a.bboxes, b.bboxes, rtol=0, atol=1e-4)
 
     def test_an_image_without_any_score_gives_no_boxes(self):
         ours, _ = head_pair()
@@ -125,9 +124,8 @@ class TestCorners:
             half = ours.loss_by_feat(*ours(maps), instances, metas)
         for name in LOSSES:
             assert total(half[name]).dtype == torch.float32
-            assert_close(
-                total(half[name]), total(exact[name]), rtol=0.05, atol=0.01
-            )  # bf16 maps carry 8 bits
+            # bf16 maps carry 8 bits
+            assert_close(total(half[name]), total(exact[name]), rtol=0.05, atol=0.01)
 
     def test_it_takes_the_host_s_losses(self):
         cfg = host_cfg()
@@ -158,7 +156,7 @@ class TestIntegral:
 
 class TestFloor:
     def few_positives(self):
-        """A freshly initialised head, whose scores are about 0.01, so that their sum is far below 1."""
+        """A freshly initialised head, whose scores are about 0.01, so their sum is far below 1."""
         instances, metas = ground_truth((1, 1), 256, 320)
         return instances, metas, feature_maps(2, 256, 320)
 

@@ -1,4 +1,4 @@
-"""QFL, DFL and the integral: golden numbers, oracle loops, properties, corners, gradients, parity, bytes."""
+"""QFL, DFL and integral: golden numbers, oracles, properties, corners, gradients, parity, bytes."""
 
 import math
 from typing import ClassVar
@@ -240,7 +240,7 @@ class TestCorners:
     def test_a_loss_scale_neither_loses_nor_blows_up_a_gradient(
         self, dtype, logit, avg_factor, dense
     ):
-        """The slope of a sure negative is too small for half precision, and scaled it may not overflow."""
+        """A sure negative's slope is too small for half precision; scaled, it may not overflow."""
         scale = 2.0**16
         half = torch.full((50, 8), logit, dtype=dtype, requires_grad=True)
         full = half.detach().double().requires_grad_()
@@ -373,9 +373,8 @@ class TestLean:
             )
 
         assert kept(QualityFocalLoss()) <= 1.1 * N * K * 4
-        assert (
-            kept(host.QualityFocalLoss()) >= 5.0 * N * K * 4
-        )  # the witness: if it falls, say so in README
+        # the witness: if it falls, say so in README
+        assert kept(host.QualityFocalLoss()) >= 5.0 * N * K * 4
 
     def test_dfl_keeps_less_than_the_host(self):
         t = torch.rand(16_000) * 15.9

@@ -1,4 +1,7 @@
-"""QualityRetinaHead, QualityATSSHead, QualityFCOSHead: oracle, limits, corners, gradients, bad input."""
+"""The quality heads: oracle, limits, corners, gradients, bad input.
+
+QualityRetinaHead, QualityATSSHead, QualityFCOSHead.
+"""
 
 import copy
 
@@ -73,7 +76,7 @@ class TestOracle:
 class TestProperties:
     @pytest.mark.parametrize("kind", [name for name in KINDS if "dfl" not in name])
     def test_where_every_box_fits_it_is_focal_loss_without_alpha(self, kind):
-        """At IoU 1 Eq. 2 with beta 2 is focal loss with gamma 2, and an alpha of 1/2 halves all its terms."""
+        """At IoU 1 Eq. 2 with beta 2 is focal loss with gamma 2; alpha 1/2 halves all its terms."""
         focal = dict(
             type="mmdet.FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.5, loss_weight=2.0
         )
@@ -157,9 +160,8 @@ class TestCorners:
         head = build(kind)
         head.assigner.ignore_iof_thr = 0.3
         instances, metas = scene((1, 1))
-        ignore, _ = ground_truth(
-            (3, 3), *SIZE, seed=7
-        )  # small ones: the large box keeps its anchors
+        # small ones: the large box keeps its anchors
+        ignore, _ = ground_truth((3, 3), *SIZE, seed=7)
         scores, boxes = maps(head, 2, *SIZE)
         everything = losses_of(head, scores, boxes, instances, metas)
         some = losses_of(head, scores, boxes, instances, metas, ignore)

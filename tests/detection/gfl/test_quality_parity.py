@@ -1,4 +1,4 @@
-"""Quality heads beside GFL's head and beside their hosts: the same numbers, the same checkpoints."""
+"""Quality heads beside GFL's head and their hosts: the same numbers, the same checkpoints."""
 
 import logging
 
@@ -61,7 +61,7 @@ class TestParity:
             assert_close(a.bboxes, b.bboxes)
 
     def test_atss_with_gfl_s_boxes_coded_as_deltas_has_gfl_s_losses(self):
-        """Box coding is all that keeps the two apart: the same boxes have the same labels and box loss."""
+        """Only box coding keeps the two apart: the same boxes have the same labels and box loss."""
         _, gfl = self.gfl(reg_max=16)
         atss = build("atss")
         instances, metas = scene((4, 2))

@@ -1,4 +1,4 @@
-"""Two gloo ranks with unequal batches train every quality head like one process, with and without DFL."""
+"""Two gloo ranks on unequal batches train all quality heads as one process, with or without DFL."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.detection.gfl.scenes import feature_maps, ground_truth, host_cfg
 
 
 def gradients(kind, images):
-    """Gradients of one step on some of two images, one with many boxes and one with a single one."""
+    """Gradients of one step on some of two images, one with many boxes, one with a single one."""
     head = build(kind)
     instances, metas = scene((5, 1))
     maps = tuple(x[images] for x in feature_maps(2, *SIZE))
@@ -20,7 +20,7 @@ def gradients(kind, images):
 
 
 def sides(images):
-    """Box sides beyond the last bin, and all, of a step on some of two images; the second is empty."""
+    """Box sides beyond the last bin, and all, of a step on some of two images, the second empty."""
     head = GFLHead(**host_cfg(), reg_max=2)
     instances, metas = ground_truth((6, 0), *SIZE)
     maps = tuple(x[images] for x in feature_maps(2, *SIZE))

@@ -1,4 +1,4 @@
-"""Formulas of GFL version 2: golden numbers, limits, gradients, the authors' probability form as oracle."""
+"""Formulas of GFLv2: golden numbers, limits, gradients, the authors' probability form as oracle."""
 
 import pytest
 import torch
@@ -138,7 +138,7 @@ class TestJointLogit:
 class TestOracle:
     @pytest.mark.parametrize(("k", "add_mean"), [(4, True), (4, False), (1, True), (5, True)])
     def test_loss_and_gradients_equal_the_authors_probability_form(self, k, add_mean):
-        """In double, from the maps and the weights to the loss; the functions are those the head calls."""
+        """In double, from maps and weights to the loss; the functions are those the head calls."""
         c, d = double(2, 3, 2, 3), double(2, 4, 5, 2, 3, seed=1, scale=2)
         shapes = (6, 4 * (k + add_mean), 1, 1), (6,), (1, 6, 1, 1), (1,)
         w1, b1, w2, b2 = (double(*shape, seed=i) for i, shape in enumerate(shapes, 2))

@@ -1,4 +1,7 @@
-"""GFLv2Head: equal to the probability form, arguments, checkpoints, gradients, half precision, learning."""
+"""GFLv2Head: equal to the probability form, arguments, checkpoints, gradients.
+
+Half precision and learning too.
+"""
 
 import copy
 import logging

@@ -1,4 +1,4 @@
-"""One interface to the five kinds of heads: build ours and the host's, make outputs, take the losses."""
+"""One interface to five kinds of heads: build ours and the host's, make outputs, take losses."""
 
 import torch
 from mmdet.registry import MODELS
@@ -99,7 +99,7 @@ def losses(kind, head, out, gts):
 
 
 def rois(head, gts, per_image=16):
-    """RoIs near the ground truths and elsewhere, with their targets, as the sampler would give them."""
+    """RoIs near ground truths and elsewhere, with their targets, as the sampler would give them."""
     g = torch.Generator().manual_seed(5)
     columns = []
     for i, gt in enumerate(gts):

@@ -1,5 +1,7 @@
-"""IoUBalancedRetinaHead, IoUBalancedSSDHead, IoUBalancedATSSHead, IoUBalancedFCOSHead and the R-CNN heads
-IoUBalancedShared2FCBBoxHead, IoUBalancedShared4Conv1FCBBoxHead, IoUBalancedConvFCBBoxHead.
+"""The IoU-balanced heads: four dense ones, and the heads of R-CNN.
+
+IoUBalancedRetinaHead, IoUBalancedSSDHead, IoUBalancedATSSHead, IoUBalancedFCOSHead and the R-CNN
+heads IoUBalancedShared2FCBBoxHead, IoUBalancedShared4Conv1FCBBoxHead, IoUBalancedConvFCBBoxHead.
 """
 
 import copy
@@ -182,9 +184,8 @@ def test_any_box_loss_delta_coded_or_decoded(kind, loss):
     _, expected, _ = step(kind, build(kind, **changes), out, gts)
     head = build(kind, dict(eta=1.5, lam=1.5, w_loc="auto"), **changes)
     found, sums, _ = step(kind, head, out, gts)
-    assert_close(
-        sums["loss_bbox"], expected["loss_bbox"], rtol=1e-5, atol=0
-    )  # the first step calibrates
+    # the first step calibrates
+    assert_close(sums["loss_bbox"], expected["loss_bbox"], rtol=1e-5, atol=0)
     assert_close(sums["loss_cls"], expected["loss_cls"], rtol=1e-6, atol=0)
     assert found["w_loc"] > 1
 
@@ -415,7 +416,7 @@ def test_float64_gives_what_float32_gives(kind):
 
 @every_head
 def test_it_waits_for_the_device_at_most_three_times_more_than_the_host(kind):
-    """Once calibrated: for the positives' indices and their number a level, in ATSS for the centerness.
+    """Once calibrated: for positives' indices and their number a level, in ATSS for the centerness.
 
     Not for every level, and not for whether it is calibrated.
     """

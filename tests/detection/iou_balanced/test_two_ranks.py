@@ -11,7 +11,7 @@ KINDS = ["RetinaHead", "ATSSHead", "FCOSHead"]
 
 
 def weights_of(kind, scope, counts, images):
-    """The classification weights and the IoUs that they belong to, and w_loc, of some of the two images."""
+    """Classification weights, the IoUs they belong to, and w_loc, of some of the two images."""
     recorded = {}
     weight = balance.iou_balanced_weight
 

@@ -1,4 +1,4 @@
-"""Samples drawn at random, and a network whose log variances are parameters: what the tests share."""
+"""Random samples, and a network whose log variances are parameters: what the tests share."""
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ def samples(
 
 
 class FreeLogVariances(nn.Module):
-    """In place of the network: every log variance is a parameter of its own, negatives after positives."""
+    """Instead of the network: each log variance is its own parameter, negatives after positives."""
 
     def __init__(self, positives: Tensor, negatives: Tensor) -> None:
         super().__init__()

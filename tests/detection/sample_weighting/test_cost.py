@@ -63,7 +63,10 @@ def test_a_box_head_needs_few_operators_more_than_the_host_s(mode):
 
 
 def test_many_negatives_take_few_blocks_of_operators(monkeypatch):
-    """In blocks of 16,384 they took 6,872. A GPU's blocks are wider than a CPU's, where caches count."""
+    """In blocks of 16,384 they took 6,872.
+
+    A GPU's blocks are wider than a CPU's, where caches count.
+    """
     monkeypatch.setitem(predictor.BLOCK, "cpu", predictor.BLOCK["other"])
     weighting = sample_weighting(cls_mode="joint")
     weighting(samples())  # the first step looks at the weights

@@ -1,4 +1,4 @@
-"""RetinaHead with sample weighting: the host's numbers where weights are 1, else weighted ones; corners."""
+"""RetinaHead with sample weighting: the host's numbers at weights of 1, else weighted; corners."""
 
 import copy
 
@@ -77,7 +77,7 @@ def gradients(head, x):
 
 
 class Given(torch.nn.Module):
-    """In place of SampleWeighting: a weight for the positives, one for the negatives, one for boxes."""
+    """In place of SampleWeighting: a weight for positives, one for negatives, one for boxes."""
 
     sees = ("iou", "prob")
 

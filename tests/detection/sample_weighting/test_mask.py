@@ -1,4 +1,4 @@
-"""SWNStandardRoIHead: masks weighted by RoI, one forward of the mask branch, the host's numbers without."""
+"""SWNStandardRoIHead: masks weighted by RoI, mask branch run once, the host's numbers without."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""One optimiser for both: it steps as its parts would, and comes back from a checkpoint bit by bit."""
+"""One optimiser for both: it steps as its parts would, and returns from a checkpoint bit by bit."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""The mathematics of sample weights against slow loops, and the network's size, start and short cut."""
+"""The mathematics of sample weights against slow loops; the network's size, start, short cut."""
 
 import math
 

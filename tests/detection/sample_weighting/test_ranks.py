@@ -1,4 +1,4 @@
-"""Two gloo ranks with different numbers of positives weigh and train as one process on the joined batch."""
+"""Two gloo ranks, unequal in positives, weigh and train as one process on the joined batch."""
 
 import dataclasses
 import itertools
@@ -39,7 +39,7 @@ def joined():
 
 
 class Objective(nn.Module):
-    """What is trained on, as a module that can be wrapped for several ranks; beside it some other loss."""
+    """What is trained on, as a module to wrap for several ranks; beside it some other loss."""
 
     def __init__(self, settings) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Box heads with sample weighting: the host's numbers where weights are 1, else weighted ones; corners."""
+"""Box heads with sample weighting: the host's numbers at weights of 1, else weighted; corners."""
 
 import copy
 

@@ -328,7 +328,7 @@ def test_the_log_costs_a_wait_at_the_first_step_and_every_fiftieth():
 
 
 def spread_after(init, optimizer, steps):
-    """Correlation of learned and optimal log variances of boxes, and the spread of the learned ones."""
+    """Correlation of boxes' learned and optimal log variances, and the learned ones' spread."""
     torch.manual_seed(0)
     weighting = sample_weighting(init=init)
     optimizer = optimizer(weighting.parameters())
