@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import fresh_process
+
 REPO = Path(__file__).resolve().parents[1]
 
 
@@ -14,3 +16,9 @@ def run_script(name: str, *arguments: str | Path, cwd: Path = REPO, **environmen
     return subprocess.run(
         command, cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment}
     )
+
+
+def run_tool(name: str, *arguments: str | Path, cwd: Path = REPO, **environment: str):
+    """The same with torch imported beforehand, for tests that start many."""
+    script = REPO / "tools" / name
+    return fresh_process.run_script(script, *arguments, cwd=cwd, **environment)

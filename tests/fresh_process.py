@@ -1,4 +1,4 @@
-"""Run code in a fresh process, where neither a host nor mmext is imported yet."""
+"""Run code or a script in a fresh process, where neither a host nor mmext is imported yet."""
 
 import atexit
 import json
@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TIMEOUT = 120  # seconds
+TIMEOUT = 300  # seconds
 
 # For the head of such code: sys.meta_path.insert(0, Block("mmseg")) makes a package look
 # uninstalled.
@@ -41,14 +41,14 @@ print("ready", flush=True)
 
 def child(task):
     os.setsid()  # it is killed with all that it starts
-    with open(task["output"], "wb", buffering=0) as output:
-        for stream in (1, 2):
+    for stream, file in enumerate((task["stdout"], task["stderr"]), start=1):
+        with open(file, "ab", buffering=0) as output:  # one after the other where both are one file
             os.dup2(output.fileno(), stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(task["env"])
     os.chdir(task["cwd"])
-    sys.path[1:1] = task["env"]["PYTHONPATH"].split(os.pathsep)
+    sys.path[1:1] = filter(None, task["env"].get("PYTHONPATH", "").split(os.pathsep))
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     exec(compile(task["code"], "<string>", "exec"), main.__dict__)
 
@@ -74,21 +74,43 @@ def run(code: str, *, cwd: Path, **env: str) -> str:
 
     Torch, torchvision, scipy and matplotlib are there already: see :func:`run_from_nothing`.
     """
-    parent = _parent()
-    task = dict(
-        code=textwrap.dedent(code), cwd=str(Path(cwd).resolve()), env=_environment(cwd, env)
-    )
     with tempfile.NamedTemporaryFile() as output:
-        parent.stdin.write(json.dumps(dict(task, output=output.name)) + "\n")
-        parent.stdin.flush()
-        pid = int(parent.stdout.readline())
-        limit = threading.Timer(TIMEOUT, os.killpg, (pid, signal.SIGKILL))
-        limit.start()
-        status = int(parent.stdout.readline())
-        limit.cancel()
-        text = output.read().decode()
-    assert status == 0, f"exit status {status}\n{text[-3000:]}"
-    return text
+        _fork(code, cwd, _environment(cwd, env), output.name, output.name, check=True)
+        return output.read().decode()
+
+
+def run_script(script: Path, *arguments: object, cwd: Path, **env: str):
+    """Run a script with arguments as ``python`` does; returns exit status, stdout and stderr.
+
+    It is a process of its own, with its own environment, folder and exit status, but torch is
+    there already, which is half of what such a test costs.
+    """
+    command = [str(script), *map(str, arguments)]
+    code = f"""
+        import runpy, sys
+        sys.argv = {command!r}
+        sys.path[0] = {str(Path(script).parent)!r}
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    """
+    with tempfile.NamedTemporaryFile() as stdout, tempfile.NamedTemporaryFile() as stderr:
+        status = _fork(code, cwd, {**os.environ, **env}, stdout.name, stderr.name)
+        texts = stdout.read().decode(), stderr.read().decode()
+    return subprocess.CompletedProcess(command, status, *texts)
+
+
+def _fork(code: str, cwd: Path, env: dict, stdout: str, stderr: str, *, check: bool = False) -> int:
+    """Run ``code`` in a child of the process that has torch; returns its exit status."""
+    parent = _parent()
+    task = dict(code=textwrap.dedent(code), cwd=str(Path(cwd).resolve()), env=env)
+    parent.stdin.write(json.dumps(dict(task, stdout=stdout, stderr=stderr)) + "\n")
+    parent.stdin.flush()
+    pid = int(parent.stdout.readline())
+    limit = threading.Timer(TIMEOUT, os.killpg, (pid, signal.SIGKILL))
+    limit.start()
+    status = int(parent.stdout.readline())
+    limit.cancel()
+    assert not check or status == 0, f"exit status {status}\n{Path(stdout).read_text()[-3000:]}"
+    return status
 
 
 def run_from_nothing(code: str, *, cwd: Path, **env: str) -> str:

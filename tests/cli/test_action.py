@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import REPO, run_script
+from tests.checkout import REPO, run_script, run_tool
 from tests.cli.test_stock_tools import run
 from tests.cli.test_train_and_test import ENV, scalars
 
@@ -82,7 +82,7 @@ def test_our_tools_train_resume_and_test(tmp_path: Path, clips: Path) -> None:
     work_dir = tmp_path / "work"
     train = ["train.py", STM, "--work-dir", work_dir, "--resume", "--cfg-options", *SMALL]
     for end in (2, 3):
-        done = run_script(*train, f"train_cfg.max_iters={end}", **ENV)
+        done = run_tool(*train, f"train_cfg.max_iters={end}", **ENV)
         assert done.returncode == 0, done.stderr[-3000:]
     check_log(work_dir)
     command = [
@@ -92,6 +92,6 @@ def test_our_tools_train_resume_and_test(tmp_path: Path, clips: Path) -> None:
         "--work-dir",
         work_dir,
     ]
-    done = run_script(*command, "--cfg-options", *SMALL, **ENV)
+    done = run_tool(*command, "--cfg-options", *SMALL, **ENV)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "acc/top1:" in done.stdout + done.stderr

@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from tests import fresh_process
 from tests.checkout import REPO, run_script
 
 DEMO = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
@@ -21,7 +20,7 @@ ENV = {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
 DRIVER = """
 import contextlib, io, json, runpy, sys
 results = []
-for line in json.load(sys.stdin):
+for line in commands:
     sys.argv, text, code = line, io.StringIO(), 0
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
         try:
@@ -36,16 +35,10 @@ print(json.dumps(results))
 def run_tools(*commands: list, cwd: Path) -> list[tuple]:
     """Run scripts of tools/ with their arguments; returns the end and the output of each."""
     lines = [[str(REPO / "tools" / name), *map(str, arguments)] for name, *arguments in commands]
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps(lines),
-        cwd=cwd,
-        env={**os.environ, **ENV},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr  # an error with a traceback ends up here
-    return [(code, text) for code, text in json.loads(done.stdout.splitlines()[-1])]
+    # An error with a traceback ends the run.
+    text = fresh_process.run(f"commands = {lines!r}\n{DRIVER}", cwd=cwd, **ENV)
+    found = next(line for line in reversed(text.splitlines()) if line.startswith("[["))
+    return [(code, text) for code, text in json.loads(found)]
 
 
 def sentence(code: object, *parts: str) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -12,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.checkout import REPO, run_script
-from tests.cli.test_bad_input import DRIVER, sentence
+from tests.checkout import REPO, run_script, run_tool
+from tests.cli.test_bad_input import run_tools, sentence
 
 DETECTOR = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 SEGMENTOR = """
@@ -71,17 +69,7 @@ ENV = {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
 
 def run_demo(*commands: list, cwd: Path) -> list[tuple]:
     """Run the demo several times in one process, since importing three hosts takes long."""
-    lines = [[str(REPO / "tools" / "demo.py"), *map(str, one)] for one in commands]
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps(lines),
-        cwd=cwd,
-        env={**os.environ, **ENV},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr  # an error with a traceback ends up here
-    return [(code, text) for code, text in json.loads(done.stdout.splitlines()[-1])]
+    return run_tools(*(["demo.py", *one] for one in commands), cwd=cwd)
 
 
 class Models:
@@ -418,7 +406,7 @@ def test_bad_input_is_refused_in_a_sentence(
 def test_the_demo_runs_as_people_start_it(
     models: Models, photographs: Path, tmp_path: Path
 ) -> None:
-    done = run_script(
+    done = run_tool(
         "demo.py",
         *models.command("mmseg", photographs / "1.jpg"),
         cwd=tmp_path,
@@ -426,7 +414,7 @@ def test_the_demo_runs_as_people_start_it(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "work_dirs/demo/1.jpg"
-    done = run_script(
+    done = run_tool(
         "demo.py", *models.command("mmseg", "nowhere.jpg"), cwd=tmp_path, PYTHONPATH=str(REPO)
     )
     assert done.returncode == 1

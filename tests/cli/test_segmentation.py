@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.checkout import REPO, run_script
+from tests.checkout import REPO, run_tool
 from tests.cli.test_composition import two_ranks
 from tests.cli.test_stock_tools import run
 from tests.cli.test_train_and_test import ENV, scalars
@@ -83,7 +83,7 @@ def test_our_tools_train_resume_test_and_draw_beside_the_truth(
 ) -> None:
     work_dir = tmp_path / "work"
     flags = ["--work-dir", work_dir, "--amp", "--resume", "--cfg-options", *SMALL]
-    done = run_script("train.py", DNL, *flags, "train_cfg.max_iters=2", **ENV)
+    done = run_tool("train.py", DNL, *flags, "train_cfg.max_iters=2", **ENV)
     assert done.returncode == 0, done.stderr[-3000:]
     # frozen stages must not stop it
     two_ranks("dist_train.sh", DNL, 2, *flags, "train_cfg.max_iters=3")
@@ -97,7 +97,7 @@ def test_our_tools_train_resume_test_and_draw_beside_the_truth(
         "--work-dir",
         work_dir,
     ]
-    done = run_script(
+    done = run_tool(
         *command, "--show-dir", pictures, "--interval", "1", "--cfg-options", *SMALL, **ENV
     )
     assert done.returncode == 0, done.stderr[-3000:]

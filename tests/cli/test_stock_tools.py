@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import fresh_process
 from tests.checkout import REPO
 from tests.cli.test_train_and_test import DEMO, ENV, SMALL, scalars
 
@@ -18,8 +19,8 @@ STOCK = Path(spec.origin if spec and spec.origin else ".").parent / ".mim" / "to
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess:
-    line = [sys.executable, *map(str, command)]
-    return subprocess.run(line, cwd=REPO, env={**os.environ, **ENV}, capture_output=True, text=True)
+    """Run a script in the repository's folder; torch is imported already."""
+    return fresh_process.run_script(*command, cwd=REPO, **ENV)
 
 
 @pytest.mark.skipif(not STOCK.is_dir(), reason="this distribution of mmdet ships no tools")

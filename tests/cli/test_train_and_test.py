@@ -5,7 +5,7 @@ import math
 import pickle
 from pathlib import Path
 
-from tests.checkout import REPO, run_script
+from tests.checkout import REPO, run_script, run_tool
 
 DEMO = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 ENV = {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
@@ -42,7 +42,7 @@ def test_training_goes_on_where_it_stopped_and_the_result_is_evaluated(
     assert first.returncode == 0, first.stderr[-3000:]
     assert (work_dir / "last_checkpoint").read_text().endswith("iter_2.pth")
 
-    second = run_script(*train, "--cfg-options", *SMALL, "train_cfg.max_iters=4", **ENV)
+    second = run_tool(*train, "--cfg-options", *SMALL, "train_cfg.max_iters=4", **ENV)
     assert second.returncode == 0, second.stderr[-3000:]
     rows = scalars(work_dir)
     steps = [row for row in rows if "loss" in row]
@@ -65,7 +65,7 @@ def test_training_goes_on_where_it_stopped_and_the_result_is_evaluated(
         work_dir,
     ]
     more = ["--tta", "--out", out, "--show-dir", pictures, "--cfg-options", *SMALL]
-    third = run_script(*command, *more, **ENV)
+    third = run_tool(*command, *more, **ENV)
     assert third.returncode == 0, third.stderr[-3000:]
     (sample,) = pickle.loads(out.read_bytes())
     assert len(sample["pred_instances"]["bboxes"]) == len(sample["pred_instances"]["scores"]) > 0

@@ -1,5 +1,6 @@
 """Who serves mmcv's operators, and what is said where nobody can."""
 
+import json
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def test_every_operator_of_mmcv_that_a_host_imports_is_served(tmp_path):
     code = (
         WITHOUT
         + r"""
-import ast, importlib.util, inspect, pathlib, re
+import ast, importlib.util, inspect, json, pathlib, re
 import mmcv.ops
 from mmext.ops import table
 table.load()
@@ -186,13 +187,14 @@ for module, name in asked:
     source = inspect.getmodule(getattr(found, "__self__", found))
     used = set(re.findall(r"ext_module\.(\w+)\(", inspect.getsource(source)))
     missing |= {one for one in used if one not in table._functions}
-print(sorted(missing))
+print(json.dumps(sorted(missing)))
 print(len(asked))
 """
     )
     missing, number = run(code, cwd=tmp_path).splitlines()[-2:]
-    # beside nms; for boxes that have angles, which no host has
-    assert missing == "['nms_quadri', 'nms_rotated']"
+    # Those beside nms are for boxes that have angles, which no host has. The forks' CLRHead, for
+    # lanes, is no model of mmdet 3.3: its NMS is left to mmcv's own extension.
+    assert set(json.loads(missing)) - {"line_nms_forward"} == {"nms_quadri", "nms_rotated"}
     assert int(number) > 20
 
 

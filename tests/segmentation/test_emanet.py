@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmext.layers.em_attention import EMBases
 from mmext.registry import MODELS
 from mmext.segmentation.emanet import EMAHead, from_official
-from tests.checkout import REPO, run_script
+from tests.checkout import REPO, run_tool
 
 SMALL = dict(in_channels=16, channels=8, ema_channels=12, num_bases=6, num_stages=3, num_classes=5)
 
@@ -188,7 +188,7 @@ def files(tmp_path, content):
 def test_the_converter_writes_a_file_that_mmengine_loads_strictly(tmp_path):
     network = Official(small_backbone())
     source, out = files(tmp_path, dict(net=network.state_dict(), step=3))
-    done = run_script("convert_emanet.py", source, out, PYTHONPATH=str(REPO))
+    done = run_tool("convert_emanet.py", source, out, PYTHONPATH=str(REPO))
     assert done.returncode == 0, done.stderr
     assert (
         done.stdout
@@ -202,7 +202,7 @@ def test_the_converter_writes_a_file_that_mmengine_loads_strictly(tmp_path):
 
 def test_the_converter_says_what_is_wrong_with_a_file(tmp_path):
     source, out = files(tmp_path, dict(net=dict(head=1)))
-    done = run_script("convert_emanet.py", source, out, PYTHONPATH=str(REPO))
+    done = run_tool("convert_emanet.py", source, out, PYTHONPATH=str(REPO))
     assert done.returncode == 1
     assert (
         "expected a state dict of tensors, or one under 'net', got a dict with the keys net"
