@@ -50,8 +50,8 @@ def trained(model):
     return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
-# In half precision, which costs CPUs ten times as much, the two that hold all kinds of images: with objects,
-# empty beside others, and a batch without any.
+# In half precision, which costs CPUs ten times as much, the two that hold all kinds of images:
+# with objects, empty beside others, and a batch without any.
 STEPS = [("fp32", case) for case in CASES]
 STEPS += [("bf16", "one-image-empty"), ("bf16", "no-positives")]
 

@@ -1,6 +1,6 @@
 """From the ``swn`` of a config to its kind of sample weighting.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      none: torch and mmengine
 """
 

@@ -1,6 +1,6 @@
 """Sample weighting by numbers of the config: what is left of learned weights that are all alike.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      none: torch and mmengine
 """
 

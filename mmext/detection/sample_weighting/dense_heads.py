@@ -1,6 +1,6 @@
 """RetinaHead, and any head with AnchorHead's losses, with sample weighting.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      mmdet.RetinaHead: same layers, targets, predictions; with ``swn=None`` the same losses and
           keys
 Letters   B images, N anchors of all levels and images, P positives, K classes

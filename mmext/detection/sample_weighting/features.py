@@ -1,6 +1,6 @@
 """What mmdet's heads know of their samples: single losses and the probability of the positives.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      mmdet 3.x
 Letters   N samples, P positives, K classes
 """

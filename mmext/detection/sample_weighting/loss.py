@@ -1,6 +1,6 @@
 """SWNLoss: any box loss with the weights that a sample weighting network converges to, in any head.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      mmdet 3.x: every head that calls ``loss(pred, target, weight, avg_factor=...)``
 Letters   P samples
 """

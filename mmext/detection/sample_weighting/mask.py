@@ -1,6 +1,6 @@
 """SWNStandardRoIHead: the masks of Mask R-CNN are weighted too, by the same network.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      mmdet.StandardRoIHead: same layers and predictions; with ``swn=None`` the same losses and
           keys
 Letters   P positives, K classes, H W size of a mask

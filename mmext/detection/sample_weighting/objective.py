@@ -1,6 +1,6 @@
 """Sample weighting that descends the paper's ``w * loss + lambda * m``, or takes its optimum.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      none: torch and mmengine
 Letters   N samples, P positives, G groups of classification, K all groups; m a log variance,
           w = exp(-m)

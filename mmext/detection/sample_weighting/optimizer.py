@@ -1,6 +1,6 @@
 """One optimiser that is SGD for the detector and Adam for the network that weights its samples.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      mmengine: schedulers, gradient clipping, loss scaling and resuming see one optimiser
 """
 

@@ -1,6 +1,6 @@
 """The mathematics of sample weights and the small network that predicts them.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Idea      ``exp(-m) * L + lambda * m`` per sample: a Gaussian likelihood with log variance m.
 Host      none: torch alone
 Letters   N samples, P positives, M negatives, m a log variance, w = exp(-m) a weight

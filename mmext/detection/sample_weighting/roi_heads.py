@@ -1,6 +1,6 @@
 """The ConvFC box heads of R-CNN with sample weighting.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      mmdet.ConvFCBBoxHead and its two named forms: same layers, targets, predictions; with
           ``swn=None`` the same losses and state-dict keys
 Letters   R RoIs of a batch, P positives, K classes

@@ -1,6 +1,6 @@
 """What sample weighting takes and gives: the samples of a step, their groups, their weights.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      none: torch alone
 Letters   N samples, P positives, G groups of classification
 """

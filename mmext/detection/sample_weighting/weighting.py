@@ -1,6 +1,6 @@
 """What all kinds of sample weighting share: groups, scaling to a mean of 1, and the log.
 
-Paper     Learning a unified sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
+Paper     Sample weighting network, Cai et al. 2020, https://arxiv.org/abs/2006.06568
 Host      none: torch and mmengine
 Letters   N samples, P positives, G groups of classification; m a log variance, w = exp(-m) a weight
 """
