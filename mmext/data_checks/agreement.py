@@ -36,7 +36,7 @@ def class_counts(model: Config) -> Iterator[tuple[str, Config]]:
     Open vocabularies have none: their classes are words. A tracker's parts have classes of their
     own.
     """
-    if "language_model" in model or "tracker" in model:
+    if any(key in model for key in ("language_model", "text_encoder", "tracker")):
         return
     for path, part in parts(model, "model"):
         keys = [word.partition("[")[0] for word in path.split(".")]
