@@ -8,7 +8,8 @@ Reads    WORK_DIR/<run>/vis_data/scalars.json   losses and AP while training (th
          WORK_DIR/<split>/<run>/<run>.json      AP as measured by that test (the newest one)
 Writes   WORK_DIR/report/predictions.png, curves.png, summary.json
 
-Run ``python dev/demo/report.py WORK_DIR``. Boxes are drawn from a score of 0.3 on (``--score``).
+Run ``python -m dev.demo.report WORK_DIR``. Boxes are drawn from the score that balances precision
+and recall on validation, or from ``--score`` on.
 """
 
 import argparse
@@ -24,6 +25,9 @@ from mmengine import Config
 from mmengine.fileio import load
 from PIL import Image
 from prettytable import PrettyTable, TableStyle
+
+from dev.demo.expected import MEASURE, recorded, sentence
+from dev.demo.threshold import balanced_score
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -82,15 +86,21 @@ def newest(folder: Path, pattern: str, made_by: str) -> Path:
     return found[-1]
 
 
-def read_samples(work_dir: Path, split: str, score: float) -> list[Sample]:
-    """The images of one split with their boxes, in the order of their names."""
+def read_test(work_dir: Path, split: str) -> tuple[list[dict[str, Any]], Path]:
+    """The predictions of one split's test, and the COCO file that it was compared with."""
     folder = work_dir / split
     predictions = load(
         newest(folder, "predictions.pkl", f"tools/test.py --work-dir {folder} --out")
     )
     config = Config.fromfile(newest(folder, "*.py", "tools/test.py"), import_custom_modules=False)
     dataset = config.test_dataloader.dataset
-    coco = json.loads((Path(dataset.data_root) / dataset.ann_file).read_text())
+    return predictions, Path(dataset.data_root) / dataset.ann_file
+
+
+def read_samples(work_dir: Path, split: str, score: float) -> list[Sample]:
+    """The images of one split with their boxes, in the order of their names."""
+    predictions, coco_file = read_test(work_dir, split)
+    coco = json.loads(coco_file.read_text())
     truth: dict[int, list[Box]] = {image["id"]: [] for image in coco["images"]}
     for box in coco["annotations"]:
         if not box["iscrowd"]:
@@ -144,7 +154,7 @@ def draw_samples(samples: list[Sample], path: Path, score: float, width_px: int)
         draw_boxes(above, image, sample.truth, TRUTH)
         draw_boxes(below, image, sample.predicted, PREDICTION)
     rows[0, 0].set_ylabel("drawn by people", fontsize=12)
-    rows[1, 0].set_ylabel(f"predicted, score ≥ {score:g}", fontsize=12)
+    rows[1, 0].set_ylabel(f"predicted, score ≥ {score:.2g}", fontsize=12)
     # Photographs of leaves compress badly: at this quality four of them stay well under 300 KB.
     jpeg = {"quality": 82} if path.suffix in (".jpg", ".jpeg") else None
     figure.savefig(path, pil_kwargs=jpeg)
@@ -206,8 +216,14 @@ def read_metrics(
     return {name: measured[key] for name, key in metrics.items()}
 
 
-def write_report(work_dir: Path, score: float, readme_picture: Path | None) -> str:
+def write_report(work_dir: Path, score: float | None, readme_picture: Path | None) -> str:
     """Write all files of the report and return its closing lines.
+
+    Args:
+        work_dir: of the run.
+        score: from which on boxes are drawn; None for the one that balances precision and recall
+            on validation.
+        readme_picture: a small picture to draw as well.
 
     Raises:
         ReportError: a file of the run is missing.
@@ -215,6 +231,9 @@ def write_report(work_dir: Path, score: float, readme_picture: Path | None) -> s
     scalars = newest(
         work_dir, "*/vis_data/scalars.json", f"tools/train.py --work-dir {work_dir}"
     ).read_text()
+    if score is None:
+        predictions, coco_file = read_test(work_dir, "val")
+        score = balanced_score(str(coco_file), predictions)
     samples = {split: read_samples(work_dir, split, score) for split in SPLITS}
     summary = {split: read_metrics(work_dir, split) for split in SPLITS}
     folder = work_dir / "report"
@@ -230,14 +249,15 @@ def write_report(work_dir: Path, score: float, readme_picture: Path | None) -> s
     table.set_style(TableStyle.PLAIN_COLUMNS)
     for split, words in SPLITS.items():
         table.add_row([words, *(f"{value:.3f}" for value in summary[split].values())])
-    return f"{table}\npictures: {folder / 'predictions.png'} and {folder / 'curves.png'}"
+    verdict = sentence(summary["val"][MEASURE], recorded())
+    return f"{table}\n{verdict}\npictures: {folder / 'predictions.png'} and {folder / 'curves.png'}"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("work_dir", type=Path, help="folder of the run")
-    parser.add_argument("--score", type=float, default=0.3, help="draw boxes from this score on")
+    parser.add_argument("--score", type=float, help="draw boxes from this score on")
     parser.add_argument(
         "--readme-picture", type=Path, help="also draw a small picture, .jpg or .png"
     )

@@ -14,7 +14,7 @@ from mmengine.structures import InstanceData
 from mmengine.visualization import LocalVisBackend
 from PIL import Image
 
-from dev.demo import report
+from dev.demo import expected, report, threshold
 from dev.demo import run as trees_demo
 from tests.checkout import REPO, run_script
 
@@ -95,13 +95,16 @@ def has_colour(path, colour, area=(0, 0, 1, 1)):
 
 def test_the_report_states_the_tests_own_numbers_and_draws_readable_pictures(work_dir):
     small = work_dir / "small.jpg"
-    result = run_script("../dev/demo/report.py", work_dir, "--readme-picture", small)
+    result = run_script(
+        "../dev/demo/report.py", work_dir, "--readme-picture", small, PYTHONPATH=str(REPO)
+    )
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["AP", "AP50", "AP75"]
     assert lines[1].split() == ["validation", "0.125", "0.500", "0.250"]
     assert lines[2].split() == ["unseen", "sites", "0.062", "0.375", "0.000"]
-    assert str(work_dir / "report" / "predictions.png") in lines[3]
+    assert lines[3] == expected.sentence(0.5, expected.recorded())
+    assert str(work_dir / "report" / "predictions.png") in lines[4]
     assert json.loads((work_dir / "report" / "summary.json").read_text()) == {
         "val": {"AP": 0.125, "AP50": 0.5, "AP75": 0.25},
         "test": {"AP": 0.0625, "AP50": 0.375, "AP75": 0.0},
@@ -205,11 +208,12 @@ class TestDemo:
         assert (tmp_path / "work" / "logs" / "fails.log").read_text() == "half way\n"
 
     def test_its_commands_name_files_that_exist(self, tmp_path):
-        (tmp_path / "last_checkpoint").write_text("iter_200.pth")
+        (tmp_path / "last_checkpoint").write_text("iter_600.pth")
         commands = [step.command for step in trees_demo.steps(tmp_path, [])]
         assert len(commands) == 6
         for command in commands:
-            assert (REPO / command[0]).exists(), command[0]
+            file = f"{command[1].replace('.', '/')}.py" if command[0] == "-m" else command[0]
+            assert (REPO / file).exists(), file
         assert (REPO / trees_demo.CONFIG).exists()
 
     def test_the_validation_test_reads_validation_only(self):
@@ -220,7 +224,75 @@ class TestDemo:
 
 
 def test_help_needs_no_data(tmp_path):
-    for name in ("report.py", "run.py"):
-        result = run_script(f"../dev/demo/{name}", "--help", cwd=tmp_path)
+    for name in ("report.py", "run.py", "expected.py"):
+        result = run_script(f"../dev/demo/{name}", "--help", cwd=tmp_path, PYTHONPATH=str(REPO))
         assert result.returncode == 0
         assert "usage" in result.stdout
+
+
+class TestThreshold:
+    """The score that balances precision and recall, on boxes whose matches are known."""
+
+    @staticmethod
+    def balanced(tmp_path, scores_right, scores_wrong, num_truths):
+        truths = [[40 * i, 0, 20, 20] for i in range(num_truths)]
+        coco = dict(
+            images=[dict(id=1, width=4000, height=100, file_name="a.png")],
+            categories=[dict(id=1, name="tree")],
+            annotations=[
+                dict(id=i + 1, image_id=1, category_id=1, bbox=box, area=400, iscrowd=0)
+                for i, box in enumerate(truths)
+            ],
+        )
+        file = tmp_path / "truth.json"
+        file.write_text(json.dumps(coco))
+        right = [[40.0 * i, 0, 40.0 * i + 20, 20] for i in range(len(scores_right))]
+        wrong = [[40.0 * i, 50, 40.0 * i + 20, 70] for i in range(len(scores_wrong))]
+        found = dict(
+            bboxes=torch.tensor(right + wrong).reshape(-1, 4),
+            scores=torch.tensor([*scores_right, *scores_wrong], dtype=torch.float32),
+        )
+        return threshold.balanced_score(str(file), [dict(img_id=1, pred_instances=found)])
+
+    def test_as_many_are_wrong_as_are_missing(self, tmp_path):
+        # From 0.5 on: 6 of 8 right and 6 of 8 found; elsewhere the two differ.
+        right = [0.99, 0.95, 0.9, 0.8, 0.6, 0.5, 0.2, 0.1]
+        wrong = [0.7, 0.55, 0.4, 0.35, 0.3, 0.25, 0.15]
+        assert self.balanced(tmp_path, right, wrong, 8) == pytest.approx(0.5)
+
+    def test_without_mistakes_everything_is_drawn(self, tmp_path):
+        assert self.balanced(tmp_path, [0.9, 0.4, 0.2], [], 10) == pytest.approx(0.2)
+
+    def test_without_predictions_there_is_nothing_to_balance(self, tmp_path):
+        assert self.balanced(tmp_path, [], [], 3) == 0.0
+
+    def test_without_a_right_one_all_are_drawn(self, tmp_path):
+        assert self.balanced(tmp_path, [], [0.6, 0.3], 3) == pytest.approx(0.3)
+
+
+class TestExpected:
+    def test_the_interval_holds_the_share_of_runs_that_it_states(self):
+        draws = np.random.default_rng(0).normal(0.5, 0.02, (20_000, 7))
+        inside = 0
+        for *six, one_more in draws[:4000]:
+            low, high = expected.interval(six)
+            inside += low <= one_more <= high
+        assert inside / 4000 == pytest.approx(0.95, abs=0.01)
+
+    @pytest.mark.parametrize(("found", "place"), [(0.5, "inside"), (0.7, "above"), (0.3, "below")])
+    def test_a_run_is_told_whether_it_lies_inside(self, found, place):
+        runs = [dict(val={"AP50": value}) for value in (0.49, 0.5, 0.51)]
+        text = expected.sentence(found, dict(runs=runs, varied="seeds"))
+        assert f"{found:.3f}: {place} the interval" in text
+        assert "0.45 to 0.55" in text
+
+    def test_the_record_is_of_the_demo_s_recipe(self):
+        record = expected.recorded()
+        assert record["recipe"] == expected.recipe(), "run python -m dev.demo.expected again"
+        done = {(run["seed"], run["threads"]) for run in record["runs"]}
+        assert done == {(seed, n) for seed in expected.SEEDS for n in expected.THREADS}
+
+    def test_readme_and_config_state_the_recorded_interval(self):
+        span = expected.span(expected.recorded())
+        assert f"AP50 {span}" in (REPO / "README.md").read_text()
+        assert f"AP50 {span}" in (REPO / trees_demo.CONFIG).read_text()

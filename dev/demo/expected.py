@@ -1,0 +1,131 @@
+"""What a run of the demo is expected to reach, from runs that differ in seed and threads alone.
+
+Writes   docs/evidence/demo.json: each run's AP on both splits, the recipe's hash, the machine
+Reads    the same, for the sentence that the demo prints and the README repeats
+
+Run ``python -m dev.demo.expected``: three seeds, each with one thread and with two, an hour on two
+cores. Runs that are there already, of the same recipe, are not repeated.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine import Config
+from scipy import stats
+
+from dev.demo.run import CONFIG, KEEP_MEMORY, steps
+from dev.evidence.provenance import git, read_machine
+from dev.evidence.study import config_hash
+
+RECORD = Path(__file__).parents[2] / "docs" / "evidence" / "demo.json"
+SEEDS, THREADS = (0, 1, 2), (1, 2)
+MEASURE = "AP50"  # on validation
+
+
+def interval(values: Sequence[float], share: float = 0.95) -> tuple[float, float]:
+    """Where one run more will lie, with this probability: Student's prediction interval.
+
+    It is wider than that of the mean, since a single run has its own deviation too.
+
+    Args:
+        values: of n >= 2 runs.
+        share: of runs to come that lie in it.
+
+    Example:
+        >>> [round(end, 3) for end in interval([0.49, 0.50, 0.51])]
+        [0.45, 0.55]
+    """
+    n = len(values)
+    quantile = float(stats.t.ppf((1 + share) / 2, n - 1))
+    half = quantile * statistics.stdev(values) * math.sqrt(1 + 1 / n)
+    mean = statistics.mean(values)
+    return mean - half, mean + half
+
+
+def recipe() -> str:
+    """Hash of the demo's resolved config: with another one, recorded runs say nothing."""
+    return config_hash(Config.fromfile(RECORD.parents[2] / CONFIG, import_custom_modules=False))
+
+
+def recorded() -> dict[str, Any]:
+    """The recorded runs; none where there is no record."""
+    return json.loads(RECORD.read_text()) if RECORD.exists() else {"recipe": "", "runs": []}
+
+
+def span(record: dict[str, Any]) -> str:
+    """The interval in words, as README and demo have it."""
+    values = [run["val"][MEASURE] for run in record["runs"]]
+    low, high = interval(values)
+    return f"{low:.2f} to {high:.2f}"
+
+
+def sentence(found: float, record: dict[str, Any]) -> str:
+    """Say whether a run's AP50 on validation is what it should be.
+
+    Args:
+        found: the run's own.
+        record: see :func:`recorded`.
+    """
+    values = [run["val"][MEASURE] for run in record["runs"]]
+    if len(values) < 2:
+        return f"{MEASURE} on validation {found:.3f}; no runs of this recipe are recorded"
+    low, high = interval(values)
+    place = "inside" if low <= found <= high else "above" if found > high else "below"
+    return (
+        f"{MEASURE} on validation {found:.3f}: {place} the interval that holds 95 % of runs, "
+        f"{span(record)} ({len(values)} runs, {record['varied']})"
+    )
+
+
+def run_once(work_dir: Path, seed: int, threads: int) -> dict[str, Any]:
+    """Train and test as the demo does, with this seed and so many threads; returns its APs."""
+    environment = {**KEEP_MEMORY, **os.environ, "OMP_NUM_THREADS": str(threads)}
+    options = [f"randomness.seed={seed}"]
+    for step in steps(work_dir, options):
+        print(f"seed {seed}, threads {threads}: {step.heading}", flush=True)
+        subprocess.run([sys.executable, *step.command], env=environment, check=True)
+    summary = json.loads((work_dir / "report" / "summary.json").read_text())
+    return dict(seed=seed, threads=threads, **summary)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--work-dir",
+        type=Path,
+        default=Path("work_dirs/demo_expected"),
+        help="default: %(default)s",
+    )
+    args = parser.parse_args(argv)
+    now = recipe()
+    runs = recorded()["runs"] if recorded()["recipe"] == now else []
+    for seed in SEEDS:
+        for threads in THREADS:
+            if any((run["seed"], run["threads"]) == (seed, threads) for run in runs):
+                continue
+            folder = args.work_dir / f"seed{seed}-threads{threads}"
+            runs.append(run_once(folder, seed, threads))
+            record = dict(
+                command="python -m dev.demo.expected",
+                config=CONFIG,
+                recipe=now,
+                commit=git("rev-parse", "HEAD"),
+                varied=f"seeds {', '.join(map(str, SEEDS))}, each with 1 and with 2 threads",
+                machine={**read_machine(), "threads": list(THREADS)},
+                runs=runs,
+            )
+            RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    print(sentence(runs[-1]["val"][MEASURE], recorded()))
+
+
+if __name__ == "__main__":
+    main()
