@@ -1,7 +1,8 @@
 """GFL finds tree crowns: real photographs, a real detector, minutes on a CPU.
 
-Run       make demo, or its parts: python tools/data/trees.py && python tools/data/mobilenet_v2.py &&
-          python tools/train.py configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb2-600i_trees.py
+Run       make demo, or its parts: python tools/data/trees.py &&
+          python tools/data/mobilenet_v2.py && python tools/train.py
+          configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb2-600i_trees.py
 Hardware  two CPU cores, minutes
 Expected  AP50 SPAN on validation: the interval that holds 95 % of runs, from three seeds with
           one thread and with two, in docs/evidence/demo.json
