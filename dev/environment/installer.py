@@ -86,9 +86,8 @@ def find(python: Path, env: Mapping[str, str]) -> Installer:
         return Installer(python)
     told = subprocess.run([*pip, "config", "list"], capture_output=True, text=True).stdout
     variables = {**from_pip(told), **env}
-    constraints = variables.pop(
-        "UV_CONSTRAINT", ""
-    ).split()  # uv refuses them beside a lock, which has met them
+    # uv refuses them beside a lock, which has met them.
+    constraints = variables.pop("UV_CONSTRAINT", "").split()
     return Installer(python, uv, variables, (str(REQUIREMENTS / "shared.txt"), *constraints))
 
 
