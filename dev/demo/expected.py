@@ -23,9 +23,9 @@ from scipy import stats
 
 from dev.demo.run import CONFIG, KEEP_MEMORY, steps
 from dev.evidence.provenance import git, read_machine
-from dev.evidence.study import config_hash
+from dev.evidence.study import ROOT, config_hash
 
-RECORD = Path(__file__).parents[2] / "docs" / "evidence" / "demo.json"
+RECORD = ROOT / "docs" / "evidence" / "demo.json"
 SEEDS, THREADS = (0, 1, 2), (1, 2)
 MEASURE = "AP50"  # on validation
 
@@ -51,13 +51,15 @@ def interval(values: Sequence[float], share: float = 0.95) -> tuple[float, float
 
 
 def recipe() -> str:
-    """Hash of the demo's resolved config: with another one, recorded runs say nothing."""
-    return config_hash(Config.fromfile(RECORD.parents[2] / CONFIG, import_custom_modules=False))
+    """Hash of the demo's resolved config."""
+    return config_hash(Config.fromfile(ROOT / CONFIG, import_custom_modules=False))
 
 
 def recorded() -> dict[str, Any]:
-    """The recorded runs; none where there is no record."""
-    return json.loads(RECORD.read_text()) if RECORD.exists() else {"recipe": "", "runs": []}
+    """The recorded runs of this recipe; those of another one say nothing about it."""
+    found = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    now = recipe()
+    return found if found.get("recipe") == now else {"recipe": now, "runs": []}
 
 
 def span(record: dict[str, Any]) -> str:
@@ -106,8 +108,8 @@ def main(argv: list[str] | None = None) -> None:
         help="default: %(default)s",
     )
     args = parser.parse_args(argv)
-    now = recipe()
-    runs = recorded()["runs"] if recorded()["recipe"] == now else []
+    record = recorded()
+    now, runs = record["recipe"], record["runs"]
     for seed in SEEDS:
         for threads in THREADS:
             if any((run["seed"], run["threads"]) == (seed, threads) for run in runs):

@@ -51,7 +51,5 @@ def balanced_score(coco_file: str, predictions: list[dict[str, Any]]) -> float:
     precision = evaluation.eval["precision"][0, :, 0, 0, -1]
     scores = evaluation.eval["scores"][0, :, 0, 0, -1]
     reached = scores > 0  # precision is 0 at recalls that are never reached
-    if not reached.any():
-        return float(min(one["score"] for one in found))
     gap = np.where(reached, abs(precision - evaluation.params.recThrs), np.inf)
     return float(scores[gap.argmin()])

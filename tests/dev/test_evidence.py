@@ -96,7 +96,7 @@ def test_names_of_old_studies_are_not_used_again():
     assert not set(STUDIES) & set(pages.superseded())
 
 
-CONFIG = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb2-600i_trees.py"
+CONFIG = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
 SOUND = dict(
     question="?",
     data_name="data",
