@@ -1,1 +1,1 @@
-"""Image classification: parts for mmengine."""
+"""Image classification: papers, and the small stack that they stand on. Host: mmengine alone."""

@@ -10,6 +10,8 @@ NAMES = {  # also the module of mmext.prepare
     "stamps": "photographic cut-outs on photographs: boxes, masks, semantic maps (1500 + 300 images)",
     "context": "a mechanism test: something far away tells what an object is called (2 x 1800 scenes)",
     "camera_motion": "clips of a camera that moves over photographs, seven classes (1050 + 350 clips)",
+    "fashion_mnist": "ten kinds of clothes, grey, 28 x 28 (60,000 + 10,000 pictures)",
+    "digits": "handwritten digits of 8 x 8 pixels (1,797 pictures)",
     "mobilenet_v2": "ImageNet weights of MobileNetV2 for mmdet and mmseg",
 }
 
