@@ -210,3 +210,30 @@ def without_branch(name: str) -> Change:
         cfg.model.backbone[name] = False
 
     return change
+
+
+# Residual labels
+
+
+def cross_entropy(**options: float) -> Change:
+    """Take cross-entropy, perhaps with its options, and no report of a matrix that is not there."""
+
+    def change(cfg: Config) -> None:
+        cfg.model.head.loss = dict(type="mmext.CrossEntropyLoss", **options)
+        cfg.custom_hooks = []
+
+    return change
+
+
+def residual(name: str, **options: str) -> Change:
+    """Take a residual loss at the weight that the config's own loss has."""
+
+    def change(cfg: Config) -> None:
+        alpha = cfg.model.head.loss.get("alpha", 0.3)
+        classes = cfg.model.head.loss.num_classes
+        cfg.model.head.loss = dict(
+            type=f"mmext.{name}", num_classes=classes, alpha=alpha, **options
+        )
+        cfg.custom_hooks = []
+
+    return change

@@ -43,7 +43,8 @@ def test_it_is_confirmed_on_images_that_neither_training_nor_choosing_sees(study
     for cfg in STUDIES[study].configs.values():
         files = {
             split: [
-                (one.get("ann_file"), json.dumps(one["data_prefix"]))
+                # Two parts of one file are told apart by what they take of it.
+                (one.get("ann_file"), json.dumps(one["data_prefix"]), one.get("indices"))
                 for one in datasets(cfg.to_dict(), split)
             ]
             for split in ("train", "val", "test")

@@ -9,6 +9,7 @@ Source   the released definitions, of which these rows are a notation
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from mmext.errors import did_you_mean
@@ -19,7 +20,7 @@ FEATURES = 1984
 PADDINGS = ("same", "official")
 
 
-def divisible_by_8(channels: float) -> int:
+def divisible_by_8(channels: int) -> int:
     """The nearest multiple of 8, at least 8, and not below 0.95 of what is asked for.
 
     Example:
@@ -27,8 +28,8 @@ def divisible_by_8(channels: float) -> int:
         [8, 16, 24, 48, 72]
     """
     if channels % 8 == 0:
-        return int(channels)
-    near = max(8, int(channels + 4) // 8 * 8)
+        return channels
+    near = max(8, (channels + 4) // 8 * 8)
     return near + 8 if near < 0.95 * channels else near
 
 
@@ -93,7 +94,7 @@ class Arch:
     resized: int = 256
 
     def __post_init__(self) -> None:
-        strides = [[block.stride for block in blocks] for blocks in self.blocks()]
+        strides = [[block.stride for block in blocks] for blocks in self.blocks]
         if len(strides) != 5 or [one.count(2) for one in strides] != [0, 1, 1, 1, 1]:
             raise ValueError(
                 "stages of an FBNetV3 must be five, the first without a row with '/2' and each "
@@ -101,7 +102,8 @@ class Arch:
                 f"{[one.count(2) for one in strides]} of them"
             )
 
-    def blocks(self) -> list[list[Block]]:
+    @cached_property
+    def blocks(self) -> tuple[tuple[Block, ...], ...]:
         """The blocks of each stage."""
         found, channels = [], self.stem
         for rows in self.stages:
@@ -109,13 +111,13 @@ class Arch:
             for block in (one for row in rows for one in parse_row(row)):
                 stage.append(replace(block, in_channels=channels))
                 channels = block.out_channels
-            found.append(stage)
-        return found
+            found.append(tuple(stage))
+        return tuple(found)
 
     @property
     def out_channels(self) -> tuple[int, ...]:
         """Channels of each stage's map."""
-        return tuple(stage[-1].out_channels for stage in self.blocks())
+        return tuple(stage[-1].out_channels for stage in self.blocks)
 
     @property
     def head_channels(self) -> int:
@@ -131,7 +133,7 @@ class Arch:
         """
         found = []
         side = (side - 1) // 2 + 1  # the stem: kernel 3, padding 1, stride 2
-        for stage in self.blocks():
+        for stage in self.blocks:
             for block in stage:
                 side = (side + 2 * block.padding(padding) - block.kernel) // block.stride + 1
             found.append(side)

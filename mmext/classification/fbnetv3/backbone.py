@@ -34,6 +34,7 @@ class FBNetV3(BaseModule):
         norm_eval: whether norms keep their statistics in training.
         with_cp: forget activations inside of blocks and compute them again for backward.
         single_map: give the one map itself instead of a tuple, as mmaction2's 2D recognisers need.
+        in_channels: of the images; 1 if they are grey.
         norm_cfg: mmcv's setting of the norms.
         init_cfg: as in mmengine.
 
@@ -52,6 +53,7 @@ class FBNetV3(BaseModule):
         norm_eval: bool = False,
         with_cp: bool = False,
         single_map: bool = False,
+        in_channels: int = 3,
         norm_cfg: Mapping[str, Any] = dict(type="BN"),
         init_cfg: Any = None,
     ) -> None:
@@ -66,7 +68,7 @@ class FBNetV3(BaseModule):
         self.num_stages = max(self.out_indices) + 1
         self.smallest_side = self.arch.smallest_side(padding, self.num_stages)
         self.stem = ConvModule(
-            3,
+            in_channels,
             self.arch.stem,
             3,
             stride=2,
@@ -75,7 +77,7 @@ class FBNetV3(BaseModule):
             act_cfg=H_SWISH,
             inplace=False,
         )
-        stages = self.arch.blocks()[: self.num_stages]
+        stages = self.arch.blocks[: self.num_stages]
         last = max(1, sum(map(len, stages)) - 1)
         self.stages = ModuleList()
         for stage in stages:
