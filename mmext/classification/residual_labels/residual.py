@@ -102,7 +102,8 @@ class _Residual(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, matrix: Tensor) -> PairOfLosses:
         log_q = log_residual_labels(matrix)
-        to_net = torch.empty_like(target, dtype=logits.dtype)
+        # Contiguous, so that _blocks gives views of what is written to.
+        to_net = logits.new_empty(target.shape)
         to_matrix = torch.empty_like(to_net)
         for z, y, net, update in _blocks(logits, target, to_net, to_matrix):
             q = _rows(log_q, y)
@@ -117,7 +118,7 @@ class _Residual(torch.autograd.Function):
     def backward(ctx: Any, to_net: Tensor, to_matrix: Tensor) -> tuple[Tensor | None, ...]:
         logits, target, loss, update_loss, matrix = ctx.saved_tensors
         log_q = log_residual_labels(matrix)
-        slope = torch.empty_like(logits)
+        slope = logits.new_empty(logits.shape)
         seen = torch.zeros_like(log_q)  # sum over samples of class i of (gap + L_upd), (C, C)
         for z, y, out, *rest in _blocks(
             logits, target, slope, loss, update_loss, to_net, to_matrix

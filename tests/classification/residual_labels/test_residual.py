@@ -127,6 +127,23 @@ def test_maps_are_their_pixels(blocks, monkeypatch):
     assert_close(found[0], found[1])
 
 
+def test_the_layout_in_memory_changes_nothing():
+    z, y, S = drawn(2, 5, 4, 7)
+    S.requires_grad_()
+    found = []
+    for scores, target in (
+        (z, y),
+        (z.contiguous(memory_format=torch.channels_last), y.mT.contiguous().mT),
+    ):
+        scores = scores.clone().requires_grad_()
+        losses = residual_label_loss(scores, target, S, 0.5)
+        weight = torch.linspace(0, 1, y.numel(), dtype=z.dtype).view(y.shape)
+        grads = torch.autograd.grad(sum((one * weight).sum() for one in losses), (scores, S))
+        found.append([*losses, *grads])
+    assert not target.is_contiguous()
+    assert_close(found[1], found[0])
+
+
 def test_without_alpha_it_is_cross_entropy_bit_for_bit():
     z, y, S = drawn(9, 6)
     y[3] = IGNORED
