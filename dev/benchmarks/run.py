@@ -54,6 +54,7 @@ ROWS = {  # row: module of this folder with a function of that name
     "stm/temporal_inference": "stm",
     "stm/temporal_training": "stm",
     "stm/backbone": "stm",
+    "real_labels/metric": "real_labels",
     "ops/nms_1000_torchvision": "ops",
     "ops/nms_1000_torch": "ops",
     "ops/nms_20000_torchvision": "ops",

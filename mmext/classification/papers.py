@@ -1,5 +1,10 @@
 """Table of contents: one import a paper. The registry loads this module and nothing else."""
 
+from mmext.classification.real_labels import (  # noqa: F401  registers the parts
+    filtered,
+    metric,
+    sigmoid_ce,
+)
 from mmext.classification.stack import (  # noqa: F401  registers the parts
     arrays,
     backbones,
