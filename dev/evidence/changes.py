@@ -178,6 +178,19 @@ def six_classes(cfg: Config) -> None:
     cfg.model.decode_head.loss_decode.class_weight = [0.1, *[1.0] * 6]
 
 
+# Wrong labels
+
+
+def all_labels(cfg: Config) -> None:
+    """Train on all samples, the doubted ones too."""
+    cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.dataset
+
+
+def doubt_at_random(cfg: Config) -> None:
+    """Leave out as many samples as the clean list does, but any."""
+    cfg.train_dataloader.dataset.keep = "data/clean_labels/fashion-mnist-random.txt"
+
+
 # Action recognition
 
 

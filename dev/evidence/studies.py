@@ -6,8 +6,10 @@ CONTRIBUTING.md says how a study is designed, docs/evidence/README.md has what c
 """
 
 from dev.evidence.changes import (
+    all_labels,
     all_of,
     cross_entropy,
+    doubt_at_random,
     frames_alone,
     frames_shifted,
     frozen,
@@ -37,6 +39,8 @@ DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-2
 SWN = "configs/detection/sample_weighting/swn_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
 DNL = "configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-500i_context.py"
 EMA = "configs/segmentation/emanet/emanet_mobilenet-v2_1xb4-500i_context.py"
+CLEAN = "configs/classification/real_labels/clean_mlp_1xb64-1200i_fashion-mnist.py"
+NOISY = "configs/classification/real_labels/noisy_mlp_1xb64-1200i_fashion-mnist.py"
 STM = "configs/action/stm/stm_r14_1xb8-800i_motion.py"
 RESIDUAL = "configs/classification/residual_labels/residual-{}_mlp_1xb64-25e_fashion-mnist.py"
 
@@ -312,5 +316,31 @@ STUDIES = {
         measures=OF_CLASSIFIERS,
         data=("fashion_mnist",),
         pairs=(("learnt, all", "uniform residual"),),
+    ),
+    "clean_labels": Study(
+        question=(
+            "Does training without the labels that nets of other folds doubt beat training on all, "
+            "and leaving out as many at random?"
+        ),
+        data_name="Fashion-MNIST, a fifth of 3,000 labels replaced",
+        limits="more than one draw of wrong labels and one list, or labels that people got wrong",
+        arms={
+            "all labels": Arm(CLEAN, all_labels),
+            "as many at random": Arm(CLEAN, doubt_at_random),
+            "without doubted labels": Arm(CLEAN),
+        },
+        baseline="all labels",
+        claim="without doubted labels",
+        primary="top-1",
+        measures={
+            "top-1": Measure("accuracy/top1", scale=0.01),
+            "-NLL": Measure("calibration/nll", scale=-1.0),
+        },
+        data=(
+            "fashion_mnist",
+            f"../clean_labels {NOISY} --folds 5 --out data/clean_labels/fashion-mnist.txt "
+            "--control data/clean_labels/fashion-mnist-random.txt",
+        ),
+        pairs=(("without doubted labels", "as many at random"),),
     ),
 }

@@ -101,7 +101,8 @@ class LinearClsHead(ClsHead):
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(in_channels, num_classes)
         if init_cfg is None:
-            bias = getattr(self.loss_module, "initial_bias", 0.0)
+            start = getattr(self.loss_module, "initial_bias", None)
+            bias = start(num_classes) if start else 0.0
             self.init_cfg = dict(type="Normal", layer="Linear", std=0.01, bias=bias)
 
     def forward(self, feats: Features) -> Float[Tensor, "B K"]:

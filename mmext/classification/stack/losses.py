@@ -36,7 +36,7 @@ class CrossEntropyLoss(nn.Module):
         cls_score: Float[Tensor, "B K"],
         target: Int[Tensor, " B"] | Float[Tensor, "B K"],
         weight: Float[Tensor, " B"] | None = None,
-        avg_factor: float | Tensor | None = None,
+        avg_factor: int | float | Tensor | None = None,
         reduction_override: str | None = None,
         ignore_index: int | None = None,
     ) -> Tensor:
