@@ -7,6 +7,7 @@ SGD .1 / .9, weight decay 5e-4, cosine to zero, batches of 32. Test: all digits 
 import itertools
 import math
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -57,7 +58,7 @@ def scores(layers, x):
 def train(path, arms, *, pictures, epochs, seeds, flip=0.0):
     """Error and NLL (arms, seeds), and each net's matrix (arms, seeds, 10, 10)."""
     images, labels = (torch.from_numpy(one) for one in read_digits(str(path)))
-    images, labels = images.flatten(1).float() / 16, labels.long()
+    images, labels = images.flatten(1).float() / images.max(), labels.long()
     n = len(seeds)
     orders = [
         torch.randperm(len(images), generator=torch.Generator().manual_seed(s)) for s in seeds
@@ -100,6 +101,7 @@ def train(path, arms, *, pictures, epochs, seeds, flip=0.0):
     return 100 * error, nll, S.detach().view(len(arms), n, 10, 10)
 
 
+@pytest.mark.slow
 def test_few_clean_digits_are_told_apart_better_and_with_better_probabilities(digits):
     error, nll, _ = train(digits, [cross_entropy, learnt], pictures=200, epochs=80, seeds=range(8))
     assert nll[1].mean() <= 0.85 * nll[0].mean()
@@ -107,6 +109,7 @@ def test_few_clean_digits_are_told_apart_better_and_with_better_probabilities(di
     assert (nll[1] < nll[0]).sum() >= 7
 
 
+@pytest.mark.slow
 def test_where_labels_are_flipped_to_the_next_class_errors_teach_the_matrix(digits):
     error, _, matrices = train(
         digits, [uniform, from_errors], pictures=500, epochs=50, seeds=range(4), flip=0.3
