@@ -16,8 +16,8 @@ _base_ = [
 
 model = dict(
     data_preprocessor=dict(mean=[72.9], std=[90.0], bgr_to_rgb=False),
-    backbone=dict(arch="a0", in_channels=1),
-    head=dict(arch="a0", num_classes=10),
+    backbone=dict(type="mmext.FBNetV3", arch="a0", in_channels=1),
+    head=dict(type="mmext.FBNetV3Head", arch="a0", num_classes=10),
 )
 train_dataloader = dict(dataset=dict(indices=2000))
 # configs/_base_/ema.py averages over thousands of iterations; here there are a few hundred.

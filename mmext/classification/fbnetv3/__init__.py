@@ -1,7 +1,6 @@
 """FBNetV3: small classifiers whose architecture and training recipe were searched for together.
 
-Paper     FBNetV3: Joint Architecture-Recipe Search using Predictor Pretraining, Dai et al. 2020,
-          https://arxiv.org/abs/2006.02049
+Paper     FBNetV3, Dai et al. 2020, https://arxiv.org/abs/2006.02049
 Idea      Inverted residual blocks with h-swish and squeeze-and-excitation whose kernels, widths,
           expansions and depths came out of one search with the recipe. arch.py has the tables, A0
           and A to G; blocks.py, backbone.py and head.py the layers; convert.py reads files of
