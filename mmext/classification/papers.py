@@ -13,6 +13,7 @@ from mmext.classification.stack import (  # noqa: F401  registers the parts
     heads,
     losses,
     metrics,
+    mixup,
     noise,
     transforms,
 )
