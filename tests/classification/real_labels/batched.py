@@ -73,7 +73,7 @@ def noisy(pictures: np.ndarray, true: np.ndarray, *, number: int, rate: float, s
 
 
 def standard(pictures: np.ndarray) -> Tensor:
-    return torch.from_numpy(pictures).float().flatten(1) / 128 - 0.6
+    return torch.from_numpy(pictures.astype(np.float32)).flatten(1) / 128 - 0.6
 
 
 def out_of_fold(
