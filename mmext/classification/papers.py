@@ -16,6 +16,7 @@ from mmext.classification.stack import (  # noqa: F401  registers the parts
     heads,
     losses,
     metrics,
+    mixup,
     noise,
     transforms,
 )

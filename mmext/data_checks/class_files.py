@@ -137,12 +137,14 @@ def _refuse_devkit(file: str, lines: Sequence[str]) -> None:
 def _read_line(line: str, place: str, numbers: dict[str, int], suffix: str) -> Labelled:
     comma = "," in line
     path, _, rest = line.strip().partition(",") if comma else _split_last(line.strip())
-    words = rest.split()
-    if not path or (comma and not words):
+    rest = rest.strip()
+    if not path or (comma and not rest):
         raise BadInputError(f"{place}: expected 'path label', got {shown(line)}; mend it")
     if suffix and not Path(path).suffix:
         path += suffix
-    return Labelled(path, _label(words[0], place, numbers) if words else None)
+    # A name of several words, or a label with something behind it: Kaggle's has boxes there.
+    word = rest if rest in numbers or not rest else rest.split()[0]
+    return Labelled(path, _label(word, place, numbers) if word else None)
 
 
 def _split_last(line: str) -> tuple[str, str, str]:

@@ -2,7 +2,9 @@
 
 Change ``data_root``, and ``num_classes`` of the head. A list is ``path label`` or ``path,label`` a
 line; its labels are numbers, or names if ``metainfo=dict(classes=(...))`` lists them:
-``dataset=dict(ann_file="val.csv", data_prefix=dict(img_path="pictures"))``.
+``dataset=dict(ann_file="val.csv", data_prefix=dict(img_path="pictures"))``. To mix pictures and
+labels, give the model
+``data_preprocessor=dict(type="mmext.MixupDataPreprocessor", num_classes=10, alpha=0.2)``.
 """
 
 dataset_type = "mmext.FolderClsDataset"

@@ -15,5 +15,5 @@ _base_ = [
 
 # The loss is a sum over classes, about four times a softmax's at the start.
 model = dict(head=dict(loss=dict(_delete_=True, type="mmext.SigmoidCELoss", loss_weight=0.25)))
-val_evaluator = dict(type="mmext.TopKAccuracy", topk=1)  # sigmoids do not sum up to 1
+val_evaluator = [dict(type="mmext.TopKAccuracy", topk=1)]  # sigmoids do not sum up to 1
 test_evaluator = val_evaluator

@@ -62,8 +62,9 @@ KAGGLE = "ImageId,PredictionString\na b.png,dog 1 2 3 4 dog 5 6 7 8\nx/c.png,ape
         ("path,label\na b.png,2\nx/c.png,0\n", ()),
         ("a b.png,dog\nx/c.png,ape\n", ("ape", "cat", "dog")),
         (KAGGLE, ("ape", "cat", "dog")),
+        ("a b.png,old dog\nx/c.png,ape\n", ("ape", "cat", "old dog")),
     ],
-    ids=["blanks", "numbers-in-csv", "names-in-csv", "kaggle"],
+    ids=["blanks", "numbers-in-csv", "names-in-csv", "kaggle", "names-of-two-words"],
 )  # fmt: skip
 def test_a_list_gives_names_and_labels(tmp_path, lines, classes):
     (tmp_path / "list").write_text(lines)
