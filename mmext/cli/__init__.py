@@ -19,13 +19,14 @@ COMMANDS = {  # name: what it does, and the module whose main does it
     "doctor": ("say what is wrong with this environment, and what cures it", "mmext.doctor"),
     "data": ("fetch and make a small real data set, or weights", "mmext.cli.data"),
     "configs": ("list, copy or find the configs that mmext ships", "mmext.cli.configs"),
+    "clean_labels": ("find training labels not to be trusted", "mmext.cli.clean_labels"),
     "convert": ("rename the weights of an author's code for ours", "mmext.cli.convert"),
 }
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the first word; the others are the command's."""
-    lines = [f"  {name:10} {what}" for name, (what, _) in COMMANDS.items()]
+    lines = [f"  {name:12} {what}" for name, (what, _) in COMMANDS.items()]
     one = argparse.ArgumentParser(
         prog="mmext",
         description="Ideas from papers as small, tested parts for OpenMMLab.",

@@ -19,6 +19,8 @@ NAMES = {  # also the module of mmext.prepare
     "camera_motion": (
         "clips of a camera that moves over photographs, seven classes (1050 + 350 clips)"
     ),
+    "fashion_mnist": "ten kinds of clothes, grey, 28 x 28 (60,000 + 10,000 pictures)",
+    "digits": "handwritten digits of 8 x 8 pixels (1,797 pictures)",
     "mobilenet_v2": "ImageNet weights of MobileNetV2 for mmdet and mmseg",
 }
 

@@ -2,6 +2,7 @@
 
 Detection      a picture, a folder of pictures or a video: boxes are drawn
 Segmentation   the same: classes are laid over as colours
+Classification the same: the best classes are written on it
 Action         a video, or a folder of frames of one clip: its best classes are written on the
                frames
 JSON           beside each drawing, what it shows: ``a.png`` and ``a.png.json``
@@ -23,17 +24,20 @@ from mmext.inference.drawing import write_scores
 from mmext.inference.inputs import FolderClip, Picture, VideoClip, find_input
 from mmext.inference.outputs import save_facts, save_picture, write_video
 from mmext.inference.reading import read_picture
-from mmext.inference.tasks import Detector, Recognizer, Segmentor, build_model
+from mmext.inference.tasks import Classifier, Detector, Recognizer, Segmentor, build_model
 
 Source: TypeAlias = list[Path] | VideoClip
 
-SCOPES = ("mmdet", "mmseg", "mmaction")
+SCOPES = ("mmdet", "mmseg", "mmaction", "mmengine")
+Annotator: TypeAlias = Detector | Segmentor | Classifier
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the flags."""
     parser = argparse.ArgumentParser(description="Show what a model makes of pictures or videos")
-    parser.add_argument("config", help="config file of a detector, segmentor or recognizer")
+    parser.add_argument(
+        "config", help="config file of a detector, segmentor, classifier or recognizer"
+    )
     parser.add_argument("checkpoint", help="its checkpoint file")
     parser.add_argument("input", type=Path, help="picture, folder or video")
     parser.add_argument(
@@ -43,7 +47,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--score-thr", type=float, default=0.3, help="draw boxes above it (default: %(default)s)"
     )
     parser.add_argument(
-        "--top", type=int, default=5, help="classes of a clip to name (default: %(default)s)"
+        "--top",
+        type=int,
+        default=5,
+        help="classes of a picture or clip to name (default: %(default)s)",
     )
     parser.add_argument(
         "--every", type=int, default=1, help="of a video, annotate every so many frames alone"
@@ -68,7 +75,7 @@ def check_args(cfg: Config, args: argparse.Namespace, source: Source) -> None:
     if cfg.get("default_scope") not in SCOPES:
         raise BadInputError(
             f"{args.config}: expected a default_scope of {', '.join(SCOPES)}, got "
-            f"{cfg.get('default_scope')!r}; give a config of one of the three tasks"
+            f"{cfg.get('default_scope')!r}; give a config of one of the four tasks"
         )
     if (
         cfg.default_scope == "mmaction"
@@ -95,9 +102,7 @@ def check_args(cfg: Config, args: argparse.Namespace, source: Source) -> None:
         )
 
 
-def annotate(
-    annotator: Detector | Segmentor, args: argparse.Namespace, source: Source
-) -> Iterator[Path]:
+def annotate(annotator: Annotator, args: argparse.Namespace, source: Source) -> Iterator[Path]:
     """Draw on each picture, or on the frames of a video; yields what was written."""
     if isinstance(source, VideoClip):
         yield from annotate_video(annotator, args, source)
@@ -111,7 +116,7 @@ def annotate(
 
 
 def annotate_video(
-    annotator: Detector | Segmentor, args: argparse.Namespace, clip: VideoClip
+    annotator: Annotator, args: argparse.Namespace, clip: VideoClip
 ) -> Iterator[Path]:
     """Draw on every so many frames of a video; yields what was written."""
     told: list[dict[str, Any]] = []
@@ -159,6 +164,8 @@ def demo(args: argparse.Namespace) -> None:
         written = recognize(Recognizer(model, top=args.top), args, source)
     elif cfg.default_scope == "mmseg":
         written = annotate(Segmentor(model), args, source)
+    elif cfg.default_scope == "mmengine":
+        written = annotate(Classifier(model, top=args.top), args, source)
     else:
         written = annotate(Detector(model, score_thr=args.score_thr), args, source)
     for path in written:

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mmext.data_checks import layouts, needs, pictures
+from mmext.data_checks import classes, layouts, needs, pictures
 from mmext.data_checks.clips import check_clips
 from mmext.data_checks.coco import check_file, check_images, read_coco
 from mmext.data_checks.layouts import dataset_class
@@ -55,7 +55,8 @@ def check_dataset(
             report.errors.append(
                 f"{path}: not found, expected the {split} split's {what} there; {cure}"
             )
-    if report.errors or not (report.file or "seg_map_path" in folders or "img_path" in folders):
+    listed = report.file or "seg_map_path" in folders or "img_path" in folders
+    if report.errors or not (listed or layouts.layout(dataset) in layouts.CLASSES):
         return report
     inside = Inside(dataset, folders, root, cfg=cfg, wants=wants, cure=cure, decode=decode)
     key = [
@@ -123,8 +124,9 @@ class Inside:
 
     @property
     def classes(self) -> int:
-        """How many classes the head of a recognizer tells apart; 0 for unknown."""
-        head = (self.cfg.get("model") or {}).get("cls_head")
+        """How many classes the head of a recognizer or classifier tells apart; 0 for unknown."""
+        model = self.cfg.get("model") or {}
+        head = model.get("cls_head") or model.get("head")
         classes = head.get("num_classes", 0) if isinstance(head, Mapping) else 0
         return classes if isinstance(classes, int) else 0
 
@@ -143,6 +145,8 @@ class Inside:
                 self.check_xml(report)
             elif kind == layouts.MAPS:
                 self.check_maps(report)
+            elif kind in layouts.CLASSES:
+                self.check_classes(report, kind)
             elif kind in (layouts.VIDEOS, layouts.FRAMES) and report.file:
                 self.check_clips(report, raw=kind == layouts.FRAMES)
             else:
@@ -217,6 +221,20 @@ class Inside:
             folders,
             report,
             names=list(wanted_classes(self.dataset)),
+            needs=self.wants,
+            cure=self.cure,
+            decode=self.decode,
+        )
+
+    def check_classes(self, report: Report, kind: str) -> None:
+        """Check pictures that bear a class each."""
+        classes.check_classes(
+            self.dataset,
+            self.folders.get("img_path", self.root),
+            report,
+            kind=kind,
+            names=list(wanted_classes(self.dataset)),
+            classes=self.classes,
             needs=self.wants,
             cure=self.cure,
             decode=self.decode,

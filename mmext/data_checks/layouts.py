@@ -19,8 +19,10 @@ COCO, LVIS_05, LVIS_1, OBJECTS365_1, OBJECTS365_2 = (
 )
 PANOPTIC, XML, MAPS = "panoptic COCO", "XML files", "label maps"
 VIDEOS, FRAMES, OTHER = "videos", "folders of frames", "other"
+FOLDERS, IDX, DIGITS = "folders of classes", "idx files", "digits"
 
 DETECTION = (COCO, LVIS_05, LVIS_1, OBJECTS365_1, OBJECTS365_2, PANOPTIC)
+CLASSES = (FOLDERS, IDX, DIGITS)
 SORTED = (OBJECTS365_1, OBJECTS365_2)
 """Layouts whose categories are numbered by their ids, not in the file's order."""
 
@@ -38,7 +40,15 @@ BY_METHOD = {
 }
 """By the classes that define load_data_list and parse_data_info."""
 
-BY_NAME = {"CocoDataset": COCO, "VideoDataset": VIDEOS, "RawframeDataset": FRAMES}
+BY_NAME = {
+    "CocoDataset": COCO,
+    "VideoDataset": VIDEOS,
+    "RawframeDataset": FRAMES,
+    "FolderClsDataset": FOLDERS,
+    "ImageNetDataset": FOLDERS,
+    "IdxClsDataset": IDX,
+    "DigitsDataset": DIGITS,
+}
 """Names that no host gives to anything else."""
 
 
@@ -48,7 +58,7 @@ def layout(dataset: Mapping[str, Any]) -> str:
     scope = (
         dataset["type"].rpartition(".")[0] if isinstance(dataset.get("type"), str) else "its own"
     )
-    if name in BY_NAME and scope in ("", "mmdet", "mmaction"):
+    if name in BY_NAME and scope in ("", "mmdet", "mmaction", "mmext"):
         return BY_NAME[name]
     kind = dataset_class(dataset)
     owners = tuple(

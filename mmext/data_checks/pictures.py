@@ -22,6 +22,9 @@ EXIF_TURN = 0x0112
 SIDEWAYS = (5, 6, 7, 8)
 """Values of the tag that swap width and height."""
 
+READERS = ("LoadImageFromFile", "LoadRGBFromFile", "LoadImageUnlessGiven")
+"""Steps of a pipeline that take the arguments of ``mmcv.imfrombytes``."""
+
 READ_ALIKE = ("JPEG", "PNG")
 """Formats that OpenCV reads as Pillow does."""
 
@@ -55,7 +58,7 @@ def image_reader(pipeline: Sequence[Any]) -> Reader | None:
     """The reader of a pipeline's pictures; None if a part that we do not know loads them."""
     steps = [step for _, step in parts(list(pipeline or ()), "")]
     for step in steps:
-        if type_name(step) in ("LoadImageFromFile", "LoadRGBFromFile"):
+        if type_name(step) in READERS:
             return Reader(step.get("imdecode_backend", "cv2"), step.get("color_type", "color"))
     loads = [type_name(step) for step in steps if type_name(step).startswith("Load")]
     only_annotations = loads and all("Annotation" in one for one in loads)

@@ -21,6 +21,7 @@ from mmext.data_checks import agreement, conclusions, layouts, needs
 from mmext.data_checks.coco import check_file, read_coco
 from mmext.data_checks.data_sets import check_dataset, cure_of, join, wanted_classes
 from mmext.data_checks.evaluators import other_images
+from mmext.data_checks.label_lists import read_labels
 from mmext.data_checks.needs import metrics, parts, type_name
 from mmext.data_checks.report import Report
 from mmext.errors import BadInputError
@@ -67,6 +68,7 @@ def _check(
                 reports.append(seen[key])
     known = {str(Path(report.file)) for report in reports}
     reports += [check_evaluator(cfg, split, known) for split in splits]
+    reports += [check_lists(cfg, split) for split in splits]
     reports += [check_labels(reports), check_agreement(cfg, splits)]
     return [one for one in reports if one.images or one.errors or one.warnings]
 
@@ -207,6 +209,42 @@ def check_evaluator(cfg: Mapping[str, Any], split: str, known: set[str]) -> Repo
             except BadInputError as error:
                 report.error("refused", str(error))
     return report
+
+
+def check_lists(cfg: Mapping[str, Any], split: str) -> Report:
+    """Check lists of samples to keep, and those of several labels a picture."""
+    report = Report(split, f"{split}_dataloader")
+    loader = cfg.get(f"{split}_dataloader") or {}
+    for path, part in parts(loader, f"{split}_dataloader"):
+        keep = part.get("keep") if type_name(part) == "FilteredDataset" else None
+        if isinstance(keep, str) and not Path(keep).is_file():
+            report.error(
+                "keep",
+                f"{keep}: not found, expected the list of samples that {path} keeps; make it with "
+                "tools/clean_labels.py, or correct the path",
+            )
+    for metric in metrics(cfg, split):
+        if type_name(metric) == "ReaLAccuracy":
+            for sentence in _label_troubles(cfg.get("model") or {}, metric):
+                report.error("labels", sentence)
+    return report
+
+
+def _label_troubles(model: Mapping[str, Any], metric: Mapping[str, Any]) -> Iterator[str]:
+    """Say what of a file of several labels a picture does not fit the model, or is no such file."""
+    wanted = metric.get("num_classes", 1000)
+    try:
+        read_labels(metric.get("labels") or "", wanted)
+    except BadInputError as error:
+        yield str(error)
+    indices = metric.get("class_indices")
+    expected = wanted if indices is None else len(indices)
+    got = (model.get("head") or {}).get("num_classes", expected)
+    if got != expected:
+        yield (
+            f"model.head.num_classes: expected {expected}, the classes of {metric.get('labels')}, "
+            f"got {got}; give class_indices, the label of each class of the model"
+        )
 
 
 def _compare(cfg: Mapping[str, Any], split: str, file: str, report: Report, cure: str) -> None:

@@ -148,6 +148,8 @@ def _names(scope: str, file: str = "") -> frozenset[str]:
             f"{file}: expected the package {scope} for its scope {scope!r}, got {error}; install "
             "it, or run mmext doctor"
         ) from error
+    if scope == "mmengine" and importlib.util.find_spec("mmcv"):
+        importlib.import_module("mmcv.transforms")  # it adds to mmengine's own registries
     names: set[str] = set()
     for one in ROOTS:
         registry = one._search_child(scope)

@@ -21,7 +21,7 @@ from mmext.data_checks import verify
 from mmext.data_checks.needs import type_name
 from mmext.engine import checkpoint
 from mmext.errors import BadInputError
-from mmext.inference.drawing import Found, colours, draw_objects, lay_over
+from mmext.inference.drawing import Found, colours, draw_objects, lay_over, write_scores
 from mmext.inference.inputs import Clip, Picture
 from mmext.inference.reading import Preparation
 
@@ -158,13 +158,48 @@ class Segmentor:
         return lay_over(picture, classes, self.palette), {"classes": shares}
 
 
+class Classifier:
+    """The most likely classes of a picture."""
+
+    def __init__(self, model: Model, *, top: int) -> None:
+        self.model, self.top, self.names = model, top, model.dataset_meta["classes"]
+        self.preparation = Preparation(model.cfg.test_pipeline, model.cfg.filename)
+
+    def annotate(self, source: Path | Picture) -> Annotated:
+        """Write the best classes on the picture, and say them.
+
+        Raises:
+            BadInputError: the model does not classify.
+        """
+        picture, data = prepare(self.preparation, source)
+        found = predict(self.model, data)
+        if "pred_score" not in found:
+            raise BadInputError(
+                f"{self.model.cfg.filename}: expected a classifier, whose samples have pred_score, "
+                f"got samples with {', '.join(found.keys()) or 'nothing'}; give such a config"
+            )
+        best = best_classes(found.pred_score, self.names, self.top)
+        classes = [{"class": name, "score": round(score, 6)} for name, score in best]
+        height, width = picture.shape[:2]  # what is drawn on is enlarged where it is small
+        return write_scores(picture, best), dict(width=width, height=height, classes=classes)
+
+
+def best_classes(scores: torch.Tensor, names: Any, top: int) -> list[tuple[str, float]]:
+    """Name and score of the best classes, the best first."""
+    best = torch.topk(scores.flatten(), min(top, scores.numel()))
+    return [
+        (names[index] if index < len(names) else f"class {index}", score)
+        for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+
+
 def prepare(preparation: Preparation, source: Path | Picture) -> tuple[Picture, dict[str, Any]]:
     """How a file or a frame looks, and what the model takes."""
     return preparation.of_file(source) if isinstance(source, Path) else preparation.of_frame(source)
 
 
 def predict(model: Model, data: Mapping[str, Any]) -> Any:
-    """The sample that a detector or segmentor makes of one prepared picture."""
+    """The sample that a model of pictures makes of a prepared one."""
     with torch.no_grad():
         return model.test_step(
             {"inputs": [data["inputs"]], "data_samples": [data["data_samples"]]}
@@ -199,12 +234,7 @@ class Recognizer:
 
         data = dict(array=clip, total_frames=len(clip), start_index=0, label=-1, modality="RGB")
         scores = inference_recognizer(self.model, data, self.pipeline).pred_score.flatten()
-        best = torch.topk(scores, min(self.top, len(scores)))
-        names = self.model.dataset_meta["classes"]
-        return [
-            (names[index] if index < len(names) else f"class {index}", score)
-            for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ]
+        return best_classes(scores, self.model.dataset_meta["classes"], self.top)
 
 
 def in_memory(pipeline: list[dict[str, Any]], file: str | Path | None) -> list[dict[str, Any]]:

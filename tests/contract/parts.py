@@ -1,7 +1,8 @@
 """What the contract suite checks: every part in the registry, and a small config that uses it.
 
 Nothing is listed here. A part is what a registry of mmext holds from a task's folder; its small
-config is the first ``configs/**/*_{trees,stamps,motion}.py`` whose text names it.
+config is the first ``configs/**/*_{trees,stamps,motion,mnist,digits}.py`` whose text names it. What
+a task has in place of a host (``stack``) belongs to no paper.
 """
 
 import ast
@@ -19,7 +20,8 @@ from torch import nn
 from mmext import registry
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("trees", "stamps", "motion")
+SMALL = ("trees", "stamps", "motion", "mnist", "digits")
+STACK = "stack"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Part:
     def paper(self) -> tuple[str, ...]:
         """Path of the paper below mmext, for example ("detection", "gfl")."""
         return tuple(self.cls.__module__.split(".")[1:3])
+
+    @property
+    def is_of_a_paper(self) -> bool:
+        return self.paper[-1] != STACK
 
     @property
     def card(self) -> str:

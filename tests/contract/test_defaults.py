@@ -7,6 +7,24 @@ import pytest
 
 from tests.contract.parts import all_parts
 
+
+class TwoPictures:
+    """A data set that is built already, which wrappers take too."""
+
+    @property
+    def metainfo(self) -> dict:
+        return dict(classes=("a", "b"))
+
+    def full_init(self) -> None:
+        pass
+
+    def __len__(self) -> int:
+        return 2
+
+    def get_data_info(self, index: int) -> dict:
+        return dict(key=str(index), gt_label=index)
+
+
 REQUIRED = dict(
     depth=50,
     in_channels=16,
@@ -24,12 +42,21 @@ REQUIRED = dict(
     bbox_head=dict(type="mmext.SWNShared2FCBBoxHead", in_channels=8, num_classes=3),
     loss=dict(type="mmdet.SmoothL1Loss"),
     optim_wrapper_cfg=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.1)),
+    head=dict(type="mmext.LinearClsHead", in_channels=16, num_classes=3),
+    dataset=TwoPictures(),
+    scale=224,
+    rate=0.1,
 )
 """What a class may ask for: names that the hosts' own classes ask for too."""
 
 INSTEAD = {
     "RFP": dict(in_channels=[8, 16, 32, 64], rfp_sharing=True),
     "SAC": dict(padding=1),  # the host's default is none, with which no 3x3 layer keeps its size
+    # These look for their files when they are made.
+    "FolderClsDataset": dict(lazy_init=True),
+    "ImageNetDataset": dict(lazy_init=True),
+    "IdxClsDataset": dict(lazy_init=True),
+    "DigitsDataset": dict(lazy_init=True),
 }
 """Where a name means something else, or a default of the host's does not go with the rest."""
 

@@ -9,6 +9,9 @@ import pytest
 from tests.contract.parts import ROOT, all_parts
 
 PARTS = pytest.mark.parametrize("part", all_parts(), ids=lambda part: part.name)
+PAPERS = pytest.mark.parametrize(
+    "part", [part for part in all_parts() if part.is_of_a_paper], ids=lambda part: part.name
+)
 
 
 def test_the_registry_is_not_empty():
@@ -19,7 +22,8 @@ def test_the_registry_is_not_empty():
 
 @PARTS
 def test_it_has_a_card(part):
-    assert re.search(r"^Paper +.*https://arxiv\.org/abs/\d{4}\.\d{4,5}", part.card, re.M)
+    paper = re.search(r"^Paper +.*https://arxiv\.org/abs/\d{4}\.\d{4,5}", part.card, re.M)
+    assert bool(paper) == part.is_of_a_paper
     assert re.search(r"^Host +\S", part.card, re.M)
 
 
@@ -77,15 +81,20 @@ def test_it_has_tests(part):
     assert any(part.name in path.read_text() for path in files)
 
 
-@PARTS
+@PAPERS
 def test_it_has_a_small_config_and_its_folder_a_readme(part):
     assert part.small_configs, (
-        f"no small config (*_trees.py, *_stamps.py, *_motion.py) names mmext.{part.name}"
+        f"no small config (*_trees.py, *_stamps.py, *_motion.py …) names mmext.{part.name}"
     )
     assert all(path.is_file() for path in part.readmes)
 
 
 @PARTS
+def test_a_config_or_base_names_it(part):
+    assert part.configs
+
+
+@PAPERS
 def test_its_paper_has_a_row_in_the_readme(part):
     table = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("|")]
     folders = [str(path.parent.relative_to(ROOT)) for path in part.readmes]

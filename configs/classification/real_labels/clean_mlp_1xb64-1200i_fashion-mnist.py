@@ -1,0 +1,37 @@
+"""The noisy clothes again without the labels that tools/clean_labels.py does not trust.
+
+Run       python tools/train.py
+          configs/classification/real_labels/clean_mlp_1xb64-1200i_fashion-mnist.py
+          after the two commands of noisy_mlp_1xb64-1200i_fashion-mnist.py
+Hardware  two CPU cores
+Expected  an arm of the study clean_labels, which has not run yet; see README.md
+"""
+
+_base_ = [
+    "../../_base_/models/mlp_28x28.py",
+    "../../_base_/datasets/fashion-mnist_classification.py",
+    "../../_base_/schedules/sgd-cosine_1200i.py",
+    "../../_base_/runtime_classification_iters.py",
+]
+
+clean_list = "data/clean_labels/fashion-mnist.txt"
+train_dataloader = dict(
+    sampler=dict(type="InfiniteSampler", shuffle=True),
+    dataset=dict(
+        _delete_=True,
+        type="mmext.FilteredDataset",
+        keep=clean_list,
+        dataset=dict(
+            type="mmext.NoisyLabels",
+            rate=0.2,
+            dataset=dict(
+                type=_base_.dataset_type,
+                data_root=_base_.data_root,
+                metainfo=_base_.metainfo,
+                indices=3000,
+                pipeline=_base_.train_pipeline,
+                **_base_.train_files,
+            ),
+        ),
+    ),
+)

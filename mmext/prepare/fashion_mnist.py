@@ -1,0 +1,83 @@
+"""Fashion-MNIST (Xiao et al. 2017, https://arxiv.org/abs/1708.07747): ten kinds of clothes.
+
+Source   the Debian package dataset-fashion-mnist (Expat), fetched with apt-get without root
+Files    {train,t10k}-images-idx3-ubyte.gz  {train,t10k}-labels-idx1-ubyte.gz  LICENSE
+         60,000 + 10,000 grey pictures of 28 x 28, 6,000 + 1,000 of each class
+
+Run ``mmext data fashion_mnist``; a second run finds the result and needs no network.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmext.prepare.debian import Deb, fetch, read_files
+from mmext.prepare.packages import CACHE, DataError, one_at_a_time
+from mmext.prepare.stamps_packages import build, copyright_file
+
+ROOT = Path("data/fashion_mnist")
+PACKAGE = Deb(
+    "dataset-fashion-mnist",
+    "0.0~git20200523.55506a9-1",
+    "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
+)
+FOLDER = "usr/share/datasets/fashion-mnist/"
+SIZES = {"train": 60_000, "t10k": 10_000}
+
+
+def files_of(split: str) -> tuple[str, str]:
+    """Names of a split's pictures and labels."""
+    return f"{split}-images-idx3-ubyte.gz", f"{split}-labels-idx1-ubyte.gz"
+
+
+def write(package: Path, folder: Path) -> None:
+    """Write the package's files into the empty ``folder``.
+
+    Raises:
+        DataError: it lacks one.
+    """
+    note = copyright_file(PACKAGE)
+    found = read_files(package, lambda name: name.startswith(FOLDER) or name == note)
+    (folder / "LICENSE").write_bytes(found.pop(note, b"(none)\n"))
+    for name in [name for split in SIZES for name in files_of(split)]:
+        if FOLDER + name not in found:
+            raise DataError(
+                f"{package}: expected {FOLDER}{name} in it, got none; put {PACKAGE.file_name} there"
+            )
+        (folder / name).write_bytes(found[FOLDER + name])
+
+
+def is_complete(root: Path) -> bool:
+    """Whether ``root`` holds all files, which appear there only when they are whole."""
+    names = [name for split in SIZES for name in files_of(split)]
+    return all((root / name).is_file() for name in [*names, "LICENSE"])
+
+
+def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
+    """Make sure that ``root`` holds the data set; see the card.
+
+    Raises:
+        DataError: the package cannot be fetched, or it is not what was expected.
+    """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(root):
+        if not is_complete(root):
+            package = fetch(PACKAGE, cache)
+            build(root, lambda folder: write(package, folder))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder of packages (default: %(default)s)"
+    )
+    args = parser.parse_args(argv)
+    try:
+        prepare(args.root, args.cache)
+    except DataError as error:
+        sys.exit(f"error: {error}.")
+    print(f"{args.root}: {' and '.join(f'{one:,}' for one in SIZES.values())} pictures of clothes")
