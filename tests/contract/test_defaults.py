@@ -44,6 +44,8 @@ REQUIRED = dict(
     optim_wrapper_cfg=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.1)),
     head=dict(type="mmext.LinearClsHead", in_channels=16, num_classes=3),
     dataset=TwoPictures(),
+    keep=("0",),
+    labels=[[0]],
     scale=224,
     rate=0.1,
 )

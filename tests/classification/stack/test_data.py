@@ -97,7 +97,7 @@ FOLDERS = {
 def test_bad_folders_end_in_one_sentence(tmp_path, case):
     classes, cfg, sentence = FOLDERS[case]
     write_folders(tmp_path / "train", classes)
-    prefix = dict(img_path="train" if classes else "trian")
+    prefix = dict(img_path="train" if classes else "other")
     with pytest.raises(BadInputError, match=sentence):
         FolderClsDataset(data_root=str(tmp_path), data_prefix=prefix, **cfg)
 
