@@ -94,7 +94,7 @@ def test_it_has_its_lines(task, paper):
 
 
 def test_configs_belong_to_papers():
-    """A paper's configs for another task's host lie in that task's folder, under the paper's name."""
+    """A paper's configs for another host lie in that task's folder, under the paper's name."""
     folders = {(file.parts[-3], file.parts[-2]) for file in ROOT.glob("configs/*/*/*.py")}
     folders = {pair for pair in folders if pair[0] != "_base_"}
     assert set(papers()) <= folders

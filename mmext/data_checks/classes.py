@@ -114,7 +114,7 @@ def _check_labels(
     classes: int,
     needs: Needs,
 ) -> None:
-    """Report labels that are no class of data or model, missing ones, and classes without a picture."""
+    """Report missing labels, labels that are no class, and classes without a picture."""
     known = [one for one in labels if one is not None]
     if needs.truth and len(known) < len(labels):
         report.error(
