@@ -38,13 +38,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("second_stack")
 
 
-@pytest.fixture(autouse=True)
-def default_scope():
-    """A default scope set by a test ends with it: the next test may build another host's types."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """A default scope ends with its test: the next one may build another host's types.
+
+    A hook, since fixtures of a module come before those of its tests, and may set a scope too.
+    """
     before = dict(DefaultScope._instance_dict)
-    yield
+    found = yield
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(before)
+    return found
 
 
 @pytest.fixture(scope="session", autouse=True)
