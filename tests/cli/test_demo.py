@@ -397,7 +397,9 @@ def test_bad_input_is_refused_in_a_sentence(
     sentence(codes[10], "nowhere.pth: not found, expected a checkpoint")
     sentence(codes[11], "poison.pth: refused before anything of it ran")
     sentence(codes[12], "nowhere.py: not found, expected a config")
-    sentence(codes[13], "plain.py: expected a default_scope of mmdet, mmseg, mmaction, got None")
+    sentence(
+        codes[13], "plain.py: expected a default_scope of mmdet, mmseg, mmaction, mmengine, got"
+    )
     sentence(codes[14], "model.neck.type", "mmext.FPM")
     assert not (tmp_path / "canary").exists()
     assert not list((tmp_path / "work_dirs" / "demo").glob("*.mp4"))
