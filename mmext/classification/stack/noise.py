@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer
 
 from mmext.registry import DATASETS
 
@@ -53,13 +53,13 @@ def key_of(info: dict[str, Any]) -> str:
 
 
 def noisy_labels(
-    labels: Sequence[int] | Int[np.ndarray, " N"],
+    labels: Sequence[int] | Integer[np.ndarray, " N"],
     classes: int,
     *,
     rate: float,
     kind: str = "uniform",
     seed: int = 0,
-) -> Int[np.ndarray, " N"]:
+) -> Integer[np.ndarray, " N"]:
     """Labels of which a share is wrong; equal arguments give equal labels.
 
     Args:
