@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from mmengine.registry import DefaultScope
 
+from tests import scopes
 from tests.checkout import REPO, run_script
 from tests.two_ranks import TwoRanks
 
@@ -44,11 +44,8 @@ def pytest_runtest_protocol(item: pytest.Item):
 
     A hook, since fixtures of a module come before those of its tests, and may set a scope too.
     """
-    before = dict(DefaultScope._instance_dict)
-    found = yield
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(before)
-    return found
+    with scopes.ended_with_the_test():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -29,6 +29,11 @@ TREES = "gfl_mobilenet-v2_fpn_1xb4-200i_trees"
 STOCK = Path(sysconfig.get_path("purelib"), "mmdet", ".mim", "tools", "train.py")
 
 
+def outside() -> dict[str, str]:
+    """The environment without the path of these tests: what lies there would count as installed."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 class Installed:
     """An environment, and a folder outside of the checkout to work in."""
 
@@ -47,7 +52,7 @@ class Installed:
 
     def run(self, *command: object, code: int = 0) -> str:
         """Run a command in the folder; returns what it printed, and keeps its errors."""
-        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        env = outside()
         done = subprocess.run(
             [str(word) for word in command],
             cwd=self.work,
@@ -165,8 +170,7 @@ def test_help_and_doctor_need_no_other_package(wheel, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     python = tmp_path / "bare" / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", wheel]
-    # Without the path of these tests: what lies there would count as installed.
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env = outside()
     subprocess.run([str(word) for word in pip], check=True, env=env)
     for words, code, part in (
         (["--help"], 0, "say what is wrong with this environment"),
@@ -276,7 +280,7 @@ def test_pip_installs_all_that_a_user_needs_from_the_index(
     (tmp_path / "data").symlink_to(REPO / "data")
     flags = ["--work-dir", "new", "--cfg-options", *SMALL, "train_cfg.max_iters=2"]
     command = [tmp_path / "venv" / "bin" / "mmext", "train", TREES, *flags]
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env = outside()
     done = subprocess.run(
         [str(word) for word in command], cwd=tmp_path, env=env, capture_output=True, text=True
     )

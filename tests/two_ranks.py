@@ -102,19 +102,17 @@ def serve(rank: int, pipe: Connection) -> None:
 
 def in_group(rank: int, folder: str, function: Callable[..., Any], args: tuple) -> bytes:
     """The function's result as bytes: shared memory would have to outlive the test."""
-    from mmengine.registry import DefaultScope
+    from tests import scopes  # here: it imports mmengine, without which a pair of ranks starts
 
-    scopes = dict(DefaultScope._instance_dict)
     store = f"file://{folder}/store"
     dist.init_process_group(
         "gloo", init_method=store, rank=rank, world_size=2, timeout=timedelta(seconds=TIMEOUT)
     )
     try:
         buffer = io.BytesIO()
-        torch.save(function(rank, *args), buffer)
-        dist.barrier()
+        with scopes.ended_with_the_test():
+            torch.save(function(rank, *args), buffer)
+            dist.barrier()
     finally:
         dist.destroy_process_group()
-        DefaultScope._instance_dict.clear()  # as for every test: see conftest.py
-        DefaultScope._instance_dict.update(scopes)
     return buffer.getvalue()

@@ -62,13 +62,6 @@ def recorded() -> dict[str, Any]:
     return found if found.get("recipe") == now else {"recipe": now, "runs": []}
 
 
-def span(record: dict[str, Any]) -> str:
-    """The interval in words, as README and demo have it."""
-    values = [run["val"][MEASURE] for run in record["runs"]]
-    low, high = interval(values)
-    return f"{low:.2f} to {high:.2f}"
-
-
 def sentence(found: float, record: dict[str, Any]) -> str:
     """Say whether a run's AP50 on validation is what it should be.
 
@@ -83,7 +76,7 @@ def sentence(found: float, record: dict[str, Any]) -> str:
     place = "inside" if low <= found <= high else "above" if found > high else "below"
     return (
         f"{MEASURE} on validation {found:.3f}: {place} the interval that holds 95 % of runs, "
-        f"{span(record)} ({len(values)} runs, {record['varied']})"
+        f"{low:.2f} to {high:.2f} ({len(values)} runs, {record['varied']})"
     )
 
 

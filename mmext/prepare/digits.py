@@ -7,13 +7,12 @@ Files    digits.csv.gz: 1,797 lines of 64 numbers from 0 to 16 and a label   LIC
 Run ``mmext data digits``; a second run finds the result and needs no network.
 """
 
-import argparse
-import sys
 import zipfile
 from pathlib import Path
 
+from mmext.prepare import command
 from mmext.prepare.camera_motion_pictures import SKLEARN
-from mmext.prepare.packages import CACHE, DataError, fetch, one_at_a_time
+from mmext.prepare.packages import CACHE, fetch, one_at_a_time
 from mmext.prepare.stamps_packages import build
 
 ROOT = Path("data/digits")
@@ -45,16 +44,4 @@ def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--cache", type=Path, default=CACHE, help="folder of packages (default: %(default)s)"
-    )
-    args = parser.parse_args(argv)
-    try:
-        prepare(args.root, args.cache)
-    except DataError as error:
-        sys.exit(f"error: {error}.")
-    print(f"{args.root}: 1,797 pictures of digits")
+    command.run(__doc__, ROOT, prepare, lambda root: f"{root}: 1,797 pictures of digits", argv)

@@ -7,10 +7,9 @@ Files    {train,t10k}-images-idx3-ubyte.gz  {train,t10k}-labels-idx1-ubyte.gz  L
 Run ``mmext data fashion_mnist``; a second run finds the result and needs no network.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
+from mmext.prepare import command
 from mmext.prepare.debian import Deb, fetch, read_files
 from mmext.prepare.packages import CACHE, DataError, one_at_a_time
 from mmext.prepare.stamps_packages import build, copyright_file
@@ -68,16 +67,5 @@ def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--cache", type=Path, default=CACHE, help="folder of packages (default: %(default)s)"
-    )
-    args = parser.parse_args(argv)
-    try:
-        prepare(args.root, args.cache)
-    except DataError as error:
-        sys.exit(f"error: {error}.")
-    print(f"{args.root}: {' and '.join(f'{one:,}' for one in SIZES.values())} pictures of clothes")
+    sizes = " and ".join(f"{one:,}" for one in SIZES.values())
+    command.run(__doc__, ROOT, prepare, lambda root: f"{root}: {sizes} pictures of clothes", argv)

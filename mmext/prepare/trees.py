@@ -19,12 +19,10 @@ Numbers  ground truths / pieces marked iscrowd: train 1004 / 217, val 279 / 50, 
 Run ``mmext data trees``; a second run finds the result and needs no network.
 """
 
-import argparse
 import hashlib
 import itertools
 import json
 import shutil
-import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -34,6 +32,7 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
+from mmext.prepare import command
 from mmext.prepare.packages import CACHE, DataError, Wheel, fetch, one_at_a_time, replace_folder
 
 DEEPFOREST = Wheel(
@@ -260,16 +259,4 @@ def summary(root: Path) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)"
-    )
-    args = parser.parse_args(argv)
-    try:
-        prepare(args.root, args.cache)
-    except DataError as error:
-        sys.exit(f"error: {error}.")
-    print(f"{args.root}\n{summary(args.root)}")
+    command.run(__doc__, ROOT, prepare, lambda root: f"{root}\n{summary(root)}", argv)

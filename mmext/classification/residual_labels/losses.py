@@ -17,12 +17,12 @@ class _WithResidual(nn.Module):
     def __init__(
         self,
         num_classes: int,
-        alpha: float,
-        ignore_index: int,
-        reduction: str,
-        loss_weight: float,
-        loss_name: str,
-        use_sigmoid: bool,
+        alpha: float = 0.3,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        loss_weight: float = 1.0,
+        loss_name: str = "loss_residual",
+        use_sigmoid: bool = False,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -231,20 +231,6 @@ class UniformResidualLoss(_WithResidual):
     Raises:
         ValueError: fewer than two classes, a negative ``alpha``, or ``use_sigmoid``.
     """
-
-    def __init__(
-        self,
-        num_classes: int,
-        alpha: float = 0.3,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        loss_weight: float = 1.0,
-        loss_name: str = "loss_residual",
-        use_sigmoid: bool = False,
-    ) -> None:
-        super().__init__(
-            num_classes, alpha, ignore_index, reduction, loss_weight, loss_name, use_sigmoid
-        )
 
     def _matrix_for(self, cls_score: Tensor) -> Tensor:
         return cls_score.new_zeros(self.num_classes, self.num_classes)
