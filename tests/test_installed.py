@@ -25,7 +25,7 @@ from tests.checkout import REPO
 from tests.cli.test_train_and_test import SMALL, scalars
 from tests.test_packaging import backend, left_behind, pip_wheel
 
-TREES = "gfl_mobilenet-v2_fpn_1xb4-200i_trees"
+TREES = "gfl_mobilenet-v2_fpn_1xb4-400i_trees"
 STOCK = Path(sysconfig.get_path("purelib"), "mmdet", ".mim", "tools", "train.py")
 
 

@@ -11,7 +11,7 @@ from mmext.compat import configs as repairs
 from mmext.errors import BadInputError
 from tests import fresh_process
 
-TREES = "detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees"
+TREES = "detection/gfl/gfl_mobilenet-v2_fpn_1xb4-400i_trees"
 SHORT = TREES.rpartition("/")[2]
 
 
@@ -27,7 +27,7 @@ def test_all_names_lead_to_their_file_and_the_short_ones_are_unique() -> None:
 
 def test_a_name_that_nobody_knows_is_answered_with_near_ones() -> None:
     with pytest.raises(
-        BadInputError, match=r"200i_tree: expected a path, or the name .* mean .*200i_trees"
+        BadInputError, match=r"400i_tree: expected a path, or the name .* mean .*400i_trees"
     ):
         shipped.find(SHORT[:-1])
     with pytest.raises(BadInputError, match="mmext configs list shows all"):

@@ -1,7 +1,8 @@
 """What a run of the demo is expected to reach, from runs that differ in seed and threads alone.
 
-Writes   docs/evidence/demo.json: each run's AP on both splits, the recipe's hash, the machine
-Reads    the same, for the sentence that the demo prints and the README repeats
+Writes   docs/evidence/demo.json: each run's AP on both splits, the recipe's hash, the machine;
+         and the README's sentence about it
+Reads    the same, for the sentence that the demo prints
 
 Run ``python -m dev.demo.expected``: three seeds, each with one thread and with two, an hour on two
 cores. Runs that are there already, of the same recipe, are not repeated.
@@ -28,6 +29,7 @@ from dev.evidence.study import ROOT, config_hash
 RECORD = ROOT / "docs" / "evidence" / "demo.json"
 SEEDS, THREADS = (0, 1, 2), (1, 2)
 MEASURE = "AP50"  # on validation
+COMMAND = "python -m dev.demo.expected"
 
 
 def interval(values: Sequence[float], share: float = 0.95) -> tuple[float, float]:
@@ -59,7 +61,31 @@ def recorded() -> dict[str, Any]:
     """The recorded runs of this recipe; those of another one say nothing about it."""
     found = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     now = recipe()
-    return found if found.get("recipe") == now else {"recipe": now, "runs": []}
+    return found if found.get("recipe") == now else {"recipe": now, "repeats": []}
+
+
+def ends(record: dict[str, Any]) -> tuple[float, float] | None:
+    """The interval of one run more, as it is printed; None where fewer than two are recorded."""
+    values = [run["val"][MEASURE] for run in record["repeats"]]
+    if len(values) < 2:
+        return None
+    low, high = interval(values)
+    return round(low, 2), round(high, 2)
+
+
+def known(record: dict[str, Any]) -> str:
+    """What the README says: the interval, and where it comes from."""
+    holds = ends(record)
+    if holds is None:
+        return f"No runs of this recipe are recorded (`{COMMAND}`)."
+    values = [run["val"][MEASURE] for run in record["repeats"]]
+    machine = record["machine"]
+    return (
+        f"{MEASURE} on validation: 95 % of runs lie between {holds[0]:.2f} and {holds[1]:.2f}. "
+        f"From {len(values)} runs ({record['varied']}) of mean {statistics.mean(values):.3f} and "
+        f"standard deviation {statistics.stdev(values):.3f}, by `{COMMAND}` on "
+        f"{machine['processor']}, torch {machine['versions']['torch']}."
+    )
 
 
 def sentence(found: float, record: dict[str, Any]) -> str:
@@ -69,14 +95,14 @@ def sentence(found: float, record: dict[str, Any]) -> str:
         found: the run's own.
         record: see :func:`recorded`.
     """
-    values = [run["val"][MEASURE] for run in record["runs"]]
-    if len(values) < 2:
+    holds = ends(record)
+    if holds is None:
         return f"{MEASURE} on validation {found:.3f}; no runs of this recipe are recorded"
-    low, high = interval(values)
+    low, high = holds
     place = "inside" if low <= found <= high else "above" if found > high else "below"
     return (
         f"{MEASURE} on validation {found:.3f}: {place} the interval that holds 95 % of runs, "
-        f"{low:.2f} to {high:.2f} ({len(values)} runs, {record['varied']})"
+        f"{low:.2f} to {high:.2f} ({len(record['repeats'])} runs, {record['varied']})"
     )
 
 
@@ -91,6 +117,29 @@ def run_once(work_dir: Path, seed: int, threads: int) -> dict[str, Any]:
     return dict(seed=seed, threads=threads, **summary)
 
 
+def add(run: dict[str, Any]) -> None:
+    """Put a run into the record."""
+    record = recorded()
+    runs = sorted([*record["repeats"], run], key=lambda one: (one["seed"], one["threads"]))
+    new = dict(
+        command=COMMAND,
+        config=CONFIG,
+        recipe=record["recipe"],
+        commit=git("rev-parse", "HEAD"),
+        varied=f"seeds {', '.join(map(str, SEEDS))}, each with 1 and with 2 threads",
+        machine={**read_machine(), "threads": list(THREADS)},
+        repeats=runs,
+    )
+    RECORD.write_text(json.dumps(new, indent=1) + "\n")
+
+
+def rewrite_pages() -> None:
+    """Let the pages say what is recorded now."""
+    from dev.evidence import pages  # which asks this module
+
+    pages.rewrite()
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -100,26 +149,17 @@ def main(argv: list[str] | None = None) -> None:
         default=Path("work_dirs/demo_expected"),
         help="default: %(default)s",
     )
+    parser.add_argument("--seeds", type=int, nargs="+", choices=SEEDS, default=SEEDS)
+    parser.add_argument("--threads", type=int, nargs="+", choices=THREADS, default=THREADS)
     args = parser.parse_args(argv)
-    record = recorded()
-    now, runs = record["recipe"], record["runs"]
-    for seed in SEEDS:
-        for threads in THREADS:
-            if any((run["seed"], run["threads"]) == (seed, threads) for run in runs):
-                continue
-            folder = args.work_dir / f"seed{seed}-threads{threads}"
-            runs.append(run_once(folder, seed, threads))
-            record = dict(
-                command="python -m dev.demo.expected",
-                config=CONFIG,
-                recipe=now,
-                commit=git("rev-parse", "HEAD"),
-                varied=f"seeds {', '.join(map(str, SEEDS))}, each with 1 and with 2 threads",
-                machine={**read_machine(), "threads": list(THREADS)},
-                runs=runs,
-            )
-            RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    print(sentence(runs[-1]["val"][MEASURE], recorded()))
+    for seed in args.seeds:
+        for threads in args.threads:
+            done = {(run["seed"], run["threads"]) for run in recorded()["repeats"]}
+            if (seed, threads) not in done:
+                folder = args.work_dir / f"seed{seed}-threads{threads}"
+                add(run_once(folder, seed, threads))
+    rewrite_pages()
+    print(known(recorded()))
 
 
 if __name__ == "__main__":

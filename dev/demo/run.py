@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-CONFIG = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
+CONFIG = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-400i_trees.py"
 WORK_DIR = Path("work_dirs/trees_demo")
 VALIDATION = [
     "test_dataloader.dataset.ann_file=annotations/val.json",
@@ -42,7 +42,7 @@ def steps(work_dir: Path, cfg_options: list[str]) -> Iterator[Step]:
     yield Step("trees", "Fetch the photographs", ["tools/data/trees.py"])
     yield Step("weights", "Fetch the ImageNet weights", ["tools/data/mobilenet_v2.py"])
     train = ["tools/train.py", CONFIG, "--work-dir", str(work_dir), *options]
-    yield Step("train", "Train 200 iterations, a few minutes", train, show="Iter(")
+    yield Step("train", "Train 400 iterations, five minutes", train, show="Iter(")
     checkpoint = (work_dir / "last_checkpoint").read_text()
     for split, heading, redirect in (
         ("val", "Test on validation", VALIDATION),

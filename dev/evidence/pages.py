@@ -6,6 +6,7 @@ Marks     <!-- evidence: WHAT NAME ... --> and <!-- /evidence -->, each on a lin
 WHAT      tables   a study's tables and picture
           known    a sentence for each study that is named
           studies  a table of all studies, without names
+         demo     what a run of the demo is expected to reach, without names
 """
 
 import os
@@ -15,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dev.demo import expected
 from dev.evidence import tables
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, deciding, read
@@ -148,7 +150,12 @@ def studies_part(names: list[str], page: Path) -> str:
     return tables.markdown(heads, rows)
 
 
-PARTS = {"tables": tables_part, "known": known_part, "studies": studies_part}
+def demo_part(names: list[str], page: Path) -> str:
+    """What a run of the demo is expected to reach."""
+    return expected.known(expected.recorded())
+
+
+PARTS = {"tables": tables_part, "known": known_part, "studies": studies_part, "demo": demo_part}
 
 
 if __name__ == "__main__":

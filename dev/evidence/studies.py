@@ -37,7 +37,7 @@ RETINA = (
     "iou-balanced_retinanet_mobilenet-v2_fpn_1xb8-400i_stamps-one-class.py"
 )
 GFL = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb8-800i_stamps-one-class.py"
-TREES = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
+TREES = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-400i_trees.py"
 DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
 SWN = "configs/detection/sample_weighting/swn_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
 DNL = "configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-500i_context.py"

@@ -11,7 +11,7 @@ from PIL import Image
 from tests import fresh_process
 from tests.checkout import REPO, run_script
 
-DEMO = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
+DEMO = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-400i_trees.py"
 ENV = {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
 
 # Importing the hosts takes seconds, so the tools run one after the other in one process, each as a

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.checkout import REPO, run_script, run_tool
 from tests.cli.test_bad_input import run_tools, sentence
 
-DETECTOR = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
+DETECTOR = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-400i_trees.py"
 SEGMENTOR = """
 custom_imports = dict(imports=["mmext"])
 default_scope = "mmseg"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.checkout import REPO, run_script, run_tool
 
-DEMO = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
+DEMO = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-400i_trees.py"
 ENV = {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
 SMALL = [
     "train_dataloader.batch_size=2",

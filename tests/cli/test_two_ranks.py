@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from tests.checkout import REPO, run_script
 
-DEMO = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
+DEMO = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-400i_trees.py"
 
 RECORDER = """
 import json, os, torch

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from dev.evidence import pages
 from dev.evidence.provenance import WATCHED, environment
+from dev.evidence.runner import Runner
 from dev.evidence.start import shared_share, with_aliases
 from dev.evidence.studies import STUDIES
 from dev.evidence.study import ROOT, Arm, Measure, Study, StudyError, config_hash
@@ -93,6 +94,34 @@ def build(path, cfg):
     return MODELS.build(cfg.model)
 
 
+@pytest.mark.parametrize("study", [name for name, one in STUDIES.items() if len(one.tests) > 1])
+def test_a_further_test_asks_for_fewer_pixels_of_the_same_images(
+    study, context_scenes, monkeypatch
+):
+    monkeypatch.chdir(ROOT)  # data roots are relative
+    for arm in STUDIES[study].arms:
+        whole, fewer = (tested_data(STUDIES[study], arm, test) for test in STUDIES[study].tests)
+        assert len(whole) == len(fewer) > 0
+        for index in range(3):
+            sample, other = (one[index]["data_samples"] for one in (whole, fewer))
+            assert sample.img_path == other.img_path
+            counted = other.gt_sem_seg.data != 255
+            assert 0 < counted.sum() < counted.numel() / 2
+            assert torch.equal(other.gt_sem_seg.data[counted], sample.gt_sem_seg.data[counted])
+
+
+def tested_data(study: Study, arm: str, test: str):
+    """The data set that ``tools/test.py`` builds with the options of one of a study's tests."""
+    from mmengine.registry import DATASETS, init_default_scope
+
+    runner = Runner(study, machine={}, work_dir=ROOT)
+    cfg = runner.config(arm)
+    cfg.merge_from_dict(dict(option.split("=", 1) for option in runner.options(test)))
+    host_of(ROOT / study.arms[arm].config)  # imports the host
+    init_default_scope(cfg.default_scope)
+    return DATASETS.build(cfg.test_dataloader.dataset)
+
+
 @pytest.mark.parametrize("study", STUDIES)
 def test_its_data_are_made_by_tools_that_are_there(study):
     assert STUDIES[study].data
@@ -110,7 +139,7 @@ def test_names_of_old_studies_are_not_used_again():
     assert not set(STUDIES) & set(pages.superseded())
 
 
-CONFIG = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py"
+CONFIG = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-400i_trees.py"
 SOUND = dict(
     question="?",
     data_name="data",

@@ -4,6 +4,7 @@ Here the hosts' own writers write them.
 """
 
 import json
+import statistics
 
 import numpy as np
 import pytest
@@ -282,12 +283,27 @@ class TestExpected:
     @pytest.mark.parametrize(("found", "place"), [(0.5, "inside"), (0.7, "above"), (0.3, "below")])
     def test_a_run_is_told_whether_it_lies_inside(self, found, place):
         runs = [dict(val={"AP50": value}) for value in (0.49, 0.5, 0.51)]
-        text = expected.sentence(found, dict(runs=runs, varied="seeds"))
+        text = expected.sentence(found, dict(repeats=runs, varied="seeds"))
         assert f"{found:.3f}: {place} the interval" in text
         assert "0.45 to 0.55" in text
 
+    def test_the_page_and_the_demo_say_the_same_interval(self):
+        record = dict(
+            repeats=[dict(val={"AP50": value}) for value in (0.49, 0.5, 0.51)],
+            varied="seeds",
+            machine=dict(processor="a processor", versions=dict(torch="2.14.1")),
+        )
+        assert "between 0.45 and 0.55" in expected.known(record)
+        assert "0.45 to 0.55" in expected.sentence(0.5, record)
+        assert "mean 0.500 and standard deviation 0.010" in expected.known(record)
+
+    def test_the_recorded_runs_are_of_the_recipe_that_is_shipped_and_repeat(self):
+        values = [run["val"]["AP50"] for run in expected.recorded()["repeats"]]
+        assert len(values) == len(expected.SEEDS) * len(expected.THREADS)
+        assert statistics.stdev(values) <= 0.015
+
     def test_without_a_record_it_says_so(self):
-        text = expected.sentence(0.5, dict(recipe="", runs=[]))
+        text = expected.sentence(0.5, dict(recipe="", repeats=[]))
         assert text == "AP50 on validation 0.500; no runs of this recipe are recorded"
 
     def test_a_record_of_another_recipe_does_not_count(self, tmp_path, monkeypatch):
@@ -295,6 +311,6 @@ class TestExpected:
         monkeypatch.setattr(expected, "RECORD", tmp_path / "docs" / "evidence" / "demo.json")
         expected.RECORD.parent.mkdir(parents=True)
         for recipe, number in (("another", 0), ("this", 2)):
-            expected.RECORD.write_text(json.dumps(dict(recipe=recipe, runs=runs)))
+            expected.RECORD.write_text(json.dumps(dict(recipe=recipe, repeats=runs)))
             monkeypatch.setattr(expected, "recipe", lambda: "this")
-            assert len(expected.recorded()["runs"]) == number
+            assert len(expected.recorded()["repeats"]) == number

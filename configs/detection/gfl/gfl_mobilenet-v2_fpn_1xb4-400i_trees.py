@@ -2,15 +2,16 @@
 
 Run       make demo, or its parts: python tools/data/trees.py &&
           python tools/data/mobilenet_v2.py &&
-          python tools/train.py configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-200i_trees.py
-Hardware  two CPU cores, about 3.5 minutes for the whole demo
-Expected  AP50 0.404 +- 0.015 on validation: three unpaired seeds, in docs/evidence/trees.json
+          python tools/train.py configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-400i_trees.py
+Hardware  two CPU cores, about 5 minutes
+Expected  AP50 on validation in the interval that the README states and ``make demo`` prints, from
+          runs that differ in seed and threads alone (docs/evidence/demo.json)
 """
 
 _base_ = [
     "../../_base_/models/gfl_mobilenet-v2_fpn.py",
     "../../_base_/datasets/trees_detection.py",
-    "../../_base_/schedules/adamw_200i.py",
+    "../../_base_/schedules/adamw_400i.py",
     "../../_base_/runtime_iters.py",
 ]
 
@@ -23,3 +24,7 @@ model = dict(
         loss_dfl=dict(type="mmext.DistributionFocalLoss"),
     )
 )
+
+# At the head's rate a short training spoils what ImageNet taught the backbone; not moving it at all
+# finds fewer crowns.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"backbone": dict(lr_mult=0.3)}))
