@@ -50,7 +50,7 @@ def steps(work_dir: Path, cfg_options: list[str]) -> Iterator[Step]:
     ):
         folder = work_dir / split
         test = ["tools/test.py", CONFIG, checkpoint, "--work-dir", str(folder)]
-        test += ["--out", str(folder / "predictions.pkl")]
+        test += ["--tta", "--out", str(folder / "predictions.pkl")]
         both = [*cfg_options, *redirect]
         yield Step(
             f"test-{split}",

@@ -28,3 +28,35 @@ model = dict(
 # At the head's rate a short training spoils what ImageNet taught the backbone; not moving it at all
 # finds fewer crowns.
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"backbone": dict(lr_mult=0.3)}))
+
+# tools/test.py --tta: each image is seen four times. What one turned copy misses another one finds,
+# and runs differ less from each other.
+tta_model = dict(
+    type="DetTTAModel",
+    tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100),
+)
+tta_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [dict(type="Resize", scale=(400, 400), keep_ratio=True)],
+            [
+                dict(type="RandomFlip", prob=0.0),
+                dict(type="RandomFlip", prob=1.0, direction="horizontal"),
+                dict(type="RandomFlip", prob=1.0, direction="vertical"),
+                dict(type="RandomFlip", prob=1.0, direction="diagonal"),
+            ],
+            [dict(type="LoadAnnotations", with_bbox=True)],
+            [
+                dict(
+                    type="PackDetInputs",
+                    meta_keys=(
+                        *("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
+                        *("flip", "flip_direction"),
+                    ),
+                )
+            ],
+        ],
+    ),
+]
