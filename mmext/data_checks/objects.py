@@ -11,7 +11,7 @@ from typing import Any
 
 from mmext.data_checks.entries import is_box, is_number
 from mmext.data_checks.needs import Needs
-from mmext.data_checks.outlines import bad_outline, bad_truth
+from mmext.data_checks.outlines import bad_outline, bad_truth, lengths
 from mmext.data_checks.report import Report, shown
 
 ROUNDING_PX = 1.0
@@ -189,10 +189,8 @@ class Counting:
         if self.needs.masks:
             if trouble := bad_outline(ann.get("segmentation"), image, bitmaps=self.needs.bitmaps):
                 return self.fails(ann, trouble)
-            parts = ann["segmentation"]
-            if isinstance(parts, list) and not any(
-                len(one) % 2 == 0 and len(one) >= 6 for one in parts
-            ):
+            numbers = lengths(ann["segmentation"])
+            if numbers and not any(one % 2 == 0 and one >= 6 for one in numbers):
                 return NO_OUTLINE
         if min(image["width"], image["height"]) < self.needs.least_side:
             return FILTERED
