@@ -208,7 +208,7 @@ class Inside:
             dataset_class(self.dataset),
             self.folders.get("sub_data_root", ""),
             report,
-            wanted=list(wanted_classes(self.dataset)),
+            wanted=wanted_classes(self.dataset),
             needs=self.wants,
             cure=self.cure,
             decode=self.decode,

@@ -32,6 +32,7 @@ PARTS, NO_AREA, ODD, NO_OUTLINE = (
 )
 FILTERED = "on an image below filter_cfg's min_size"
 DIFFICULT = "marked difficult"
+SMALL_BOX = "smaller than filter_cfg's bbox_min_size"
 
 LABELS = {
     NO_IMAGE: "without image",
@@ -58,6 +59,8 @@ class Objects:
     """Objects of each class by its name."""
     left_out: Counter[str] = field(default_factory=Counter)
     """The others by the reason."""
+    unwanted: Counter[str] = field(default_factory=Counter)
+    """Of these, the classes that the config does not want, where only the objects name them."""
 
 
 def odd_box(bbox: Any, width: int | float, height: int | float) -> str:
