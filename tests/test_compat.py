@@ -684,6 +684,23 @@ for where in (*USERS, "mmext.detection.gfl.distribution"):
     )
 
 
+@pytest.mark.parametrize(
+    "mode",
+    ["torch.device('meta')", "torch._subclasses.FakeTensorMode()", "torch.inference_mode()"],
+    ids=["meta", "fake", "inference"],
+)
+def test_nms_pre_is_repaired_whatever_mode_mmdet_is_imported_in(tmp_path: Path, mode: str) -> None:
+    run(
+        f"import mmext, torch\nwith {mode}:\n    import mmdet.models.utils.misc\n"
+        + NMS_PRE
+        + """
+assert mmext.compat.state()["mmdet_nms_pre"] == "applied", mmext.compat.state()
+assert len(kept(USERS[1])[0]) == ALL
+""",
+        cwd=tmp_path,
+    )
+
+
 def test_nms_pre_can_be_left_to_the_host(tmp_path: Path) -> None:
     run(
         "import mmext, mmdet.models\n"

@@ -4,7 +4,7 @@ import functools
 import sys
 from typing import Any
 
-from mmext.compat.repair import Repair, exchange
+from mmext.compat.repair import Repair, exchange, without_modes
 
 NAME = "filter_scores_and_topk"
 
@@ -25,10 +25,14 @@ class MmdetNmsPre(Repair):
         """Try it on two candidates, once the function is there."""
         if self.after[0] not in sys.modules:
             return False
-        import torch
-
         plain = getattr(sys.modules[self.after[0]], NAME, None)
-        return plain is not None and len(plain(torch.ones(2, 1), 0, -1)[0]) < 2
+
+        def kept() -> int:
+            import torch
+
+            return len(plain(torch.ones(2, 1), 0, -1)[0])
+
+        return plain is not None and without_modes(kept) < 2
 
     def apply(self) -> None:
         """Say how many all are."""

@@ -4,9 +4,12 @@ import logging
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 logger = logging.getLogger("mmext")
+
+Result = TypeVar("Result")
 
 
 class Repair(ABC):
@@ -55,6 +58,16 @@ class Wrapping(Repair):
             if getattr(owner, name) is ours:
                 setattr(owner, name, staticmethod(plain) if static else plain)
         self.wrapped.clear()
+
+
+def without_modes(trial: Callable[[], Result]) -> Result:
+    """What a trial returns where none of torch's modes is on, whichever is where the import stands.
+
+    Under ``torch.device("meta")`` or fake tensors nothing can be computed. Modes belong to a
+    thread, and a new one has none. The trial must import nothing that is being imported.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(trial).result()
 
 
 def exchange(old: Callable, new: Callable) -> None:

@@ -27,6 +27,7 @@ CURES = {
     why.ODD: "write boxes in pixels as left, top, width, height",
     why.NO_OUTLINE: "write polygons of three points or more",
     why.DIFFICULT: "set difficult to 0 for objects that are to be learned",
+    why.SMALL_BOX: "lower bbox_min_size in filter_cfg",
     why.FILTERED: "lower min_size in filter_cfg",
 }
 """What to do where a reason leaves a split without objects."""

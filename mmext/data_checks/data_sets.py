@@ -176,7 +176,12 @@ class Inside:
     def check_objects(self, report: Report, kind: str) -> None:
         """Check a COCO file, or one of its relatives."""
         self.require_prefix("img", default=kind == layouts.PANOPTIC)
-        coco = read_coco(report.file, self.cure, annotations=self.wants.truth)
+        coco = read_coco(
+            report.file,
+            self.cure,
+            annotations=self.wants.truth,
+            outlines=self.wants.masks or self.wants.outlines,
+        )
         check_file(
             coco,
             wanted_classes(self.dataset),
@@ -203,7 +208,7 @@ class Inside:
             dataset_class(self.dataset),
             self.folders.get("sub_data_root", ""),
             report,
-            wanted=list(wanted_classes(self.dataset)),
+            wanted=wanted_classes(self.dataset),
             needs=self.wants,
             cure=self.cure,
             decode=self.decode,

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmext.data_checks.entries import is_box, is_number
 from mmext.data_checks.needs import Needs
-from mmext.data_checks.outlines import bad_outline, bad_truth
+from mmext.data_checks.outlines import bad_outline, bad_truth, lengths
 from mmext.data_checks.report import Report, shown
 
 ROUNDING_PX = 1.0
@@ -32,6 +32,7 @@ PARTS, NO_AREA, ODD, NO_OUTLINE = (
 )
 FILTERED = "on an image below filter_cfg's min_size"
 DIFFICULT = "marked difficult"
+SMALL_BOX = "smaller than filter_cfg's bbox_min_size"
 
 LABELS = {
     NO_IMAGE: "without image",
@@ -58,6 +59,8 @@ class Objects:
     """Objects of each class by its name."""
     left_out: Counter[str] = field(default_factory=Counter)
     """The others by the reason."""
+    unwanted: Counter[str] = field(default_factory=Counter)
+    """Of these, the classes that the config does not want, where only the objects name them."""
 
 
 def odd_box(bbox: Any, width: int | float, height: int | float) -> str:
@@ -189,10 +192,8 @@ class Counting:
         if self.needs.masks:
             if trouble := bad_outline(ann.get("segmentation"), image, bitmaps=self.needs.bitmaps):
                 return self.fails(ann, trouble)
-            parts = ann["segmentation"]
-            if isinstance(parts, list) and not any(
-                len(one) % 2 == 0 and len(one) >= 6 for one in parts
-            ):
+            numbers = lengths(ann["segmentation"])
+            if numbers and not any(one % 2 == 0 and one >= 6 for one in numbers):
                 return NO_OUTLINE
         if min(image["width"], image["height"]) < self.needs.least_side:
             return FILTERED

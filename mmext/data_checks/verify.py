@@ -254,7 +254,7 @@ def _compare(cfg: Mapping[str, Any], split: str, file: str, report: Report, cure
         mine = join(str(dataset.get("data_root") or ""), str(dataset.get("ann_file") or ""))
         if layouts.layout(dataset) != layouts.COCO or not Path(mine).is_file():
             continue
-        theirs = read_coco(file, cure, annotations=wants.truth)
+        theirs = read_coco(file, cure, annotations=wants.truth, outlines=wants.outlines)
         inner = Report(split, file)
         check_file(
             theirs, wanted_classes(dataset), inner, needs=dataclasses.replace(wants, masks=False)
@@ -267,7 +267,7 @@ def _compare(cfg: Mapping[str, Any], split: str, file: str, report: Report, cure
         report.labels = inner.labels
         if not inner.errors:
             error, warning = other_images(
-                read_coco(mine, cure, annotations=wants.truth), theirs, file=mine
+                read_coco(mine, cure, annotations=wants.truth, outlines=False), theirs, file=mine
             )
             if error:
                 report.error("images", f"{file}: {error}")

@@ -109,28 +109,39 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.truetype(str(file), size) if file.exists() else ImageFont.load_default(size)
 
 
-def write_scores(frame: Picture, scores: list[tuple[str, float]]) -> np.ndarray:
+def write_scores(frame: Picture, scores: Sequence[tuple[str, float]]) -> np.ndarray:
     """Write names and scores on a frame, with bars as long as scores; small frames are enlarged."""
     scale = max(1.0, SMALLEST_SIDE / min(frame.shape[:2]))
     size = round(frame.shape[1] * scale), round(frame.shape[0] * scale)
     drawn = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_LINEAR)
+    kept, added = panel(size, tuple(scores))
+    if len(kept):
+        rows = drawn[: len(kept)]
+        drawn[: len(kept)] = cv2.add(cv2.multiply(rows, kept, scale=1 / 255), added)
+    return drawn
+
+
+@functools.lru_cache(maxsize=1)  # all frames of a clip have the same
+def panel(size: tuple[int, int], scores: tuple[tuple[str, float], ...]) -> tuple[Picture, Picture]:
+    """How much of the upper rows is kept, 255 being all, and what is added: bars and letters.
+
+    Args:
+        size: of the frame, (width, height) in pixels.
+        scores: name and score, a row each, as far as they fit.
+    """
     height = max(18, round(0.05 * min(size)))
     fitting = scores[: size[1] // height]
-    for row, (_, score) in enumerate(fitting):
-        top, bottom = row * height, (row + 1) * height
-        drawn[top:bottom] //= 3
-        length = round(size[0] * min(1.0, max(0.0, score)))
-        drawn[top:bottom, :length] += np.array((0, 90, 160), np.uint8)
-    image = Image.fromarray(drawn)
-    canvas, letters = ImageDraw.Draw(image), font(round(0.7 * height))
+    bars = np.zeros((len(fitting) * height, size[0], 3), np.uint8)
+    letters = Image.new("L", (size[0], len(bars)))
+    canvas = ImageDraw.Draw(letters)
     for row, (name, score) in enumerate(fitting):
-        canvas.text(
-            (4, row * height + round(0.1 * height)),
-            f"{name} {score:.2f}",
-            font=letters,
-            fill="white",
-        )
-    return np.asarray(image)
+        length = round(size[0] * min(1.0, max(0.0, score)))
+        bars[row * height : (row + 1) * height, :length] = (0, 90, 160)
+        place = 4, row * height + round(0.1 * height)
+        canvas.text(place, f"{name} {score:.2f}", font=font(round(0.7 * height)), fill=255)
+    white = np.asarray(letters)[..., None].astype(np.float32) / 255
+    kept = np.broadcast_to(255 / 3 * (1 - white), bars.shape).round().astype(np.uint8)
+    return kept, (bars * (1 - white) + 255 * white).round().astype(np.uint8)
 
 
 def _of(palette: Sequence[Colour], label: int) -> Colour:

@@ -113,9 +113,20 @@ def in_order(
 ) -> list[dict[str, Any]]:
     """The settings of an ``init_cfg`` in the order mmengine applies them: files of weights last."""
     settings = [init_cfg] if isinstance(init_cfg, Mapping) else (init_cfg or [])
-    return sorted((dict(cfg) for cfg in settings), key=is_file)
+    return sorted((dict(cfg) for cfg in settings), key=names_a_file)
 
 
-def is_file(cfg: Mapping[str, Any]) -> bool:
-    """Whether a setting of ``init_cfg`` loads a file, by mmengine's name for that or its class."""
-    return cfg["type"] in ("Pretrained", PretrainedInit)
+def names_a_file(cfg: Mapping[str, Any]) -> bool:
+    """Whether a setting of ``init_cfg`` loads a file.
+
+    Its type is mmengine's name for that, with a scope or without, or the class or one of its own.
+
+    Example:
+        >>> kinds = "mmengine.Pretrained", PretrainedInit, "Kaiming"
+        >>> [names_a_file(dict(type=kind)) for kind in kinds]
+        [True, True, False]
+    """
+    kind = cfg["type"]
+    if isinstance(kind, str):
+        return kind.rpartition(".")[2] == "Pretrained"
+    return isinstance(kind, type) and issubclass(kind, PretrainedInit)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,39 @@ def test_the_check_fails_on_no_damaged_file(folder: Path) -> None:
             sentence.encode()
     assert number > 1600
     assert refused > 800, "most of this damage matters"
+
+
+def test_outlines_in_short_lead_to_the_same_findings(folder: Path) -> None:
+    """Those of a file whose outlines are kept as they stand in it."""
+    refused = 0
+    for name, content in damaged():
+        if "segmentation" not in name:
+            continue
+        text = dump(content)
+        short, whole = check(folder, text, JUDGED), Report("train", str(folder / "all.json"))
+        coco.check_file(json.loads(text), CLASSES, whole, needs=JUDGED)
+        if not whole.errors:
+            coco.check_images(json.loads(text), str(folder), whole, cure="fetch it")
+        assert short == whole, name
+        refused += bool(short.errors)
+    assert refused > 100
+
+
+def test_outlines_take_no_place(folder: Path) -> None:
+    def kept(**options: bool) -> int:
+        tracemalloc.start()
+        found = coco.read_coco(str(folder / "large.json"), "", **options)
+        number = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert len(found["annotations"]) == 3
+        return number
+
+    content = sound()
+    for one in content["annotations"]:
+        one["segmentation"] = [[index + 0.5 for index in range(10_000)]]
+    (folder / "large.json").write_bytes(dump(content))
+    assert kept() < 20_000, "30,000 numbers take a megabyte"
+    assert kept(outlines=False) < 20_000
 
 
 @pytest.mark.parametrize(

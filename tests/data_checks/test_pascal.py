@@ -89,6 +89,73 @@ def test_what_leaves_nothing_to_learn_is_refused(tmp_path: Path, content: str, w
     assert word in error
 
 
+def whole(*inside: str) -> str:
+    return f"<annotation>{SIZE}{''.join(inside)}</annotation>"
+
+
+@pytest.mark.parametrize(
+    ("content", "filters", "word"),
+    [
+        (f"<annotation>{thing(left=40)}</annotation>", {}, "a box of cat is empty"),
+        (whole(thing()).replace("64", "0"), {}, "a size of 0 x 48 pixels"),
+        (whole(thing("Cat")), {}, "the files have 'Cat'"),
+        (whole(thing()), dict(bbox_min_size=32), "lower bbox_min_size"),
+        (whole(thing()), dict(min_size=49), "lower min_size"),
+        (whole(thing()).replace("30", "70"), {}, "reaches outside the image"),
+    ],
+)
+def test_what_a_file_leaves_open_is_asked_elsewhere(
+    tmp_path: Path, content: str, filters: dict, word: str
+) -> None:
+    own = config(tmp_path, content) | dict(filter_cfg=filters)
+    (error,) = verify.check(dict(train_dataloader=dict(dataset=own)), ("train",))[0].errors
+    assert word in error
+
+
+@pytest.mark.parametrize(
+    ("lines", "errors", "warnings"),
+    [
+        ("0\n", [], []),
+        ("0.jpg\n", ["write names without their ending"], []),
+        ("0\n\n", ["remove the empty line"], []),
+        ("0\n0\n", [], ["'0' twice"]),
+        ("", ["an empty list of images"], []),
+    ],
+)
+def test_lists_hold_each_name_once_without_ending(
+    tmp_path: Path, lines: str, errors: list[str], warnings: list[str]
+) -> None:
+    own = config(tmp_path, whole(thing(), thing("dog")))
+    (tmp_path / "train.txt").write_text(lines)
+    reports = verify.check(dict(train_dataloader=dict(dataset=own)), ("train",))
+    said = ["errors", "warnings"]
+    found = [[one for rep in reports for one in getattr(rep, kind)] for kind in said]
+    for sentences, words in zip(found, (errors, warnings), strict=True):
+        assert len(sentences) == len(words)
+        assert all(word in one for word, one in zip(words, sentences, strict=True))
+
+
+def test_names_written_otherwise_are_a_warning(tmp_path: Path) -> None:
+    report = look(tmp_path, whole(thing(), thing("dog"), thing("dogs")))
+    assert report.errors == []
+    assert "'dogs' (did you mean 'dog'?)" in report.warnings[0]
+
+
+@pytest.mark.parametrize("classes", ["cat", ()])
+def test_classes_are_a_tuple(tmp_path: Path, classes: object) -> None:
+    own = config(tmp_path, whole(thing())) | dict(
+        type="mmdet.XMLDataset", metainfo=dict(classes=classes)
+    )
+    (error,) = verify.check(dict(train_dataloader=dict(dataset=own)), ("train",))[0].errors
+    assert "expected a tuple of names" in error
+
+
+def test_a_test_with_a_filter_of_boxes_fails_in_the_host(tmp_path: Path) -> None:
+    own = config(tmp_path, whole(thing())) | dict(filter_cfg=dict(bbox_min_size=8), test_mode=True)
+    (error,) = verify.check(dict(val_dataloader=dict(dataset=own)), ("val",))[0].errors
+    assert "expected no bbox_min_size" in error
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     cfg = dict(
         train_dataloader=dict(

@@ -1,7 +1,9 @@
 """What is drawn, and where."""
 
 import numpy as np
+import pytest
 
+from mmext.inference import drawing
 from mmext.inference.drawing import Found, draw_objects, font, lay_over, write_scores
 
 GROUND = np.full((120, 160, 3), 100, np.uint8)
@@ -57,3 +59,21 @@ def test_letters_of_other_alphabets_differ() -> None:
     assert len(set(shapes)) == 5
     frames = [write_scores(GROUND, [(name, 0.5)]) for name in ("дуб", "ель")]
     assert (frames[0] != frames[1]).any()
+
+
+def test_scores_lie_on_bars_over_darker_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = np.full((480, 640, 3), 90, np.uint8)
+    drawn = write_scores(frame, [("a", 0.5), ("b", 0.0)])
+    assert drawn[23, 300].tolist() == [30, 120, 190], "a third of the frame and the bar"
+    assert drawn[23, 330].tolist() == drawn[40, 300].tolist() == [30] * 3
+    assert (drawn[48:] == 90).all()
+    assert (drawn[:24] == 255).all(-1).any(), "white letters"
+    assert (frame == 90).all()
+    # A clip has one text for all its frames: letters are drawn once.
+    monkeypatch.setattr(drawing, "font", None)
+    assert (write_scores(frame, [("a", 0.5), ("b", 0.0)]) == drawn).all()
+
+
+def test_no_score_leaves_a_frame_as_it_is() -> None:
+    frame = np.arange(240 * 240 * 3, dtype=np.uint8).reshape(240, 240, 3)
+    assert (write_scores(frame, []) == frame).all()

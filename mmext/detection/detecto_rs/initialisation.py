@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from mmdet.models.backbones import ResNet
 from mmengine.logging import print_log
-from mmengine.model import PretrainedInit, constant_init, initialize, kaiming_init
+from mmengine.model import constant_init, initialize, kaiming_init
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmext.detection.detecto_rs.blocks import TakesFeedback
 from mmext.engine import checkpoint
 from mmext.errors import BadInputError, some
+from mmext.layers.trained_start import names_a_file
 
 PLAIN = ("weight", "bias", "running_mean", "running_var")
 """Tensors that a plain network's layer has; those of other names are new in this one."""
@@ -58,16 +59,6 @@ def parse(init_cfg: Any, pretrained: str | None = None) -> tuple[Cfgs, Cfgs]:
                 f"init_cfg of type 'Pretrained' must have a checkpoint, a file, got {one}"
             )
     return [dict(one) for one in cfgs if not names_a_file(one)], files
-
-
-def names_a_file(cfg: Mapping[str, Any]) -> bool:
-    """Whether a single ``init_cfg`` loads weights, be its type a name or the class."""
-    kind = cfg["type"]
-    return (
-        kind.split(".")[-1] == "Pretrained"
-        if isinstance(kind, str)
-        else issubclass(kind, PretrainedInit)
-    )
 
 
 @contextmanager
