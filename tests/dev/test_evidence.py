@@ -100,7 +100,7 @@ def test_a_further_test_asks_for_fewer_pixels_of_the_same_images(
 ):
     monkeypatch.chdir(ROOT)  # data roots are relative
     for arm in STUDIES[study].arms:
-        whole, fewer = (tested_data(STUDIES[study], arm, test) for test in STUDIES[study].tests)
+        whole, fewer = (data_of(STUDIES[study], arm, test) for test in STUDIES[study].tests)
         assert len(whole) == len(fewer) > 0
         for index in range(3):
             sample, other = (one[index]["data_samples"] for one in (whole, fewer))
@@ -110,7 +110,7 @@ def test_a_further_test_asks_for_fewer_pixels_of_the_same_images(
             assert torch.equal(other.gt_sem_seg.data[counted], sample.gt_sem_seg.data[counted])
 
 
-def tested_data(study: Study, arm: str, test: str):
+def data_of(study: Study, arm: str, test: str):
     """The data set that ``tools/test.py`` builds with the options of one of a study's tests."""
     from mmengine.registry import DATASETS, init_default_scope
 
