@@ -15,6 +15,9 @@ What needs them (``inside``) runs in child processes.
 
 
 def __getattr__(name: str) -> type:
+    # Modules of the package are in small letters, and asked for here before they are imported.
+    if not name[:1].isupper():
+        raise AttributeError(f"module 'mmext.search.tuner' has no attribute {name!r}")
     from mmext.registry import parts_of  # not at the top: it imports mmengine, and so torch
 
     return parts_of("mmext.search.tuner")(name)

@@ -12,6 +12,7 @@ from mmext.errors import BadInputError
 
 Config = dict[str, Any]
 DELETE = "_delete_"
+MISSING = object()
 OPAQUE = "\0opaque: "
 """Begins the text that stands for a value which text cannot show, such as a function."""
 
@@ -125,13 +126,13 @@ def delta(cfg: Config, changes: Mapping[str, Any]) -> Config:
         base: Any = cfg
         node = result
         for depth, word in enumerate(words):
-            at = base[word] if isinstance(base, Mapping) and word in base else None
+            at = base.get(word, MISSING) if isinstance(base, Mapping) else MISSING
             if isinstance(at, list | tuple) and depth < len(words) - 1:
                 node[word] = shown(value_at(whole, ".".join(words[: depth + 1])), key)
                 break
             if depth == len(words) - 1:
                 replaces = isinstance(value, Mapping) and not isinstance(at, Mapping)
-                node[word] = {DELETE: True, **value} if replaces and at is not None else value
+                node[word] = {DELETE: True, **value} if replaces and at is not MISSING else value
                 break
             node = node.setdefault(word, {})
             base = at

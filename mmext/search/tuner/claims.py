@@ -59,7 +59,7 @@ class Claims:
         space: Space,
         work_dir: Path,
         *,
-        silence: float = SILENCE,
+        silence: int | float = SILENCE,
     ) -> None:
         self.study = study
         self.settings = settings
@@ -203,7 +203,7 @@ class Heart:
         every: seconds between two touches.
     """
 
-    def __init__(self, folder: Path, every: float = BEAT) -> None:
+    def __init__(self, folder: Path, every: int | float = BEAT) -> None:
         self.file = folder / "alive"
         self.every = every
         self._last = float("-inf")

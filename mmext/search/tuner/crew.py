@@ -17,13 +17,13 @@ NEW_STARTS = 3
 """Times that a worker which was killed is started again, each."""
 
 
-def command(work_dir: Path, index: int, deadline: float | None) -> list[str]:
+def command(work_dir: Path, index: int, deadline: int | float | None) -> list[str]:
     """The command line of a worker."""
     until = [] if deadline is None else ["--deadline", str(deadline)]
     return [sys.executable, "-m", MODULE, str(work_dir), "--index", str(index), *until]
 
 
-def run_local(plan: Plan, deadline: float | None, pause: float = 0.2) -> None:
+def run_local(plan: Plan, deadline: int | float | None, pause: int | float = 0.2) -> None:
     """Start the workers of this machine and wait for them; one that is killed starts again.
 
     Raises:
@@ -53,7 +53,7 @@ def run_local(plan: Plan, deadline: float | None, pause: float = 0.2) -> None:
             process.kill()
 
 
-def _start(plan: Plan, index: int, deadline: float | None) -> subprocess.Popen:
+def _start(plan: Plan, index: int, deadline: int | float | None) -> subprocess.Popen:
     with _log(plan.work_dir, index).open("ab") as log:
         line = command(plan.work_dir, index, deadline)
         return subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -70,7 +70,7 @@ def _sentence(work_dir: Path, index: int) -> str:
     return last.removeprefix("error: ") or f"{_log(work_dir, index)}: a worker broke; see there"
 
 
-def run_ray(plan: Plan, deadline: float | None, ray: Any = None) -> None:
+def run_ray(plan: Plan, deadline: int | float | None, ray: Any = None) -> None:
     """Hand the workers to a Ray cluster that is there; all its machines see the work folder.
 
     Args:

@@ -31,7 +31,7 @@ class Journal(JournalFileBackend):
         grace: seconds after which another machine's lock counts as left behind.
     """
 
-    def __init__(self, file: Path, grace: float = 30.0) -> None:
+    def __init__(self, file: Path, grace: int | float = 30.0) -> None:
         lock = FileLock(file, grace)
         super().__init__(str(file), lock_obj=lock)  # type: ignore[arg-type]  # of the same shape
         self.mutex = lock

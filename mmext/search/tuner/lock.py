@@ -31,7 +31,7 @@ class FileLock:
         grace: seconds after which another machine's lock counts as left behind.
     """
 
-    def __init__(self, file: str | Path, grace: float = GRACE) -> None:
+    def __init__(self, file: str | Path, grace: int | float = GRACE) -> None:
         self.link = f"{file}.lock"
         self.grace = grace
         self._local = f"{file}.local-lock"

@@ -68,9 +68,7 @@ def _qmc(settings: Settings, seed: int) -> BaseSampler:
 
 def _tpe(settings: Settings, seed: int) -> BaseSampler:
     startup = max(2, min(10, settings.trials // 3))
-    return optuna.samplers.TPESampler(
-        seed=seed, n_startup_trials=startup
-    )
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
 
 
 def _gp(settings: Settings, seed: int) -> BaseSampler:

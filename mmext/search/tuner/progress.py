@@ -29,7 +29,9 @@ class Progress:
         every: seconds between two looks.
     """
 
-    def __init__(self, plan: Plan, console: Console | None = None, every: float = 1.0) -> None:
+    def __init__(
+        self, plan: Plan, console: Console | None = None, every: int | float = 1.0
+    ) -> None:
         self.plan = plan
         self.console = console or Console()
         self.every = every
@@ -136,7 +138,7 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)[:24]
 
 
-def _time(seconds: float) -> str:
+def _time(seconds: int | float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return (

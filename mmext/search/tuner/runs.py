@@ -69,7 +69,7 @@ class Outcome:
 
     state: str
     report: Report
-    seconds: float
+    seconds: int | float
     reason: str = ""
 
 
@@ -100,7 +100,7 @@ def train(
     *,
     watch: Callable[[Report, dict[str, Any]], bool] = lambda report, new: False,
     beat: Callable[[], None] = lambda: None,
-    limit_s: float | None = None,
+    limit_s: int | float | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run a training to its end, or until ``watch`` says stop.
@@ -145,7 +145,7 @@ def _wait(
     report: Report,
     watch: Callable[[Report, dict[str, Any]], bool],
     beat: Callable[[], None],
-    limit_s: float | None,
+    limit_s: int | float | None,
 ) -> str:
     begun = time.monotonic()
     while True:

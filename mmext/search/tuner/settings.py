@@ -47,7 +47,7 @@ class Limit:
     """
 
     name: str
-    most: float
+    most: int | float
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ class Settings:
     pruner: str = "none"
     trials: int = 30
     seed: int = 0
-    limits: tuple[str, ...] = ()
+    limits: tuple[str, ...] | list[str] = ()
     finalists: int = 0
     finalist_seeds: int = 3
     workers: int = 1
     engine: str = "optuna"
-    max_hours: float | None = None
-    trial_hours: float | None = None
+    max_hours: int | float | None = None
+    trial_hours: int | float | None = None
     ranks: int = 1
     grid_points: int = 5
     own: bool = True

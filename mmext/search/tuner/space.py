@@ -191,7 +191,7 @@ def find_key(name: str, cfg: Config) -> str:
     return ends[0]
 
 
-def parameter(name: str, spec: Mapping[str, Any] | None, cfg: Config) -> Parameter:
+def parameter(name: str, spec: Any, cfg: Config) -> Parameter:
     """One key of the space.
 
     Args:
@@ -335,7 +335,7 @@ def usual(key: str, own: Any) -> dict[str, Any]:
     )
 
 
-def _around(name: str, own: float) -> dict[str, Any]:
+def _around(name: str, own: int | float) -> dict[str, Any]:
     if isinstance(own, int) and name not in ("lr", "weight_decay"):
         return {"type": "int", "low": max(1, own // 2), "high": max(2, 2 * own)}
     factor = {"lr": 30, "weight_decay": 100}.get(name, 10)

@@ -80,9 +80,9 @@ def begin(
         if "identity" in study.user_attrs:
             require_same(study.user_attrs["identity"], mark, work_dir)
         else:
-            fill(study, settings, space)
-            # Last: whoever is killed before this leaves a study that is filled again.
             study.set_user_attr("identity", mark)
+        # Always: whoever began it may have been killed here, or more trials be asked for now.
+        fill(study, settings, space)
     return study
 
 
@@ -100,13 +100,15 @@ def fill(study: optuna.Study, settings: Settings, space: Space) -> None:
     points = [space.own] if settings.own else []
     if settings.method == "grid":
         points += methods.grid(settings, space.distributions)
-    # A worker may have been killed half way, so what is there already counts.
-    there = [one.system_attrs.get("fixed_params") for one in study.get_trials(deepcopy=False)]
+    trials = study.get_trials(deepcopy=False)
+    there = [one.system_attrs.get("fixed_params") for one in trials]
+    if any(one.user_attrs.get("own") for one in trials):
+        points = points[1:]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for number, point in enumerate(points[: settings.trials]):
-            if point not in there:
-                own = settings.own and number == 0
+        for point in points:
+            if point not in there and len(there) < settings.trials:
+                own = settings.own and point is points[0] and not there
                 study.enqueue_trial(point, user_attrs={"own": True} if own else None)
                 there.append(point)
 

@@ -59,8 +59,8 @@ class Worker:
         study: optuna.Study,
         *,
         environment: Mapping[str, str] | None = None,
-        deadline: float | None = None,
-        pause: float = 2.0,
+        deadline: int | float | None = None,
+        pause: int | float = 2.0,
         claims: Claims | None = None,
     ) -> None:
         self.plan = plan

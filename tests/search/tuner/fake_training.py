@@ -1,9 +1,10 @@
 """Stands for tools/train.py where a test is about the search: takes no time, imports nothing.
 
-It reads what the trial's config lays over its base, and reports evaluations. ``behave`` in the
-config says what else it does.
+It takes the plan's config for the trial's base, and reports evaluations. ``behave`` in the config
+says what else it does.
 """
 
+import ast
 import json
 import math
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 
 def main():
     config, folder = Path(sys.argv[1]), Path(sys.argv[3])
-    cfg = {}
+    cfg = ast.literal_eval((config.parents[1] / "plan.txt").read_text())["cfg"]
     exec(config.read_text(), cfg)
     report = Path(cfg["default_hooks"]["search_report"]["file"])
     lr = cfg.get("optim_wrapper", {}).get("optimizer", {}).get("lr", 0.01)
