@@ -195,6 +195,25 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def take(folder: Path, silence: int | float = SILENCE) -> bool:
+    """Whether this process may do what belongs to a folder: nobody who lives does it already.
+
+    Needs the lock of the claims. Who takes it lets a :class:`Heart` beat there.
+    """
+    folder.mkdir(exist_ok=True)
+    owner, alive = folder / "owner.json", folder / "alive"
+    try:
+        held = json.loads(owner.read_text(encoding="utf-8"))
+        quiet = time.time() - alive.stat().st_mtime > silence
+    except (OSError, ValueError):
+        held, quiet = None, True
+    if held and held != this_process() and not is_dead(held) and not quiet:
+        return False
+    owner.write_text(json.dumps(this_process()), encoding="utf-8")
+    alive.touch()
+    return True
+
+
 class Heart:
     """Touches a trial's file now and then, when it is called often enough.
 

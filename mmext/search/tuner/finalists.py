@@ -63,6 +63,8 @@ def train_again(
     study: optuna.Study,
     metric: str,
     say: Callable[[str], None] = print,
+    *,
+    beat: Callable[[], None] = lambda: None,
     environment: Mapping[str, str] | None = None,
 ) -> list[Finalist]:
     """Train the best trials with other seeds; what has been trained is kept.
@@ -72,6 +74,7 @@ def train_again(
         study: with its trials done.
         metric: the first objective's name.
         say: told after each training.
+        beat: called all the time.
         environment: this process's variables.
     """
     chosen = choose(plan, study)
@@ -82,7 +85,7 @@ def train_again(
     def one(index: int) -> float | None:
         trial, seed = jobs[index]
         seen = devices.environment(index % workers, plan.settings, environment or os.environ)
-        value = _train(plan, trial, seed, metric, seen)
+        value = _train(plan, trial, seed, metric, environment=seen, beat=beat)
         said = "failed" if value is None else f"{metric} {value:.6g}"
         say(f"finalist: trial {trial.number} with seed {seed}: {said}")
         return value
@@ -101,7 +104,13 @@ def train_again(
 
 
 def _train(
-    plan: Plan, trial: FrozenTrial, seed: int, metric: str, environment: Mapping[str, str]
+    plan: Plan,
+    trial: FrozenTrial,
+    seed: int,
+    metric: str,
+    *,
+    environment: Mapping[str, str],
+    beat: Callable[[], None],
 ) -> float | None:
     folder = plan.work_dir / f"finalist_{trial.number:04}_seed_{seed}"
     result = folder / "result.json"
@@ -114,7 +123,7 @@ def _train(
     line = runs.command(
         folder, ranks=settings.ranks, script=settings.train_script, verify=settings.verify
     )
-    outcome = runs.train(folder, line, environment=environment)
+    outcome = runs.train(folder, line, beat=beat, environment=environment)
     rows = [one["metrics"].get(metric) for one in outcome.report.evaluations]
     if outcome.state != "done" or not rows or rows[-1] is None:
         return None

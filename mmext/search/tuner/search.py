@@ -12,6 +12,8 @@ from rich.table import Table
 
 from mmext.errors import BadInputError
 from mmext.search.tuner import crew, devices, finalists, outputs, pictures, store
+from mmext.search.tuner.claims import Heart, take
+from mmext.search.tuner.lock import FileLock
 from mmext.search.tuner.plan import Plan
 from mmext.search.tuner.progress import Progress, require_any
 from mmext.search.tuner.ranking import ranked
@@ -93,12 +95,17 @@ def last_round(plan: Plan, study: optuna.Study, console: Console) -> list[finali
     running = any(one.state == TrialState.RUNNING for one in study.get_trials(deepcopy=False))
     if not settings.finalists or running:
         return []
+    home = plan.work_dir / "finalists"
+    with FileLock(plan.work_dir / "claims"):
+        if not take(home):
+            console.print("another process trains the finalists")
+            return []
     metric = outputs.names(study, settings)[0]
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    found = finalists.train_again(plan, study, metric, say)
+    found = finalists.train_again(plan, study, metric, say, beat=Heart(home).beat)
     if found:
         rows = finalists.rows(found, settings.objectives[0].largest)
         outputs.write_csv(finalists.path(plan.work_dir), rows)
