@@ -194,12 +194,10 @@ class Policy:
             has = [k for k, draw in enumerate(draws) if name in draw]
             if has:
                 slope = score_gradient(theta, [draws[k][name] for k in has], advantages[has])
-                self._ascend(name, slope * len(has) / len(draws), learning_rate)
+                self.ascend(name, slope * len(has) / len(draws), learning_rate)
 
-    def _ascend(
-        self, name: str, slope: np.ndarray, learning_rate: float, eps: float = 1e-8
-    ) -> None:
-        """Adam, Kingma and Ba 2015, upwards."""
+    def ascend(self, name: str, slope: np.ndarray, learning_rate: float, eps: float = 1e-8) -> None:
+        """Move the logits of one decision up a slope: Adam, Kingma and Ba 2015."""
         first, second = self.betas
         self._steps[name] += 1
         t, m, v = self._steps[name], self._first[name], self._second[name]

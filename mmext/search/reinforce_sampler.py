@@ -49,7 +49,14 @@ class Whole:
     """Whole numbers, or multiples of a step, in at most so many ranges; equally likely in each."""
 
     def __init__(
-        self, low: float, high: float, *, step: float, log: bool, bins: int, number: type
+        self,
+        low: int | float,
+        high: int | float,
+        *,
+        step: int | float,
+        log: bool,
+        bins: int,
+        number: type,
     ) -> None:
         self._low, self._step, self._number = low, step, number
         count = round((high - low) / step) + 1
