@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch.utils.data import DataLoader
-
 from mmext.errors import BadInputError
 
 AUGMENTS = ("batch_augments", "blending", "alpha")
 """Attributes of the hosts' preprocessors, and of mixup here, that change a training batch."""
 
 
-def endless(dataloader: DataLoader) -> Iterator[Any]:
+def endless(dataloader: Any) -> Iterator[Any]:
     """Batches for ever, shuffled anew in each round.
 
     mmengine's own iterator waits for two seconds between rounds, which small data feel.
