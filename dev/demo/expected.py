@@ -117,6 +117,21 @@ def run_once(work_dir: Path, seed: int, threads: int) -> dict[str, Any]:
     return dict(seed=seed, threads=threads, **summary)
 
 
+def varied(runs: Sequence[dict[str, Any]]) -> str:
+    """In what the runs differ.
+
+    Example:
+        >>> varied([dict(seed=0, threads=1), dict(seed=0, threads=2), dict(seed=1, threads=1)])
+        'threads 1 with seeds 0, 1; threads 2 with seeds 0'
+    """
+    of = {count: [run["seed"] for run in runs if run["threads"] == count] for count in THREADS}
+    return "; ".join(
+        f"threads {count} with seeds {', '.join(map(str, sorted(seeds)))}"
+        for count, seeds in of.items()
+        if seeds
+    )
+
+
 def add(run: dict[str, Any]) -> None:
     """Put a run into the record."""
     record = recorded()
@@ -126,7 +141,7 @@ def add(run: dict[str, Any]) -> None:
         config=CONFIG,
         recipe=record["recipe"],
         commit=git("rev-parse", "HEAD"),
-        varied=f"seeds {', '.join(map(str, SEEDS))}, each with 1 and with 2 threads",
+        varied=varied(runs),
         machine={**read_machine(), "threads": list(THREADS)},
         repeats=runs,
     )

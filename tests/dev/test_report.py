@@ -298,9 +298,10 @@ class TestExpected:
         assert "mean 0.500 and standard deviation 0.010" in expected.known(record)
 
     def test_the_recorded_runs_are_of_the_recipe_that_is_shipped_and_repeat(self):
-        values = [run["val"]["AP50"] for run in expected.recorded()["repeats"]]
-        assert len(values) == len(expected.SEEDS) * len(expected.THREADS)
-        assert statistics.stdev(values) <= 0.015
+        runs = expected.recorded()["repeats"]
+        assert {run["seed"] for run in runs} == set(expected.SEEDS)
+        assert {run["threads"] for run in runs} == set(expected.THREADS)
+        assert statistics.stdev(run["val"]["AP50"] for run in runs) <= 0.015
 
     def test_without_a_record_it_says_so(self):
         text = expected.sentence(0.5, dict(recipe="", repeats=[]))
