@@ -31,6 +31,7 @@ def adam(model):
 
 
 def with_norm():
+    torch.manual_seed(100)
     return Net(nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 10)))
 
 
@@ -283,6 +284,7 @@ def test_bytes_of_a_search_are_one_copy_of_parameters_and_state(tmp_path):
 
 def test_choices_of_modules_are_searched_and_the_losers_keep_their_weights(tmp_path):
     def layers():
+        torch.manual_seed(100)
         wide, bad = nn.Linear(64, 10), nn.Sequential(nn.Linear(64, 10), nn.Hardtanh(-1e-3, 1e-3))
         place = Choice.__new__(Choice)
         nn.Module.__init__(place)
