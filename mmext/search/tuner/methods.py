@@ -40,7 +40,8 @@ def sampler(settings: Settings, number: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if settings.method in OWN:
-            return _own(settings.method, seed)
+            # They keep what they have learnt, and count draws, in the study itself.
+            return _own(settings.method, settings.seed)
         return SAMPLERS[settings.method](settings, seed)
 
 

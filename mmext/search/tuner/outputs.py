@@ -81,11 +81,11 @@ def _costs(settings: Settings) -> list[str]:
     return [one.name for one in settings.bounds if one.name not in shown]
 
 
-def write_csv(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table, whole or not at all."""
+def write_csv(file: Path, rows: Sequence[Mapping[str, Any]], heads: Sequence[str] = ()) -> None:
+    """A table, whole or not at all; ``heads`` are for one without rows."""
     temporary = file.with_suffix(".csv.new")
     with temporary.open("w", newline="", encoding="utf-8") as out:
-        lines = csv.DictWriter(out, list(rows[0]) if rows else [])
+        lines = csv.DictWriter(out, list(rows[0]) if rows else list(heads))
         lines.writeheader()
         lines.writerows(rows)
     os.replace(temporary, file)
@@ -113,7 +113,7 @@ def write_importances(file: Path, plan: Plan, study: optuna.Study) -> None:
         for number, name in enumerate(names(study, plan.settings))
         for key, value in importances(study, number).items()
     ]
-    write_csv(file, rows or [{"objective": "", "key": "", "importance": ""}][:0])
+    write_csv(file, rows, ["objective", "key", "importance"])
 
 
 def winner(

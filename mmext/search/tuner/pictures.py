@@ -51,10 +51,13 @@ def _axes(figure: Any, title: str, x: str, y: str) -> Any:
 
 def history(figure: Any, plan: Plan, study: optuna.Study, trials: Sequence[FrozenTrial]) -> bool:
     """The first objective of each trial, and the best so far."""
+    from matplotlib.ticker import MaxNLocator
+
     name, objective = outputs.names(study, plan.settings)[0], plan.settings.objectives[0]
     axes = _axes(figure, "Course of the search", "trial", name)
     done = finished(trials)
     axes.scatter([t.number for t in done], [t.values[0] for t in done], s=22, color=BLUE, zorder=3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     better = max if objective.largest else min
     best: list[float] = []
     for one in done:

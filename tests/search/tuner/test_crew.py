@@ -35,10 +35,11 @@ worker.main()
 """
 
 
-def start(work_dir, code=None):
+def start(work_dir, code=None, **environment):
     head = ["-c", code] if code else ["-m", crew.MODULE]
     return subprocess.Popen(
-        [sys.executable, *head, str(work_dir)], env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, *head, str(work_dir)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
 
 
@@ -49,7 +50,7 @@ def attempts(work_dir, number):
     return [tuple(map(int, line.split())) for line in lines]
 
 
-def wait_for(condition, limit=120):
+def wait_for(condition, limit=250):
     end = time.monotonic() + limit
     while not (found := condition()):
         assert time.monotonic() < end
@@ -75,10 +76,9 @@ def check(work_dir, study, asked):
 
 def test_four_workers_one_killed_in_a_trial_and_one_while_it_writes(tmp_path):
     work_dir = tmp_path / "a folder"
-    plan = plan_of(work_dir, cfg={**CFG, "pause": 0.1}, trials=12, method="random")
+    plan = plan_of(work_dir, trials=12, method="random")
     study = begin(plan)
-    crew_of_four = [start(work_dir, DIES_WRITING), *(start(work_dir) for _ in range(3))]
-    victim = crew_of_four[1]
+    victim = start(work_dir, FAKE_HANGS="1")
 
     def in_training():
         running = [one for one in study.get_trials() if one.state == TrialState.RUNNING]
@@ -87,8 +87,10 @@ def test_four_workers_one_killed_in_a_trial_and_one_while_it_writes(tmp_path):
 
     number = wait_for(in_training).number
     ((training, _),) = attempts(work_dir, number)
+    others = [start(work_dir, DIES_WRITING), start(work_dir), start(work_dir)]
+    wait_for(lambda: len(study.trials) > 4)
     victim.send_signal(signal.SIGKILL)
-    status = [process.wait(timeout=200) for process in crew_of_four]
+    status = [process.wait(timeout=250) for process in (victim, *others)]
     assert status == [-signal.SIGKILL, -signal.SIGKILL, 0, 0]
     lost = check(work_dir, study, asked=12)
     # The one that died while it told has put its result down before, so it is not repeated.

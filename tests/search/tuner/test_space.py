@@ -75,11 +75,11 @@ WRONG = [
     ("lr,lr", "each key once"),
     ("lr,optim_wrapper.optimizer.lr", "each key once"),
     ("depth=int(1.5,3)", "expected a number of type int as low, got 1.5"),
-    ({"lr": dict(type="flaot", low=1, high=2)}, "got 'flaot' .did you mean 'float'"),
+    ({"lr": dict(type="floatx", low=1, high=2)}, "got 'floatx' .did you mean 'float'"),
     ({"lr": dict(type="float", lwo=1, high=2)}, "got 'lwo' .did you mean 'low'"),
     ({"lr": dict(type="float", high=2)}, "expected 'low', got none"),
     ({"lr": 3}, "expected dict"),
-    ({"modle.x": dict(type="int", low=1, high=2, own=1)}, "no dict modle for modle.x"),
+    ({"mdl.x": dict(type="int", low=1, high=2, own=1)}, "no dict mdl for mdl.x"),
     (
         {
             "optim_wrapper.optimizer": dict(type="categorical", choices=[{}]),

@@ -19,7 +19,9 @@ TWO = {
 }
 
 
-@pytest.mark.parametrize("method", ["random", "grid", "qmc", "tpe", "cmaes", "nsga2"])
+@pytest.mark.parametrize(
+    "method", ["random", "grid", "qmc", "tpe", "cmaes", "nsga2", "reinforce", "nars"]
+)
 def test_every_family_searches_the_same_space(tmp_path, method):
     plan, study = done(tmp_path, method=method, trials=7, space=TWO)
     trials = study.trials
