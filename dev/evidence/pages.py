@@ -6,6 +6,7 @@ Marks     <!-- evidence: WHAT NAME ... --> and <!-- /evidence -->, each on a lin
 WHAT      tables   a study's tables and picture
           known    a sentence for each study that is named
           studies  a table of all studies, without names
+         search   what replays on the table of trained nets have shown, without names
 """
 
 import os
@@ -18,6 +19,7 @@ from typing import Any
 from dev.evidence import tables
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, deciding, read
+from dev.evidence.search import report
 from dev.evidence.studies import STUDIES
 from dev.evidence.study import StudyError
 
@@ -148,7 +150,19 @@ def studies_part(names: list[str], page: Path) -> str:
     return tables.markdown(heads, rows)
 
 
-PARTS = {"tables": tables_part, "known": known_part, "studies": studies_part}
+def search_part(names: list[str], page: Path) -> str:
+    """Tables and picture of the replayed searches."""
+    found = read(ROOT / RESULTS / "search.json")
+    picture = Path(os.path.relpath(ROOT / RESULTS / "search.png", page.parent)).as_posix()
+    return f"{report.both(found)}\n\n![Regret over budget]({picture})"
+
+
+PARTS = {
+    "tables": tables_part,
+    "known": known_part,
+    "studies": studies_part,
+    "search": search_part,
+}
 
 
 if __name__ == "__main__":
