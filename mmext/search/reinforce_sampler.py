@@ -58,7 +58,7 @@ class Whole:
         bins: int,
         number: type,
     ) -> None:
-        self._low, self._step, self._number = low, step, number
+        self._low, self._high, self._step, self._number = low, high, step, number
         count = round((high - low) / step) + 1
         self.size = min(bins, count)
         if log and count > bins:
@@ -72,7 +72,8 @@ class Whole:
     def value(self, index: int, rng: np.random.Generator) -> Any:
         """One of the range."""
         steps = int(rng.integers(self._edges[index], self._edges[index + 1]))
-        return self._number(self._low + steps * self._step)
+        # A product of floats may end a rounding error above the range.
+        return self._number(min(self._high, self._low + steps * self._step))
 
     def index(self, value: Any) -> int:
         """The range that holds the value."""

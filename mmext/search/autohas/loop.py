@@ -131,7 +131,8 @@ class AutoHASLoop(SearchLoop):
         shared = self._shared_gradient(batches) if self._shares_gradient else None
         for number, draw in enumerate(tried):
             if number:
-                self.snapshot.restore()
+                # The shared pass has moved the buffers, once and for all candidates.
+                self.snapshot.restore(buffers=shared is None)
             if shared is None or not self._step(draw, number):
                 shared = None
                 logs.append(self._train(draw, batches))
@@ -151,10 +152,9 @@ class AutoHASLoop(SearchLoop):
             return train(runner.model, runner.optim_wrapper, batches)
 
     def _shared_gradient(self, batches: Sequence[Any]) -> Logged:
-        """Work the gradient out once; what the pass itself moves belongs to all candidates."""
+        """Work the gradient out once."""
         seed_all(self.seed, self._iter, 1)
         logged = gradient(self.runner.model, self.runner.optim_wrapper, batches[0])
-        self.snapshot.take()
         self._gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         self._versions = [one._version for one in self._gradients]
         return logged
@@ -164,6 +164,7 @@ class AutoHASLoop(SearchLoop):
         if number and [one._version for one in self._gradients] != self._versions:
             self._shares_gradient = False
             self.runner.optim_wrapper.zero_grad()
+            self.snapshot.restore()
             return False
         with values_set(self.knobs, self.controller.values(draw)):
             self.runner.optim_wrapper.optimizer.step()

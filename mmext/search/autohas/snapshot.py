@@ -46,10 +46,10 @@ class Snapshot:
             self._scale = self._scaler.state_dict()
 
     @torch.no_grad()
-    def restore(self) -> None:
-        """Put everything back, in place."""
+    def restore(self, *, buffers: bool = True) -> None:
+        """Put everything back, in place; buffers are left as they are if nothing moved them."""
         torch._foreach_copy_(list(self._model.parameters()), self._parameters)
-        for (module, name), now in self._live():
+        for (module, name), now in self._live() if buffers else ():
             module._buffers[name] = _copied(now, self._buffers[module, name])
         for p in list(self._optimizer.state):
             if p not in self._state:  # its first step has been taken back
