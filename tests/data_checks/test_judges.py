@@ -160,7 +160,7 @@ def voc(tmp_path: Path, steps: list, evaluator: dict, **more: object) -> dict:
         ([IMAGE, SIZE, dict(LOAD, with_label=False), PACK], "expected with_bbox=True", ""),
         ([IMAGE, dict(type="LoadAnnotations", with_bbox=False), PACK], "expected with_bbox", ""),
         ([IMAGE, LOAD, SIZE, PACK], "", "move LoadAnnotations behind it"),
-        ([IMAGE, dict(type="OwnLoader"), PACK], "", ""),
+        ([IMAGE, dict(type="MyBoxes"), PACK], "", ""),
     ],
 )
 def test_voc_reads_boxes_of_the_pipeline(

@@ -193,7 +193,7 @@ def test_a_training_needs_a_thing_where_empty_images_are_left_out(folder: Path) 
     for one in content["annotations"]:
         del one["segments_info"][1:]
     assert "expected a thing, since filter_empty_gt" in check(content, folder).errors[0]
-    assert not any("thing" in one for one in check(content, folder, Needs()).errors)
+    assert not any("filter_empty_gt" in one for one in check(content, folder, Needs()).errors)
 
 
 def test_pngs_are_found_as_the_host_finds_them(folder: Path) -> None:
