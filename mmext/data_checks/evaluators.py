@@ -191,7 +191,8 @@ def unpacked(metric: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> l
         ['instances']
     """
     packing = [step for step in steps if type_name(step) == "PackDetInputs"]
-    name, read = type_name(metric), []
+    name = type_name(metric)
+    read: list[str] = []
     if name == "CocoMetric":
         read = ["img_id", "ori_shape", *([] if metric.get("ann_file") else ["instances"])]
     elif name == "CocoPanopticMetric":

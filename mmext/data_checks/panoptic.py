@@ -189,7 +189,7 @@ def _check_things(
     categories: Sequence[Mapping[str, Any]], read: Sequence[Mapping[str, Any]], report: Report
 ) -> None:
     """Of images without a thing a training leaves out all that ``filter_empty_gt`` says."""
-    things = {one["id"] for one in categories if one["isthing"]}
+    things = {one["id"] for one in categories if one.get("isthing")}
     if read and not any(
         one["category_id"] in things and is_used(one) and not one.get("iscrowd") for one in read
     ):
