@@ -211,7 +211,7 @@ def label_boxes(
     header["score_low"] = args.score_low
     content = boxes.coco_file(shards, classes, np.array(rounded), args.score_low, header)
     counts = content["info"]["counts"]
-    say_boxes(content, real, scores)
+    print("\n".join(boxes.sentences(content, real, scores)))
     if args.labels:
         print(json.dumps(compared(args.labels, content), indent=1))
     if not counts.get("boxes"):
@@ -223,22 +223,6 @@ def label_boxes(
     refuse_unless_forced(args, thresholds.why_not_boxes(counts["pictures_with_boxes"], len(names)))
     print(write_whole(args.out / "pseudo.json", content))
     return args.out / "pseudo.json"
-
-
-def say_boxes(content: Mapping[str, Any], real: boxes.LabelledBoxes, scores: np.ndarray) -> None:
-    """Say what the student will see, and what it might have seen at other thresholds."""
-    counts = content["info"]["counts"]
-    pictures, found = counts["pictures"], counts.get("boxes", 0)
-    print(
-        f"boxes a picture: {real.boxes.sum() / max(real.pictures, 1):.1f} labelled, "
-        f"{found / pictures:.1f} found; at 0.3 {(scores >= 0.3).sum() / pictures:.1f}, at 0.5 "
-        f"{(scores >= 0.5).sum() / pictures:.1f}, at 0.7 {(scores >= 0.7).sum() / pictures:.1f}"
-    )
-    print(
-        f"student will see {real.boxes.sum()} human and {found} pseudo boxes, and "
-        f"{counts.get('crowds', 0)} crowds; {len(content['info']['without_boxes'])} of {pictures} "
-        "pictures have none"
-    )
 
 
 def compared(file: Path, content: Mapping[str, Any]) -> dict[str, Any]:

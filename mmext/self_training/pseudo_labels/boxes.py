@@ -87,6 +87,21 @@ def _annotation(found: Mapping[str, Any], number: int, image: int, crowd: bool) 
     return one
 
 
+def sentences(
+    file: Mapping[str, Any], labelled: LabelledBoxes, scores: Float[np.ndarray, " N"]
+) -> list[str]:
+    """What the student will see, and what it would see at other thresholds."""
+    counts = file["info"]["counts"]
+    pictures, found, human = counts["pictures"], counts.get("boxes", 0), labelled.boxes.sum()
+    others = (f"at {one} {(scores >= one).sum() / pictures:.1f}" for one in (0.3, 0.5, 0.7))
+    return [
+        f"boxes a picture: {human / max(labelled.pictures, 1):.1f} labelled, "
+        f"{found / pictures:.1f} found; {', '.join(others)}",
+        f"student will see {human} human and {found} pseudo boxes, and {counts.get('crowds', 0)} "
+        f"crowds; {len(file['info']['without_boxes'])} of {pictures} pictures have none",
+    ]
+
+
 def compare(pseudo: Mapping[str, Any], truth: Mapping[str, Any]) -> dict[str, Any]:
     """Precision and recall of what is believed, at two IoUs, by class and by score.
 

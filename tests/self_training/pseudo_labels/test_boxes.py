@@ -64,6 +64,7 @@ def test_mmdet_reads_it_with_crowds_ignored_masks_whole_and_empty_pictures_kept(
     path.write_text(json.dumps(boxes.coco_file(records, ("x", "y"), np.full(2, 0.5), 0.2, {})))
     data = mmdet.CocoDataset(
         ann_file=str(path),
+        data_prefix=dict(img=""),
         metainfo=dict(classes=("x", "y")),
         filter_cfg=dict(filter_empty_gt=False),
         pipeline=[],
