@@ -73,7 +73,7 @@ def test_mmdet_reads_it_with_crowds_ignored_masks_whole_and_empty_pictures_kept(
     first, second = data.get_data_info(0)["instances"]
     assert (first["ignore_flag"], second["ignore_flag"]) == (1, 0)
     assert (second["bbox"], second["bbox_label"]) == ([5, 5, 25, 15], 1)
-    info = dict(data.get_data_info(0), img_shape=(30, 40), instances=[second])
+    info = dict(data.get_data_info(0), ori_shape=(30, 40), instances=[second])
     loaded = LoadAnnotations(with_bbox=True, with_mask=True)(info)["gt_masks"]
     assert np.array_equal(loaded.masks[0], mask)
     assert boxes.labelled_boxes(data, 2).boxes.tolist() == [0, 1]
