@@ -204,7 +204,7 @@ def _box_set(cfg: Config, pseudo: Path, images: Path, metainfo: Mapping[str, Any
             if "dataset" in dataset
             else (f"{inner}.datasets[0]", dataset.datasets[0])
         )
-    meta = {key: metainfo[key] for key in ("classes", "palette") if key in metainfo}
+    meta = _names_and_colours(metainfo)
     smallest = (dataset.get("filter_cfg") or {}).get("min_size")
     size = "" if smallest is None else f", min_size={smallest!r}"
     return f"""dict(
@@ -226,7 +226,7 @@ def _map_set(cfg: Config, pseudo: Path, images: Path, metainfo: Mapping[str, Any
             step.pop("reduce_zero_label", None)
     steps.append(dict(type="mmext.MarkSource", source="pseudo"))
     pipeline = "\n".join(f"        {step!r}," for step in steps)
-    meta = {key: metainfo[key] for key in ("classes", "palette") if key in metainfo}
+    meta = _names_and_colours(metainfo)
     folder = pseudo.parent
     return f"""dict(
     type="mmseg.BaseSegDataset",
@@ -240,6 +240,13 @@ def _map_set(cfg: Config, pseudo: Path, images: Path, metainfo: Mapping[str, Any
 {pipeline}
     ],
 )"""
+
+
+def _names_and_colours(metainfo: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the classes; a palette of another length is another data set's."""
+    palette = metainfo.get("palette") or ()
+    kept = {"palette": palette} if len(palette) == len(metainfo["classes"]) else {}
+    return {"classes": metainfo["classes"], **kept}
 
 
 def _nested(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
