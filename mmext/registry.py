@@ -23,6 +23,7 @@ TASKS = {
     "action": "mmaction",
     "classification": "mmengine",
     "search": "mmengine",
+    "self_training": "mmengine",
 }
 """The one table: a folder of mmext, and the scope (also the import name) of its host."""
 
