@@ -58,6 +58,7 @@ ROWS = {  # row: module of this folder with a function of that name
     "fbnetv3/training": "fbnetv3",
     "residual_labels/loss": "residual_labels",
     "real_labels/metric": "real_labels",
+    "self_training/policy_v0": "policy_v0",
     "ops/nms_1000_torchvision": "ops",
     "ops/nms_1000_torch": "ops",
     "ops/nms_20000_torchvision": "ops",

@@ -117,7 +117,12 @@ def randaugment(
 
 
 def augmentation(
-    stage: int, task: str, size: int | tuple[int, int], *, pixel_scale: float = 1.0
+    stage: int,
+    task: str,
+    size: int | tuple[int, int],
+    *,
+    pixel_scale: float = 1.0,
+    flip: bool = True,
 ) -> list[Transform]:
     """A stage of the ladder, for a pipeline between loading and packing.
 
@@ -130,6 +135,7 @@ def augmentation(
         size: height and width of the result, or one number for both.
         pixel_scale: times the policy's pixels, for pictures of another size than 640 x 480: 0.5 for
             320 x 320.
+        flip: whether half of the pictures are mirrored; not where that changes a class (digits).
 
     Returns:
         Configs of transforms. The picture has exactly ``size`` after them.
@@ -152,9 +158,10 @@ def augmentation(
     }
     policies[3] = policies[2]
     choice = [dict(type="RandomChoice", transforms=policies[stage])] if stage > 1 else []
-    frame = frame_detection if task == "detection" else frame_segmentation
+    in_host = frame_detection if task == "detection" else frame_segmentation
     height, width = (size, size) if isinstance(size, int) else size
-    return [*choice, *frame(height, width, JITTER[stage])]
+    mirror, *frame = in_host(height, width, JITTER[stage])
+    return [*choice, *([mirror] if flip else []), *frame]
 
 
 def frame_detection(height: int, width: int, jitter: tuple[float, float]) -> list[Transform]:

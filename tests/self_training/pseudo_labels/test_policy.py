@@ -223,6 +223,13 @@ def test_segmentation_has_no_operation_of_boxes_and_no_square():
         assert "Cutout" not in text
 
 
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_without_a_flip_all_else_is_the_same(task):
+    whole, without = (augmentation(3, task, SIZE, flip=flip) for flip in (True, False))
+    assert [step for step in whole if "Flip" not in step["type"]] == without
+    assert len(whole) == len(without) + 1
+
+
 def test_errors_say_what_was_expected():
     with pytest.raises(ValueError, match="expected a stage from 1 to 4, got 5"):
         augmentation(5, "detection", SIZE)
