@@ -18,7 +18,8 @@ def joined(*sizes):
 
 
 def batches(sampler, number):
-    return list(itertools.islice(itertools.batched(sampler, sampler.batch_size), number))
+    indices = iter(sampler)
+    return [tuple(itertools.islice(indices, sampler.batch_size)) for _ in range(number)]
 
 
 @pytest.mark.parametrize(
