@@ -28,7 +28,7 @@ optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0
 
 train_dataloader = dict(
     dataset=dict(
-        indices=[0, 9, 18, 27, 36, 45, 54, 63],  # the diagonal of the photograph
+        indices=[7, 14, 21, 28, 35, 42, 49, 56],  # a diagonal of the photograph
         pipeline=[
             *_base_.train_pipeline[:2],
             *augmentation(1, "detection", 400),

@@ -33,7 +33,7 @@ model = dict(
     ),
     alpha=1.0,
 )
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"model.backbone": dict(lr_mult=0.3)}))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.3))))
 
 pipeline = [
     *_base_.train_pipeline[:2],
@@ -42,7 +42,7 @@ pipeline = [
 ]
 labelled = dict(
     _base_.train_dataloader.dataset,
-    indices=[0, 9, 18, 27, 36, 45, 54, 63],
+    indices=[7, 14, 21, 28, 35, 42, 49, 56],
     pipeline=pipeline,
 )
 unlabelled = dict(

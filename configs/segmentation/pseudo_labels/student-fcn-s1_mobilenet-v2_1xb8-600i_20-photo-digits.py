@@ -24,9 +24,6 @@ model = dict(
     model=dict(_base_.model, decode_head=dict(_base_.model.decode_head, num_classes=11)),
     alpha=1.0,
 )
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys=dict(_delete_=True, **{"model.backbone": dict(lr_mult=0.02)}))
-)
 
 pipeline = [
     *_base_.train_pipeline[:2],
