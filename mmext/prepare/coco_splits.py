@@ -44,7 +44,7 @@ def labelled_rows(number: int, percent: float, fold: int) -> Bool[np.ndarray, " 
         DataError: the share is no share, or it holds no picture.
 
     Example:
-        >>> labelled_rows(5, 40, fold=1)
+        >>> labelled_rows(5, 40.0, fold=1)
         array([ True, False, False, False,  True])
     """
     if not 0 < percent < 100:

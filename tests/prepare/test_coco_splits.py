@@ -25,7 +25,7 @@ def ids(part):
     return [image["id"] for image in part["images"]]
 
 
-@pytest.mark.parametrize("percent", [1, 5, 10, 20, 50])
+@pytest.mark.parametrize("percent", [1.0, 5.0, 10.0, 20.0, 50.0])
 def test_nothing_is_lost_and_the_share_is_the_share(percent):
     labelled, others = split(COCO, percent, fold=1)
     assert len(labelled["images"]) == IMAGES * percent // 100
@@ -39,21 +39,21 @@ def test_nothing_is_lost_and_the_share_is_the_share(percent):
 
 
 def test_small_shares_lie_inside_large_ones_and_folds_differ():
-    shares = [set(ids(split(COCO, percent, 1)[0])) for percent in (1, 5, 10, 20, 50)]
+    shares = [set(ids(split(COCO, percent, 1)[0])) for percent in (1.0, 5.0, 10.0, 20.0, 50.0)]
     assert all(small < large for small, large in itertools.pairwise(shares))
-    other = set(ids(split(COCO, 10, 2)[0]))
+    other = set(ids(split(COCO, 10.0, 2)[0]))
     assert 0 < len(other & shares[2]) < 30  # 10 are expected in both
 
 
 def test_the_order_in_the_file_does_not_matter():
     turned = COCO | {"images": COCO["images"][::-1]}
-    assert ids(split(turned, 10, 1)[0]) == ids(split(COCO, 10, 1)[0])
+    assert ids(split(turned, 10.0, 1)[0]) == ids(split(COCO, 10.0, 1)[0])
 
 
 def test_the_draw_is_fixed():
     """Golden numbers: another draw would make other files of the same name."""
-    assert labelled_rows(20, 25, fold=1).nonzero()[0].tolist() == GOLDEN[1]
-    assert labelled_rows(20, 25, fold=2).nonzero()[0].tolist() == GOLDEN[2]
+    assert labelled_rows(20, 25.0, fold=1).nonzero()[0].tolist() == GOLDEN[1]
+    assert labelled_rows(20, 25.0, fold=2).nonzero()[0].tolist() == GOLDEN[2]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_the_command_writes_both_parts(coco, capsys):
     assert sorted(file.name for file in (coco / "semi_anns").iterdir()) == sorted(
         f"{STEM}.3@{percent}{kind}.json" for percent in ("10", "0.5") for kind in ("", "-unlabeled")
     )
-    for part, kind in zip(split(COCO, 10, 3), ("", "-unlabeled"), strict=True):
+    for part, kind in zip(split(COCO, 10.0, 3), ("", "-unlabeled"), strict=True):
         assert json.loads((coco / "semi_anns" / f"{STEM}.3@10{kind}.json").read_text()) == part
     assert "100 pictures" in capsys.readouterr().out
 
@@ -80,7 +80,7 @@ def test_links_lead_to_the_pictures_without_labels(coco):
     for _ in range(2):  # a second time finds them there
         main(["--root", str(coco), "--percent", "50", "--link"])
     linked = list((coco / "unlabeled" / "1@50").iterdir())
-    others = split(COCO, 50, 1)[1]["images"]
+    others = split(COCO, 50.0, 1)[1]["images"]
     assert sorted(file.name for file in linked) == sorted(one["file_name"] for one in others)
     assert all(file.read_text() == file.name for file in linked)
 
@@ -90,7 +90,7 @@ def test_links_to_no_pictures_are_refused(coco):
         main(["--root", str(coco), "--percent", "50", "--link"])
 
 
-@pytest.mark.parametrize("percent", [0, 100, -1])
+@pytest.mark.parametrize("percent", [0.0, 100.0, -1.0])
 def test_no_share_is_refused(percent):
     with pytest.raises(DataError, match="between 0 and 100, got"):
         labelled_rows(100, percent, 1)

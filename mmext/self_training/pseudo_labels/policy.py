@@ -35,7 +35,7 @@ MEAN = (104, 116, 124)
 """ImageNet's mean colour, BGR: what is padded with it is 0 after normalisation."""
 
 
-def argument(name: str, magnitude: float) -> float:
+def argument(name: str, magnitude: int) -> float:
     """What an operation's magnitude of 10 stands for, before its sign is drawn.
 
     Degrees for rotations, pixels for translations and cutouts, factors, grey levels or bits.
@@ -59,10 +59,10 @@ def argument(name: str, magnitude: float) -> float:
     }
     if kind not in arguments:
         raise ValueError(f"expected one of {', '.join(arguments)}, got {name!r}")
-    return arguments[kind]
+    return float(arguments[kind])
 
 
-def operation(name: str, prob: float, magnitude: float, pixel_scale: float = 1.0) -> Transform:
+def operation(name: str, prob: float, magnitude: int, pixel_scale: float = 1.0) -> Transform:
     """The transform of one operation of a policy.
 
     Args:
@@ -90,7 +90,6 @@ def operation(name: str, prob: float, magnitude: float, pixel_scale: float = 1.0
         return dict(type="mmext.ColorFactor", prob=prob, factor=value)
     # mmdet rounds to a tenth: exact for whole numbers, and for factors at magnitude 10.
     kind = name.removesuffix("_BBox")
-    value = float(value)
     return dict(type=f"mmdet.{kind}", prob=prob, level=10, min_mag=0.0, max_mag=value)
 
 
@@ -103,7 +102,7 @@ def policy_v0(*, pixel_scale: float = 1.0, leave_out: Sequence[str] = ()) -> lis
 
 
 def randaugment(
-    magnitude: float = 10, *, pixel_scale: float = 1.0, leave_out: Sequence[str] = ()
+    magnitude: int = 10, *, pixel_scale: float = 1.0, leave_out: Sequence[str] = ()
 ) -> list[list[Transform]]:
     """Each operation of RandAugment, with certainty, at a fixed magnitude.
 

@@ -80,7 +80,9 @@ def test_boxes_touch_pixels():
 @pytest.mark.parametrize(("axis", "shift"), [("y", (0, 7)), ("x", (7, 0))])
 def test_the_content_of_a_box_moves_inside_it(axis, shift):
     before = picture(((10.0, 20.0, 30.0, 50.0),))
-    after = TranslateOnlyBoxes(prob=3.0, pixels=7, axis=axis)(picture(((10.0, 20.0, 30.0, 50.0),)))
+    after = TranslateOnlyBoxes(prob=3.0, pixels=7.0, axis=axis)(
+        picture(((10.0, 20.0, 30.0, 50.0),))
+    )
     outside = np.ones((HEIGHT, WIDTH), bool)
     outside[20:50, 10:30] = False
     assert np.array_equal(after["img"][outside], before["img"][outside])
@@ -103,7 +105,7 @@ def test_the_content_of_a_box_moves_inside_it(axis, shift):
 
 def test_what_lies_outside_of_boxes_with_fractions_is_bit_equal():
     for _ in range(20):
-        before, after = picture(), TranslateOnlyBoxes(prob=3.0, pixels=11)(picture())
+        before, after = picture(), TranslateOnlyBoxes(prob=3.0, pixels=11.0)(picture())
         outside = np.ones((HEIGHT, WIDTH), bool)
         for x0, y0, x1, y1 in before["gt_bboxes"].tensor.tolist():
             outside[int(np.floor(y0)) : int(np.ceil(y1)), int(np.floor(x0)) : int(np.ceil(x1))] = (
@@ -119,7 +121,7 @@ def test_a_third_of_the_stated_probability(prob):
     """3,000 boxes that do not meet: 300 pictures of ten."""
     boxes = [(8.0 * k, 10.0, 8.0 * k + 8, 40.0) for k in range(10)]
     moved, mixed = 0, 0
-    operation = TranslateOnlyBoxes(prob, pixels=5)
+    operation = TranslateOnlyBoxes(prob, pixels=5.0)
     template = picture(boxes, masks=False)
     for _ in range(300):
         after = operation(dict(template))["img"]
@@ -138,21 +140,21 @@ def test_both_ways_are_drawn_and_all_boxes_of_a_picture_take_the_same():
     boxes = [(0.0, 10.0, 20.0, 40.0), (40.0, 10.0, 60.0, 40.0)]
     ways = []
     for _ in range(40):
-        after = TranslateOnlyBoxes(prob=3.0, pixels=5)(picture(boxes, masks=False))["img"]
+        after = TranslateOnlyBoxes(prob=3.0, pixels=5.0)(picture(boxes, masks=False))["img"]
         ways.append(tuple(bool((after[10:15, x : x + 20] == 128).all()) for x in (0, 40)))
     assert set(ways) == {(True, True), (False, False)}
 
 
 def test_boxes_to_be_ignored_stay_and_no_box_is_no_trouble():
     crowd = picture() | dict(gt_ignore_flags=np.array([True, True]))
-    assert equal(TranslateOnlyBoxes(prob=3.0, pixels=5)(crowd), picture())
+    assert equal(TranslateOnlyBoxes(prob=3.0, pixels=5.0)(crowd), picture())
     empty = picture(boxes=(), masks=False)
-    assert equal(TranslateOnlyBoxes(prob=3.0, pixels=5)(dict(empty)), empty)
+    assert equal(TranslateOnlyBoxes(prob=3.0, pixels=5.0)(dict(empty)), empty)
 
 
 def test_inputs_are_not_written_into():
     before = picture()
-    for operation in (TranslateOnlyBoxes(3.0, 5), CutoutPixels(1.0, 9), ColorFactor(1.0, 0.3)):
+    for operation in (TranslateOnlyBoxes(3.0, 5.0), CutoutPixels(1.0, 9), ColorFactor(1.0, 0.3)):
         given = picture()
         image, masks, seg = given["img"], given["gt_masks"].masks, given["gt_seg_map"]
         operation(given)
@@ -164,7 +166,7 @@ def test_inputs_are_not_written_into():
 def test_polygons_are_refused_in_a_sentence():
     given = picture() | dict(gt_masks=PolygonMasks([[np.zeros(6)], [np.zeros(6)]], HEIGHT, WIDTH))
     with pytest.raises(TypeError, match=r"got PolygonMasks; load them with .*poly2mask=True"):
-        TranslateOnlyBoxes(prob=3.0, pixels=5)(given)
+        TranslateOnlyBoxes(prob=3.0, pixels=5.0)(given)
 
 
 # --- CutoutPixels
@@ -202,8 +204,8 @@ def both_ways(operation, template):
 
 
 HOSTS = [
-    (TranslatePixels(1.0, 8, "x"), TranslateX(level=10, max_mag=0.1)),
-    (TranslatePixels(1.0, 6, "y"), TranslateY(level=10, max_mag=0.1)),
+    (TranslatePixels(1.0, 8.0, "x"), TranslateX(level=10, max_mag=0.1)),
+    (TranslatePixels(1.0, 6.0, "y"), TranslateY(level=10, max_mag=0.1)),
     (ShearFactor(1.0, 1.0, "x"), ShearX(level=10, max_mag=45.0)),
     (ShearFactor(1.0, 1.0, "y"), ShearY(level=10, max_mag=45.0)),
 ]
@@ -265,10 +267,10 @@ def test_color_is_a_blend_with_grey(factor):
     "operation",
     [
         CutoutPixels(0.0, 20),
-        TranslatePixels(0.0, 9, "x"),
+        TranslatePixels(0.0, 9.0, "x"),
         ShearFactor(0.0, 1.0, "y"),
         ColorFactor(0.0, 0.0),
-        TranslateOnlyBoxes(0.0, 9),
+        TranslateOnlyBoxes(0.0, 9.0),
     ],
     ids=lambda one: type(one).__name__,
 )
