@@ -18,10 +18,8 @@ def test_there_are_students_of_detectors_and_segmentors():
 def test_a_student_is_its_teacher_with_another_source(path):
     student = Config.fromfile(path)
     labelled, unlabelled = student.train_dataloader.dataset.datasets
-    file = unlabelled.ann_file or unlabelled.data_prefix.seg_map_path
-    name = re.search(
-        r"pseudo_labels/([^/]+)/(pseudo.json|maps)", f"{file} {unlabelled.data_prefix}"
-    )[1]
+    files = f"{unlabelled.get('ann_file')} {unlabelled.data_prefix}"
+    name = re.search(r"pseudo_labels/([^/]+)/(pseudo.json|maps)", files)[1]
     teacher = Config.fromfile(path.with_name(f"{name}.py"))
     assert student.model.model == teacher.model
     assert labelled == teacher.train_dataloader.dataset
