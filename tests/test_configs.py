@@ -39,11 +39,11 @@ def steppers() -> frozenset[Path]:
 
 @cache
 def types_in(path: Path) -> frozenset[str]:
-    """What a config's model is made of, but for its backbone and neck."""
+    """What a config's model is made of, but for its backbone and neck; a wrapper is looked into."""
     model = Config.fromfile(path).model
-    return frozenset(
-        kinds({key: value for key, value in model.items() if key not in ("backbone", "neck")})
-    )
+    inner = model.get("model", model)
+    parts = {key: value for key, value in inner.items() if key not in ("backbone", "neck")}
+    return frozenset({model.type, *kinds(parts)})
 
 
 def kinds(cfg):
