@@ -6,6 +6,7 @@ place of what moves the content of boxes. One run takes each pair once, with eve
 certain.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
@@ -18,7 +19,7 @@ from .cases import Case
 
 HEIGHT, WIDTH, BOXES = 480, 640, 7
 CERTAIN = 3.0  # of an operation on boxes: each is drawn with a third
-UPSTREAM = (
+UPSTREAM: tuple[Sequence[dict[str, Any]], ...] = (
     (dict(type="mmdet.TranslateX", level=10, max_mag=0.2), dict(type="mmdet.Equalize")),
     (dict(type="mmdet.CutOut", n_holes=1, cutout_shape=(160, 160), fill_in=(128, 128, 128)),),
     (dict(type="mmdet.ShearX", level=0),),

@@ -79,7 +79,7 @@ def replay(
     found: list[float] = []
     while left:
         trial = study.ask(space)
-        params = fixed | trial.params
+        params = {**fixed, **trial.params}
         place = tuple(params[name] for name in GRID)
         scores = table.val[place][rng.integers(2)]
         epochs = train(study, trial, scores, watched=method.pruner is not None)

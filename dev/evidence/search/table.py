@@ -87,7 +87,7 @@ def start(sizes: Sequence[int], seed: int) -> list[tuple[Tensor, Tensor]]:
     return layers
 
 
-def forward(layers: Sequence[tuple[Tensor, Tensor]], pictures: Tensor) -> Tensor:
+def forward(layers: Sequence[tuple[Tensor, ...]], pictures: Tensor) -> Tensor:
     """Scores (S, R, B, 10) of all nets."""
     for weight, bias in layers[:-1]:
         pictures = torch.relu(pictures @ weight + bias)
@@ -95,7 +95,7 @@ def forward(layers: Sequence[tuple[Tensor, Tensor]], pictures: Tensor) -> Tensor
     return pictures @ weight + bias
 
 
-def right(layers: Sequence[tuple[Tensor, Tensor]], split: tuple[Tensor, Tensor]) -> Tensor:
+def right(layers: Sequence[tuple[Tensor, ...]], split: tuple[Tensor, Tensor]) -> Tensor:
     """Right answers (S, R) of all nets; one that has become NaN says 0 to everything."""
     pictures, labels = split
     with torch.no_grad():

@@ -62,7 +62,7 @@ class GaussianProcess:
     """
 
     def __init__(self, architecture: Any = None, seed: int = 0) -> None:
-        self.lengths = self.noise = self.amplitude = np.nan
+        self.lengths, self.noise, self.amplitude = np.array([np.nan]), np.nan, np.nan
 
     def fit(self, X: Float[np.ndarray, "N F"], y: Float[np.ndarray, " N"]) -> "GaussianProcess":
         """Find lengths, noise and amplitude, and prepare predictions."""

@@ -166,7 +166,7 @@ class NARSSampler(BaseSampler):
         predictor = self._make(architecture=architecture, seed=seed)
         if self._pretrain != "off":
             pool = self.pool(study, search_space)
-            costs = [self._proxies(one) for one in genes.to_params(pool)]  # type: ignore[misc]
+            costs = [self._proxies(one) for one in genes.to_params(pool)]
             free = genes.features(pool), np.array(costs, dtype=float).reshape(len(pool), -1)
             again = lambda: self._make(architecture=architecture, seed=seed)  # noqa: E731
             predictor = pretrained(again, self._pretrain, free, X, results.scores)

@@ -123,7 +123,7 @@ def grid(settings: Settings, distributions: dict[str, Any]) -> list[dict[str, An
     """The points of a grid, in an order that is drawn: a part of them is no corner of the space."""
     axes = [_axis(one, settings.grid_points) for one in distributions.values()]
     points = [dict(zip(distributions, one, strict=True)) for one in itertools.product(*axes)]
-    np.random.default_rng(settings.seed).shuffle(points)  # type: ignore[arg-type]
+    np.random.default_rng(settings.seed).shuffle(points)
     return points[: settings.trials]
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from mmext.errors import BadInputError, did_you_mean, some
 
@@ -32,7 +32,7 @@ class Objective:
     largest: bool = True
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["maximize", "minimize"]:
         """Optuna's word."""
         return "maximize" if self.largest else "minimize"
 

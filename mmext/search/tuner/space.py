@@ -307,7 +307,7 @@ def _range(key: str, kind: str, spec: dict[str, Any], own: Any) -> Parameter:
     make = FloatDistribution if kind == "float" else IntDistribution
     step = {"step": numbers["step"]} if "step" in numbers else {}
     distribution = make(low, high, log=log, **step)
-    inside = distribution._contains(distribution.to_internal_repr(own))
+    inside = distribution._contains(float(own))
     misfit = "" if inside else f"{own!r}, got {low!r} to {high!r}"
     return Parameter(key, distribution, None, own if inside else None, misfit)
 
