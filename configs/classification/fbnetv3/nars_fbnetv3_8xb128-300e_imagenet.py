@@ -20,6 +20,7 @@ _base_ = [
 model = dict(
     backbone=dict(
         arch=dict(
+            _delete_=True,  # in place of the base's name
             stem=16,
             stages=[
                 [dict(blocks=2, kernel=3, first=1, rest=1, channels=16)],

@@ -1,6 +1,7 @@
 """AutoHAS finds the learning rate of a small net on digits, from 1e-4 to 10, in one training.
 
-Run        mmext data digits && python tools/train.py <this file>
+Run        python tools/data/digits.py &&
+           python tools/train.py configs/search/autohas/autohas-lr_mlp_1xb64-400i_digits.py
 Hardware   any CPU, about a minute on one core
 Expected   a rate of 0.1 or 1: fully trained, six rates give accuracies of .120, .159, .625, .936,
            .962 and .101 (docs of the search; measured on a CPU)

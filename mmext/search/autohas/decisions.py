@@ -42,7 +42,7 @@ class Decision:
         """The value of a distribution: ``exp(sum p log B)``, ``sum p B``, or the likeliest choice.
 
         Example:
-            >>> Decision("lr", (0.01, 1.0), "log").mixed(np.array([0.5, 0.5])).round(6)
+            >>> round(Decision("lr", (0.01, 1.0), "log").mixed(np.array([0.5, 0.5])), 6)
             0.1
         """
         if self.mix is None or p.max() == 1:

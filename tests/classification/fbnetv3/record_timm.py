@@ -10,7 +10,6 @@ whose weights follow from these names.
 import json
 from pathlib import Path
 
-import timm
 import torch
 
 from tests.classification.fbnetv3.nets import filled, fingerprint, scores_of_pictures
@@ -20,6 +19,8 @@ FILE = Path(__file__).with_name("timm.json")
 
 def recorded(arch):
     """Names and scores of one net of ten classes."""
+    import timm
+
     net = timm.create_model(f"fbnetv3_{arch}", num_classes=10)
     weights = net.state_dict()
     net.load_state_dict(filled({name: one.shape for name, one in weights.items()}))
@@ -27,6 +28,8 @@ def recorded(arch):
 
 
 if __name__ == "__main__":
+    import timm
+
     found = {arch: recorded(arch) for arch in ("b", "d", "g")}
     said = dict(timm=timm.__version__, torch=torch.__version__, nets=found)
     FILE.write_text(json.dumps(said, indent=1) + "\n")

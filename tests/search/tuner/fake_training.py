@@ -40,4 +40,5 @@ def main():
         out.write(json.dumps({"done": True}) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

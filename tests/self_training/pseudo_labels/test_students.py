@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 ROOT = Path(__file__).parents[3]
-STUDENTS = sorted(ROOT.glob("configs/*/pseudo_labels/student-*.py"))
+STUDENTS = sorted(ROOT.glob("configs/*tion/pseudo_labels/student-*.py"))
 
 
 def test_there_are_students_of_detectors_and_segmentors():
