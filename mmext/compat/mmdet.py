@@ -77,9 +77,9 @@ class MmdetRecalls(Repair):
 
     def apply(self) -> None:
         """Give this one module another ``np``."""
-        self.module: Any = sys.modules[self.after[0]]
-        self.host = self.module.np
-        self.ours = self.module.np = _Numpy()
+        module: Any = sys.modules[self.after[0]]
+        self.module, self.host, self.ours = module, module.np, _Numpy()
+        module.np = self.ours
 
     def undo(self) -> None:
         """Give it numpy again."""
