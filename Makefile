@@ -15,7 +15,7 @@ ARGS ?=
 
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo doctor data check test test-ops test-stacks test-slow test-bare bench gpu-check evidence clean
+.PHONY: help setup demo doctor data check test test-ops test-stacks test-slow test-bare bench gpu-check evidence evidence-autohas evidence-search clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-26s %s\n", $$1, $$2}'
@@ -74,6 +74,13 @@ gpu-check: setup  ## what only a GPU can tell, in ten minutes at most; writes do
 
 evidence: setup  ## one study as it is stated: STUDY=gfl (without one, their names); ARGS=--develop chooses a design
 	$(PY) -m dev.evidence.run $(STUDY) $(ARGS)
+
+evidence-autohas: setup  ## AutoHAS against random search at equal gradient steps, on digits; minutes
+	OMP_NUM_THREADS=1 $(PY) -m dev.evidence.search.autohas $(ARGS)
+
+evidence-search: setup  ## replay every search on a table of 384 trained nets (docs/evidence/search_table.json)
+	OMP_NUM_THREADS=1 $(PY) -m dev.evidence.search.table
+	OMP_NUM_THREADS=1 $(PY) -m dev.evidence.search.replay
 
 clean:  ## remove what tests, checks and builds leave behind; .venv, data and work_dirs stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

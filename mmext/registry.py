@@ -22,6 +22,8 @@ TASKS = {
     "segmentation": "mmseg",
     "action": "mmaction",
     "classification": "mmengine",
+    "search": "mmengine",
+    "self_training": "mmengine",
 }
 """The one table: a folder of mmext, and the scope (also the import name) of its host."""
 

@@ -7,6 +7,7 @@ WHAT      tables   a study's tables and picture
           known    a sentence for each study that is named
           studies  a table of all studies, without names
          demo     what a run of the demo is expected to reach, without names
+         search   what replays on the table of trained nets have shown, without names
 """
 
 import os
@@ -20,6 +21,7 @@ from dev.demo import expected
 from dev.evidence import tables
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, deciding, read
+from dev.evidence.search import report
 from dev.evidence.studies import STUDIES
 from dev.evidence.study import StudyError
 
@@ -155,7 +157,20 @@ def demo_part(names: list[str], page: Path) -> str:
     return expected.known(expected.recorded())
 
 
-PARTS = {"tables": tables_part, "known": known_part, "studies": studies_part, "demo": demo_part}
+def search_part(names: list[str], page: Path) -> str:
+    """Tables and picture of the replayed searches."""
+    found = read(ROOT / RESULTS / "search.json")
+    picture = Path(os.path.relpath(ROOT / RESULTS / "search.png", page.parent)).as_posix()
+    return f"{report.both(found)}\n\n![Regret over budget]({picture})"
+
+
+PARTS = {
+    "tables": tables_part,
+    "known": known_part,
+    "studies": studies_part,
+    "search": search_part,
+    "demo": demo_part,
+}
 
 
 if __name__ == "__main__":

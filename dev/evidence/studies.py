@@ -42,8 +42,8 @@ DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-2
 SWN = "configs/detection/sample_weighting/swn_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
 DNL = "configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-500i_context.py"
 EMA = "configs/segmentation/emanet/emanet_mobilenet-v2_1xb4-500i_context.py"
-CLEAN = "configs/classification/real_labels/clean_mlp_1xb64-1200i_fashion-mnist.py"
-NOISY = "configs/classification/real_labels/noisy_mlp_1xb64-1200i_fashion-mnist.py"
+CLEAN = "configs/classification/real_labels/clean_mlp_1xb32-3k_fashion-mnist.py"
+NOISY = "configs/classification/real_labels/noisy_mlp_1xb32-300i_fashion-mnist.py"
 STM = "configs/action/stm/stm_r14_1xb8-800i_motion.py"
 RESIDUAL = "configs/classification/residual_labels/residual-{}_mlp_1xb64-25e_fashion-mnist.py"
 
@@ -329,12 +329,13 @@ STUDIES = {
     "clean_labels": Study(
         question=(
             "Does training without the labels that nets of other folds doubt beat training on all, "
-            "and leaving out as many at random?"
+            "leaving out as many at random, and stopping before wrong labels are learnt by heart?"
         ),
         data_name="Fashion-MNIST, a fifth of 3,000 labels replaced",
         limits="more than one draw of wrong labels and one list, or labels that people got wrong",
         arms={
             "all labels": Arm(CLEAN, all_labels),
+            "all labels, stopped early": Arm(NOISY),
             "as many at random": Arm(CLEAN, doubt_at_random),
             "without doubted labels": Arm(CLEAN),
         },
@@ -350,6 +351,9 @@ STUDIES = {
             f"../clean_labels {NOISY} --folds 5 --out data/clean_labels/fashion-mnist.txt "
             "--control data/clean_labels/fashion-mnist-random.txt",
         ),
-        pairs=(("without doubted labels", "as many at random"),),
+        pairs=(
+            ("without doubted labels", "as many at random"),
+            ("without doubted labels", "all labels, stopped early"),
+        ),
     ),
 }

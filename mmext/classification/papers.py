@@ -18,5 +18,6 @@ from mmext.classification.stack import (  # noqa: F401  registers the parts
     metrics,
     mixup,
     noise,
+    timm_backbone,
     transforms,
 )

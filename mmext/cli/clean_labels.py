@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mmext.classification.real_labels.cleaning import Doubt
     from mmext.classification.real_labels.out_of_fold import Samples
 
-METHODS = ("topk", "cleanlab")
+METHODS = ("share", "topk", "cleanlab")
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -36,8 +36,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--method",
         choices=METHODS,
-        default="topk",
-        help="topk keeps a label among the first --k; cleanlab judges by its package",
+        default="share",
+        help="share keeps a label with --min-share of the scores, topk one among the first --k as "
+        "the paper does, cleanlab judges by its package (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--min-share",
+        type=float,
+        help="of share, calibrated, from 0 to 1 (default: that of a guess, 1 / number of classes)",
     )
     parser.add_argument("--k", type=int, default=1, help="of topk (default: %(default)s)")
     parser.add_argument(
@@ -58,6 +64,8 @@ def run(args: argparse.Namespace) -> None:
     """Train what is missing, judge, and write list and report."""
     if args.k < 1:
         raise BadInputError(f"--k {args.k}: expected 1 or more; change it")
+    if args.min_share is not None and not 0 < args.min_share <= 1:
+        raise BadInputError(f"--min-share {args.min_share}: expected 0 to 1; change it")
     cfg = load_config(args.config, args.cfg_options)
     from mmext.classification.real_labels import cleaning
     from mmext.classification.real_labels.out_of_fold import OutOfFold, read_samples
@@ -68,7 +76,9 @@ def run(args: argparse.Namespace) -> None:
     check_types(cfg)
     work_dir = args.work_dir or args.out.with_name(f"{args.out.stem}_folds")
     scores = OutOfFold(cfg, samples, args.folds, work_dir, args.seed).scores()
-    keep = cleaning.plausible(scores, samples.labels, method=args.method, k=args.k)
+    keep = cleaning.plausible(
+        scores, samples.labels, method=args.method, min_share=args.min_share, k=args.k
+    )
     if not keep.any():
         raise BadInputError(
             f"{args.config}: expected some labels that its nets find plausible, got none of "

@@ -7,6 +7,7 @@
 ``mmaction_testing_views``  mmaction2's ``max_testing_views`` fails for every 2D backbone
 ``two_stage_bfloat16``      two-stage detectors cannot train in bfloat16
 ``mmdet_nms_pre``           mmdet's ``nms_pre=-1`` loses the last candidate of each level
+``mmdet_recalls``           numpy 2 refuses how mmdet collects recalls
 ``coco_iou_thresholds``     a config's list of IoU thresholds makes COCO's evaluation fail
 ``numpy_names``             the hosts use names that numpy has removed
 ``sync_bn_on_cpu``          SyncBN among several ranks fails on CPUs
@@ -66,7 +67,7 @@ from mmext.compat.data_files import (
 from mmext.compat.forks import ForkPackages
 from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncBatchNormOnCpu
 from mmext.compat.mmaction import MmactionMetadata, MmactionMmcv, MmactionTestingViews
-from mmext.compat.mmdet import MmdetNmsPre
+from mmext.compat.mmdet import MmdetNmsPre, MmdetRecalls
 from mmext.compat.repair import Repair, logger
 from mmext.compat.resuming import NewestCheckpoint
 from mmext.compat.saving import PlainMeta, WholeCheckpoints
@@ -83,6 +84,7 @@ REPAIRS: tuple[Repair, ...] = (
     CompiledBfloat16(),
     BatchedNmsHalf(),
     MmdetNmsPre(),
+    MmdetRecalls(),
     CocoIouThresholds(),
     SyncBatchNormOnCpu(),
     ResumeWeightsOnly(),

@@ -1,4 +1,4 @@
-"""Repair of mmdet 3: how many candidates a level keeps where a config asks for all."""
+"""Repairs of mmdet 3: candidates that a level loses, and recalls that numpy 2 cannot collect."""
 
 import functools
 import sys
@@ -50,3 +50,59 @@ class MmdetNmsPre(Repair):
     def undo(self) -> None:
         """Give the host's function back to whoever has ours."""
         exchange(self.ours, self.host)
+
+
+class MmdetRecalls(Repair):
+    """Recall and proposals are evaluated also where images have different numbers of boxes.
+
+    mmdet collects a matrix an image in ``numpy.array``, which makes an array of objects no more.
+    The one module gets a numpy whose ``array`` still does.
+    """
+
+    name = "mmdet_recalls"
+    why = "VOCMetric's recall and CocoMetric's proposal_fast end in an error of numpy's"
+    after = ("mmdet.evaluation.functional.recall",)
+
+    def needed(self) -> bool:
+        """Try it on matrices of two sizes, once the function is there."""
+        if self.after[0] not in sys.modules:
+            return False
+        import numpy as np
+
+        try:
+            np.array([np.zeros((1, 2)), np.zeros((2, 2))])
+        except ValueError:
+            return True
+        return False
+
+    def apply(self) -> None:
+        """Give this one module another ``np``."""
+        module: Any = sys.modules[self.after[0]]
+        self.module, self.host, self.ours = module, module.np, _Numpy()
+        module.np = self.ours
+
+    def undo(self) -> None:
+        """Give it numpy again."""
+        if self.module.np is self.ours:
+            self.module.np = self.host
+
+
+class _Numpy:
+    """numpy, but for lists of arrays of different sizes."""
+
+    def __getattr__(self, name: str) -> Any:
+        import numpy as np
+
+        return getattr(np, name)
+
+    @staticmethod
+    def array(values: Any, **options: Any) -> Any:
+        import numpy as np
+
+        try:
+            return np.array(values, **options)
+        except ValueError:
+            found = np.empty(len(values), dtype=object)
+            for place, value in enumerate(values):
+                found[place] = value
+            return found

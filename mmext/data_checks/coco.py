@@ -10,20 +10,20 @@ Also     the layouts of LVIS, Objects365 and panoptic COCO: other names, classes
 import gc
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmext.data_checks import conclusions, layouts, pictures
-from mmext.data_checks.entries import check_entries, is_id, require_lists
+from mmext.data_checks import conclusions, layouts, panoptic, pictures
+from mmext.data_checks.entries import check_entries, require_lists
 from mmext.data_checks.needs import Needs
 from mmext.data_checks.objects import count_objects
 from mmext.data_checks.outlines import in_short
 from mmext.data_checks.parallel import each
 from mmext.data_checks.pictures import Reader
-from mmext.data_checks.report import Report, shown
+from mmext.data_checks.report import Report
 from mmext.errors import BadInputError, some
 
 DECODE_UP_TO = 2000
@@ -113,16 +113,21 @@ def check_file(
     """
     needs = needs or Needs()
     if kind == layouts.PANOPTIC:
-        coco["annotations"] = list(_segments(coco["annotations"], report))
+        coco["annotations"] = list(panoptic.segments(coco["annotations"], report))
+        needs = panoptic.own(needs)
     file_key = "coco_url" if kind == layouts.LVIS_1 else "file_name"
     sizes = needs.truth or bool(coco["annotations"])
     check_entries(coco, report, sizes=sizes, unique=kind != layouts.PANOPTIC, file_key=file_key)
     report.images = len(coco["images"])
     if report.errors:
         return
-    if kind != layouts.PANOPTIC:
-        check_classes(coco, wanted, report, kind=kind, all_of_them=needs.by_coco)
-        report.labels = layouts.numbered(coco["categories"], wanted, kind)
+    everything = needs.by_coco or needs.panoptic
+    check_classes(coco, wanted, report, kind=kind, all_of_them=everything)
+    report.labels = layouts.numbered(coco["categories"], wanted, kind)
+    if kind == layouts.PANOPTIC:
+        panoptic.check_segments(coco, wanted, report, needs)
+        if report.errors:
+            return
     found = count_objects(
         coco, () if kind in UNSELECTED else wanted, needs, report, allow_odd=allow_odd
     )
@@ -138,21 +143,6 @@ def check_file(
 
 UNSELECTED = (layouts.PANOPTIC, layouts.LVIS_05, layouts.LVIS_1)
 """Layouts that take all classes of a file."""
-
-
-def _segments(annotations: Sequence[Any], report: Report) -> Iterator[dict[str, Any]]:
-    """The segments of panoptic annotations, each with the id of its image, as mmdet reads them."""
-    for one in annotations:
-        segments = one.get("segments_info") if isinstance(one, dict) else None
-        if not isinstance(segments, list) or not is_id(one.get("image_id")):
-            report.error(
-                "panoptic",
-                f"{report.file}: expected annotations with image_id and a list segments_info, got "
-                f"{shown(one)}; write the panoptic file again",
-            )
-            continue
-        for segment in segments:
-            yield {**segment, "image_id": one["image_id"]} if isinstance(segment, dict) else segment
 
 
 def check_classes(

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mmext.data_checks import classes, layouts, needs, pictures
+from mmext.data_checks import classes, layouts, needs, panoptic_sets, pictures
 from mmext.data_checks.clips import check_clips
 from mmext.data_checks.coco import check_file, check_images, read_coco
 from mmext.data_checks.layouts import dataset_class
@@ -58,13 +58,16 @@ def check_dataset(
     listed = report.file or "seg_map_path" in folders or "img_path" in folders
     if report.errors or not (listed or layouts.layout(dataset) in layouts.CLASSES):
         return report
-    inside = Inside(dataset, folders, root, cfg=cfg, wants=wants, cure=cure, decode=decode)
+    inside = Inside(
+        dataset, folders, root, cfg=cfg, split=split, wants=wants, cure=cure, decode=decode
+    )
     key = [
         dataset,
         folders,
         dataclasses.astuple(wants),
         inside.classes,
         inside.allow_odd,
+        inside.around,
         cure,
         split,
         decode,
@@ -118,6 +121,7 @@ class Inside:
     root: str
     _: dataclasses.KW_ONLY
     cfg: Mapping[str, Any]
+    split: str
     wants: needs.Needs
     cure: str
     decode: bool | None
@@ -134,6 +138,13 @@ class Inside:
     def allow_odd(self) -> bool:
         """Whether the config accepts odd boxes."""
         return bool((self.cfg.get("verify") or {}).get("allow_odd_boxes"))
+
+    @property
+    def around(self) -> panoptic_sets.Around:
+        """What the config says beside a panoptic data set."""
+        return panoptic_sets.around(
+            self.dataset, self.folders, self.cfg, split=self.split, wants=self.wants
+        )
 
     def check(self, report: Report) -> Report:
         """Check it by its layout."""
@@ -175,7 +186,7 @@ class Inside:
 
     def check_objects(self, report: Report, kind: str) -> None:
         """Check a COCO file, or one of its relatives."""
-        self.require_prefix("img", default=kind == layouts.PANOPTIC)
+        self.require_prefix("img", default=False)
         coco = read_coco(
             report.file,
             self.cure,
@@ -199,6 +210,10 @@ class Inside:
             folder = self.folders.get("img", self.root)
             check_images(
                 coco, folder, report, cure=self.cure, decode=self.decode, reader=reader, kind=kind
+            )
+        if kind == layouts.PANOPTIC:
+            panoptic_sets.check(
+                coco, self.around, report, wants=self.wants, cure=self.cure, decode=self.decode
             )
 
     def check_xml(self, report: Report) -> None:

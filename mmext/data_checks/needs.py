@@ -65,6 +65,10 @@ class Needs:
     """``iscrowd``, which it reads of every object."""
     outlines: bool = False
     """The outline of each object, as its evaluation of masks reads it."""
+    panoptic: bool = False
+    """The evaluation of panoptic segmentation reads the file: ``iscrowd``, areas, every class."""
+    things: bool = False
+    """Images without a thing are left out of a panoptic training."""
     least_side: int | float = 0
     """Pixels; smaller images are left out of the training."""
 
@@ -88,7 +92,8 @@ def find(cfg: Mapping[str, Any], split: str, dataset: Mapping[str, Any]) -> Need
     train = split == "train"
     coco = [] if train else [one for one in judged if reads_coco(one)]
     filters = dataset.get("filter_cfg")
-    least = filters.get("min_size", 0) if train and isinstance(filters, Mapping) else 0
+    filters = filters if train and isinstance(filters, Mapping) else {}
+    least = filters.get("min_size", 0)
     return Needs(
         truth=train or bool(judged) or not named,
         masks=bool(with_mask),
@@ -96,6 +101,8 @@ def find(cfg: Mapping[str, Any], split: str, dataset: Mapping[str, Any]) -> Need
         by_coco=any(kinds(one) - {"proposal_fast"} for one in coco),
         crowds=any(kinds(one) & {"bbox", "segm", "proposal"} for one in coco),
         outlines=any("segm" in kinds(one) for one in coco),
+        panoptic=not train and any(map(reads_panoptic, judged)),
+        things=bool(filters.get("filter_empty_gt")),
         least_side=least if isinstance(least, int | float) else 0,
     )
 
@@ -108,6 +115,11 @@ def loads_annotations(step: Any) -> bool:
 def reads_coco(metric: Mapping[str, Any]) -> bool:
     """Whether COCO's own evaluation reads a file of annotations as it is written."""
     return type_name(metric) == "CocoMetric" and bool(metric.get("ann_file"))
+
+
+def reads_panoptic(metric: Mapping[str, Any]) -> bool:
+    """Whether the evaluation of panoptic segmentation reads a file of annotations."""
+    return type_name(metric) == "CocoPanopticMetric" and bool(metric.get("ann_file"))
 
 
 def kinds(metric: Mapping[str, Any]) -> set[str]:

@@ -18,9 +18,8 @@ from typing import Any
 from mmengine.registry import DefaultScope
 
 from mmext.data_checks import agreement, conclusions, layouts, needs
-from mmext.data_checks.coco import check_file, read_coco
-from mmext.data_checks.data_sets import check_dataset, cure_of, join, wanted_classes
-from mmext.data_checks.evaluators import other_images
+from mmext.data_checks.data_sets import check_dataset, cure_of, wanted_classes
+from mmext.data_checks.judges import check_evaluator, check_judges
 from mmext.data_checks.label_lists import read_labels
 from mmext.data_checks.needs import metrics, parts, type_name
 from mmext.data_checks.report import Report
@@ -66,8 +65,9 @@ def _check(
             if key not in seen:  # val and test are often the same
                 seen[key] = check_dataset(dataset, split=split, cfg=cfg, decode=decode, anew=anew)
                 reports.append(seen[key])
-    known = {str(Path(report.file)) for report in reports}
-    reports += [check_evaluator(cfg, split, known) for split in splits]
+    for split in splits:
+        sets = list(datasets(cfg, split))
+        reports += [check_evaluator(cfg, split, sets), check_judges(cfg, split, sets)]
     reports += [check_lists(cfg, split) for split in splits]
     reports += [check_labels(reports), check_agreement(cfg, splits)]
     return [one for one in reports if one.images or one.errors or one.warnings]
@@ -191,26 +191,6 @@ def check_labels(reports: Sequence[Report]) -> Report:
     return report
 
 
-def check_evaluator(cfg: Mapping[str, Any], split: str, known: set[str]) -> Report:
-    """Check annotation files that only the metric reads; ``known`` ones are checked already."""
-    report = Report(split, f"{split}_evaluator")
-    cure = cure_of(cfg, "data_command", "fetch the data or correct the path in the config")
-    for metric in metrics(cfg, split):
-        file = metric.get("ann_file")
-        if not isinstance(file, str) or not file or "://" in file or str(Path(file)) in known:
-            continue
-        if not Path(file).exists():
-            report.errors.append(
-                f"{file}: not found, expected the annotations of {report.file} there; {cure}"
-            )
-        elif needs.reads_coco(metric):
-            try:
-                _compare(cfg, split, file, report, cure)
-            except BadInputError as error:
-                report.error("refused", str(error))
-    return report
-
-
 def check_lists(cfg: Mapping[str, Any], split: str) -> Report:
     """Check lists of samples to keep, and those of several labels a picture."""
     report = Report(split, f"{split}_dataloader")
@@ -245,34 +225,6 @@ def _label_troubles(model: Mapping[str, Any], metric: Mapping[str, Any]) -> Iter
             f"model.head.num_classes: expected {expected}, the classes of {metric.get('labels')}, "
             f"got {got}; give class_indices, the label of each class of the model"
         )
-
-
-def _compare(cfg: Mapping[str, Any], split: str, file: str, report: Report, cure: str) -> None:
-    """Check a file that only the evaluator reads, and that its images are the data sets' own."""
-    for dataset in datasets(cfg, split):
-        wants = needs.find(cfg, split, dataset)
-        mine = join(str(dataset.get("data_root") or ""), str(dataset.get("ann_file") or ""))
-        if layouts.layout(dataset) != layouts.COCO or not Path(mine).is_file():
-            continue
-        theirs = read_coco(file, cure, annotations=wants.truth, outlines=wants.outlines)
-        inner = Report(split, file)
-        check_file(
-            theirs, wanted_classes(dataset), inner, needs=dataclasses.replace(wants, masks=False)
-        )
-        report.errors += inner.errors
-        report.warnings += inner.warnings
-        report.kinds.update(
-            {f"{kind} of the evaluator": number for kind, number in inner.kinds.items()}
-        )
-        report.labels = inner.labels
-        if not inner.errors:
-            error, warning = other_images(
-                read_coco(mine, cure, annotations=wants.truth, outlines=False), theirs, file=mine
-            )
-            if error:
-                report.error("images", f"{file}: {error}")
-            if warning:
-                report.warn(f"{file}: {warning}")
 
 
 def check_weights(cfg: Mapping[str, Any]) -> Report:

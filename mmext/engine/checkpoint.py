@@ -25,6 +25,8 @@ from mmext.errors import BadInputError, some
 
 MODULE_PREFIX = re.compile(r"^module\.")
 """What a distributed wrapper puts before each key; mmengine strips it too."""
+OF_TRAINING = ("self_training.",)
+"""What a training keeps beside the model, which a test does without."""
 
 
 def read(file: str | Path) -> dict[str, Any]:
@@ -115,6 +117,11 @@ def check_fits(file: str | Path, model: nn.Module, *, strict: bool = True) -> No
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = cast(nn.Module, model.module)
     own = model.state_dict()
+    weights = {
+        key: value
+        for key, value in weights.items()
+        if key in own or not key.startswith(OF_TRAINING)
+    }
     # Loading tells more than comparing names and shapes, since parts may rename or cut entries as
     # they load.
     try:

@@ -29,7 +29,7 @@ READ = frozenset(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"
         "tta_model",
         "tta_pipeline",
     ),
-    *("vis_backends", "strategy", "data_command", "weights_command", "verify"),
+    *("vis_backends", "strategy", "data_command", "weights_command", "verify", "search"),
 }
 """Top-level keys that mmengine's Runner, the hosts' tools or mmext read."""
 

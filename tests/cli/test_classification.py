@@ -24,7 +24,7 @@ from tests.cli.test_train_and_test import ENV, scalars
 CONFIG = f"""
 _base_ = [
     "{REPO}/configs/_base_/models/convnet_28x28.py",
-    "{REPO}/configs/_base_/schedules/sgd-cosine_1200i.py",
+    "{REPO}/configs/_base_/schedules/sgd-cosine_300i.py",
     "{REPO}/configs/_base_/runtime_classification_iters.py",
 ]
 train_cfg = dict(max_iters=2, val_interval=2)
@@ -221,6 +221,8 @@ def test_wrong_labels_are_found_and_named_with_what_they_should_be(
         folds.run("--seed", "1")
     with pytest.raises(BadInputError, match="--k 0: expected 1 or more"):
         folds.run("--k", "0")
+    with pytest.raises(BadInputError, match=r"--min-share 10.0: expected 0 to 1"):
+        folds.run("--min-share", "10")
 
 
 def test_a_fold_is_trained_by_the_stock_tool_and_scored_by_its_net(folds: Folds) -> None:

@@ -17,8 +17,9 @@ def build(path, *, init: bool = True) -> nn.Module:
     """The model of a config, ready to train; ``init=False`` leaves its weights as they are made."""
     cfg = Config.fromfile(path)
     # small batches would be padded to the full crop
-    if cfg.model.data_preprocessor.pop("size", None):
-        cfg.model.data_preprocessor.size_divisor = 32
+    preprocessor = cfg.model.get("model", cfg.model).data_preprocessor  # a wrapper's is its model's
+    if preprocessor.pop("size", None):
+        preprocessor.size_divisor = 32
     return built(cfg, MODELS, init=init)
 
 

@@ -93,7 +93,7 @@ def panoptic() -> dict:
             dict(
                 image_id=one,
                 file_name=f"{one}.png",
-                segments_info=[segment, dict(segment, category_id=1)],
+                segments_info=[segment, dict(segment, id=2, category_id=1)],
             )
             for one in (1, 2)
         ],

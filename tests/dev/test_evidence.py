@@ -35,8 +35,12 @@ def test_its_arms_are_different_runs_on_the_same_data(study):
     for split in ("train", "val", "test"):
         loaders = [whole(cfg[f"{split}_dataloader"].to_dict()) for cfg in configs]
         assert len(set(loaders)) == 1
-    assert len({json.dumps(cfg.train_cfg.to_dict()) for cfg in configs}) == 1
-    assert len({json.dumps(cfg.param_scheduler, default=str) for cfg in configs}) == 1
+    # A control may be trained for longer, or stopped earlier.
+    for key in ("train_cfg", "param_scheduler"):
+        one, other = (
+            STUDIES[study].configs[arm] for arm in (STUDIES[study].baseline, STUDIES[study].claim)
+        )
+        assert json.dumps(one[key], default=str) == json.dumps(other[key], default=str)
 
 
 def whole(loader: dict) -> str:

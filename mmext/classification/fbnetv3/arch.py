@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from mmext.classification.fbnetv3.numbers import rows_of_stage
 from mmext.errors import did_you_mean
 
 ROW = re.compile(r"(\d+)x k(\d+) e(\d+) (\d+)( /2)?( se)?(?: p(\d+))?")
@@ -261,7 +262,8 @@ def architecture(arch: str | Mapping[str, Any]) -> Arch:
     """An architecture by its name in any case, or one of a user's own from a dict.
 
     Args:
-        arch: a name, or ``dict(stem=16, stages=[["2x k3 e1 16"], ...], head_expansion=6)``.
+        arch: a name, or ``dict(stem=16, stages=[["2x k3 e1 16"], ...], head_expansion=6)``;
+            numbers.py says how rows are given by numbers.
 
     Raises:
         ValueError: there is none of that name, or the dict describes none.
@@ -281,7 +283,7 @@ def architecture(arch: str | Mapping[str, Any]) -> Arch:
         )
     return Arch(
         int(arch["stem"]),
-        tuple(tuple(rows) for rows in arch["stages"]),
+        tuple(rows_of_stage(rows) for rows in arch["stages"]),
         head_expansion=int(arch.get("head_expansion", 6)),
     )
 

@@ -1,5 +1,10 @@
 """Whole classifiers of the tests, and how their cost is counted."""
 
+import hashlib
+import math
+import zlib
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -54,3 +59,36 @@ def learnt(net, seed=1):
             if isinstance(module, nn.Conv2d | nn.Linear):  # keeps what passes through near 1
                 module.weight.sub_(1).div_(module.weight[0].numel() ** 0.5 / 2)
     return net
+
+
+def filled(shapes):
+    """Tensors of these shapes by name, with numbers of the name's own: alike on every machine."""
+    found = {}
+    for name, shape in shapes.items():
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        drawn = torch.from_numpy(rng.random(tuple(shape), dtype=np.float32))
+        if name.endswith("num_batches_tracked"):
+            found[name] = torch.zeros(shape, dtype=torch.int64)
+        elif len(shape) > 1:  # keeps what passes through near 1
+            found[name] = (drawn - 0.5) * 2 / math.sqrt(math.prod(shape[1:]))
+        else:
+            found[name] = 0.1 * drawn if name.endswith(("bias", "running_mean")) else drawn + 0.5
+    return found
+
+
+def fingerprint(tensors):
+    """SHA-256 of names and shapes."""
+    lines = sorted(f"{name} {tuple(one.shape)}" for name, one in tensors.items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def scores_of_pictures(net):
+    """What a net says of four small pictures, with the statistics that its norms take from them."""
+    drawn = np.random.default_rng(0).random((4, 3, 96, 64), dtype=np.float32)
+    x = torch.from_numpy(4 * drawn - 2)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        net.train()(x)
+        return net.eval()(x)

@@ -1,5 +1,8 @@
 """Files of timm and of mobile-vision become ours, tensor by tensor."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -7,7 +10,7 @@ from torch.testing import assert_close
 from mmext.classification.fbnetv3.backbone import FBNetV3
 from mmext.classification.fbnetv3.convert import convert
 from mmext.errors import BadInputError
-from tests.classification.fbnetv3.nets import learnt, whole
+from tests.classification.fbnetv3.nets import filled, fingerprint, learnt, scores_of_pictures, whole
 
 PARTS = dict(expand="pw", depthwise="dw", project="pwl")
 
@@ -65,26 +68,66 @@ def test_incomplete_and_foreign_files_are_named():
         convert({"layer1.weight": torch.zeros(1)})
 
 
-@pytest.mark.parametrize("arch", ["b", "d", "g"])
-def test_timm_s_net_gives_the_same_numbers(arch):
-    """b stands for timm's own definition: symmetric padding, which the released b has not."""
-    timm = pytest.importorskip("timm", exc_type=ImportError)
-    torch.manual_seed(0)
-    theirs = learnt(timm.create_model(f"fbnetv3_{arch}", num_classes=10)).eval()
-    weights, name, whose = convert(theirs.state_dict())
+BEFORE_WIDER = 5
+"""Blocks at stride 16 that timm keeps in a stage of their own, in b, d and g."""
+
+
+def as_timm(name):
+    """Their name of one of our tensors, written from their modules and not from our table."""
+    parts = name.split(".")
+    if parts[0] == "head":
+        first = {
+            "fc": "classifier",
+            "features": "conv_head",
+            "expand": "blocks.6.0." + {"conv": "conv", "bn": "bn1"}.get(parts[2], ""),
+        }
+        return ".".join([first[parts[1]], *parts[3 if parts[1] == "expand" else 2 :]])
+    if parts[1] == "stem":
+        return ".".join([{"conv": "conv_stem", "bn": "bn1"}[parts[2]], *parts[3:]])
+    stage, block, part, layer = int(parts[2]), int(parts[3]), *parts[4:6]
+    if stage == 4 or (stage == 3 and block >= BEFORE_WIDER):
+        block -= BEFORE_WIDER if stage == 3 else 0
+        stage += 1
+    if part == "se":
+        own = f"se.{dict(squeeze='conv_reduce', excite='conv_expand')[layer]}"
+    else:
+        place = ["expand", "depthwise", "project"].index(part) + 1
+        convs = ["conv_pw", "conv_dw", "conv_pwl"]
+        if stage == 0:  # nothing is widened, and the second one is the pointwise one
+            place, convs = place - 1, ["conv_dw", "conv_pw"]
+        own = convs[place - 1] if layer == "conv" else f"bn{place}"
+    return ".".join(["blocks", str(stage), str(block), own, *parts[6:]])
+
+
+def compare(arch, recorded):
+    """Our net with weights that follow from timm's names, and what timm's says with them."""
+    _, weights = ours("a" if arch == "b" else arch)
+    theirs = filled({as_timm(name): one.shape for name, one in weights.items()})
+    assert fingerprint(theirs) == recorded["tensors"]
+    weights, name, whose = convert(theirs)
     assert (name, whose) == ("a" if arch == "b" else arch, "timm")  # a and b have equal weights
-    net = whole(arch, "same", 10).eval()
-    net[0].load_state_dict(
-        {k.removeprefix("backbone."): v for k, v in weights.items() if k.startswith("backbone.")}
-    )
-    net[1].load_state_dict(
-        {k.removeprefix("head."): v for k, v in weights.items() if k.startswith("head.")}
-    )
-    x = torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        want, found = theirs(x), net(x)
-    assert want.std() > 1e-3  # else all nets would be equal
-    assert_close(found, want, rtol=1e-4, atol=1e-4)
+    net = whole(arch, "same", 10)
+    for place, part in enumerate(("backbone.", "head.")):
+        own = {k.removeprefix(part): v for k, v in weights.items() if k.startswith(part)}
+        net[place].load_state_dict(own)
+    want = torch.tensor(recorded["scores"])
+    assert 0.02 < want.std(0).mean() < 2  # the pictures are told apart
+    assert_close(scores_of_pictures(net), want, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("arch", ["b", "d", "g"])
+def test_timm_s_recorded_scores_are_ours(arch):
+    """record_timm.py has asked timm; b is its own definition: symmetric padding."""
+    file = Path(__file__).with_name("timm.json")
+    compare(arch, json.loads(file.read_text())["nets"][arch])
+
+
+@pytest.mark.parametrize("arch", ["b", "d", "g"])
+def test_timm_that_is_installed_says_the_same(arch):
+    pytest.importorskip("timm", exc_type=ImportError)
+    from tests.classification.fbnetv3.record_timm import recorded
+
+    compare(arch, recorded(arch))
 
 
 def test_the_command_writes_a_file_that_a_backbone_starts_from(tmp_path, capsys):

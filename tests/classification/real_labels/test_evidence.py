@@ -1,9 +1,9 @@
 """Replaced labels of clothes are found, and training without them errs less. Minutes.
 
-Measured on the five seeds below: among the first two of a small net's answers, 88 % of the wrong
-labels are found among 70 to 73 % of the doubted, and the error of 18 to 20 falls by 0.6 points on
-average (-0.03 to 0.9). On two of them: 97 % and 55 % by the first answer alone, 90 % and 62 % by
-cleanlab.
+Nets of the folds train for four epochs, before they learn wrong labels by heart; those that are
+compared for twenty, after which they have. Measured on the first three seeds below: 89 to 90 % of
+the wrong labels are found, 84 to 86 % of the doubted ones are wrong, and the error falls by 2.7 to
+4.1 points, to 17.7 to 18.7.
 """
 
 import numpy as np
@@ -15,7 +15,8 @@ from mmext.data_checks.class_files import read_idx
 from tests.checkout import REPO, run_script
 from tests.classification.real_labels.batched import errors, noisy, out_of_fold, standard
 
-HOW = dict(steps=1200, lr=0.05)
+FOLDS = dict(steps=300, lr=0.05)
+TRAINING = dict(steps=2000, lr=0.05)
 WIDTHS = (128, 64)
 
 
@@ -35,18 +36,15 @@ def test_replaced_labels_of_clothes_are_found_and_better_left_out():
     found = []
     for seed in range(5):
         task = noisy(*read["train"], number=3000, rate=0.2, seed=seed)
-        scores = out_of_fold(task, WIDTHS, folds=5, seed=seed, **HOW)
-        dropped = ~plausible(scores, task.labels, k=2)
+        scores = out_of_fold(task, WIDTHS, folds=5, seed=seed, **FOLDS)
+        dropped = ~plausible(scores, task.labels)
         everything = np.ones_like(dropped)
         all_of_them, kept = errors(
-            task, np.stack([everything, ~dropped]), test, WIDTHS, seed=seed, **HOW
+            task, np.stack([everything, ~dropped]), test, WIDTHS, seed=seed, **TRAINING
         )
         found.append((dropped[task.wrong].mean(), task.wrong[dropped].mean(), all_of_them - kept))
         print(seed, [round(float(one), 3) for one in found[-1]], round(kept, 2))
     recall, precision, gain = np.array(found).T
-    assert recall.mean() >= RECALL
-    assert precision.mean() >= PRECISION
-    assert gain.mean() >= 0.3
-
-
-RECALL, PRECISION = 0.85, 0.65
+    assert recall.mean() >= 0.85
+    assert precision.mean() >= 0.80
+    assert gain.mean() >= 2

@@ -9,6 +9,11 @@ from tests.contract import action, classification, detection, segmentation
 from tests.contract.parts import ROOT, built
 
 RESIDUAL = dict(_delete_=True, type="mmext.ResidualLabelLoss")
+SHIPPED = sorted(
+    path
+    for path in ROOT.glob("configs/*/*/*.py")
+    if "_base_" not in path.parts and "mmext.ResidualLabelLoss" in path.read_text()
+)
 
 
 def detector():
@@ -80,9 +85,12 @@ def test_weight_decay_leaves_the_matrix_alone():
     assert found == {True: 0.0, False: cfg.optim_wrapper.optimizer.weight_decay}
 
 
-@pytest.mark.parametrize("name", ["residual-labels", "residual-errors"])
-def test_every_shipped_config_with_a_matrix_has_that_line(name):
-    folder = ROOT / "configs/classification/residual_labels"
-    (path,) = folder.glob(f"{name}_*.py")
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_config_with_a_matrix_has_that_line(path):
     keys = Config.fromfile(path).optim_wrapper.paramwise_cfg.custom_keys
     assert keys["residual_matrix"].decay_mult == 0
+
+
+def test_each_host_has_a_config_with_a_matrix():
+    tasks = {path.parts[-3] for path in SHIPPED}
+    assert tasks == {"classification", "detection", "segmentation", "action"}

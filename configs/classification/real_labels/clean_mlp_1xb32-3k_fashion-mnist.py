@@ -1,8 +1,8 @@
 """The noisy clothes again without the labels that tools/clean_labels.py does not trust.
 
 Run       python tools/train.py
-          configs/classification/real_labels/clean_mlp_1xb64-1200i_fashion-mnist.py
-          after the two commands of noisy_mlp_1xb64-1200i_fashion-mnist.py
+          configs/classification/real_labels/clean_mlp_1xb32-3k_fashion-mnist.py
+          after the two commands of noisy_mlp_1xb32-300i_fashion-mnist.py
 Hardware  two CPU cores
 Expected  an arm of the study clean_labels, which has not run yet; see README.md
 """
@@ -10,12 +10,13 @@ Expected  an arm of the study clean_labels, which has not run yet; see README.md
 _base_ = [
     "../../_base_/models/mlp_28x28.py",
     "../../_base_/datasets/fashion-mnist_classification.py",
-    "../../_base_/schedules/sgd-cosine_1200i.py",
+    "../../_base_/schedules/sgd-cosine_3k.py",
     "../../_base_/runtime_classification_iters.py",
 ]
 
 clean_list = "data/clean_labels/fashion-mnist.txt"
 train_dataloader = dict(
+    batch_size=32,
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         _delete_=True,

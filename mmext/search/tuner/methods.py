@@ -1,0 +1,144 @@
+"""The families of the survey: which sampler proposes, which pruner stops a trial.
+
+A sampler is made anew for each proposal, its seed being that of the study and the number of trials
+so far: workers do not repeat each other, and a study that goes on proposes what it would have.
+"""
+
+import importlib
+import itertools
+import logging
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+
+from mmext.errors import BadInputError
+from mmext.search.tuner.settings import Settings
+
+logger = logging.getLogger("mmext")
+
+OWN = {
+    "reinforce": ("mmext.search.reinforce_sampler", "ReinforceSampler"),
+    "nars": ("mmext.search.nars", "NARSSampler"),
+}
+"""Samplers of mmext, imported when they are asked for."""
+
+
+def sampler(settings: Settings, number: int) -> BaseSampler:
+    """What proposes trial ``number``.
+
+    Raises:
+        BadInputError: its package is missing.
+    """
+    seed = int(np.random.SeedSequence([settings.seed, number]).generate_state(1)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if settings.method in OWN:
+            # They keep what they have learnt, and count draws, in the study itself.
+            return _own(settings.method, settings.seed)
+        return SAMPLERS[settings.method](settings, seed)
+
+
+def _own(method: str, seed: int) -> BaseSampler:
+    module, name = OWN[method]
+    try:
+        return getattr(importlib.import_module(module), name)(seed=seed)
+    except ImportError as error:
+        raise BadInputError(
+            f"method: expected {module} for {method!r}, got {error}; install what it needs, or "
+            "take another method"
+        ) from error
+
+
+def _random(settings: Settings, seed: int) -> BaseSampler:
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _qmc(settings: Settings, seed: int) -> BaseSampler:
+    # One sequence for the whole study: Optuna keeps its place in the study.
+    return optuna.samplers.QMCSampler(
+        seed=settings.seed, scramble=True, warn_independent_sampling=False
+    )
+
+
+def _tpe(settings: Settings, seed: int) -> BaseSampler:
+    startup = max(2, min(10, settings.trials // 3))
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+
+
+def _gp(settings: Settings, seed: int) -> BaseSampler:
+    if importlib.util.find_spec("torch") is None:
+        raise BadInputError("method: expected torch for 'gp', got none; take tpe")
+    startup = max(2, min(10, settings.trials // 3))
+    return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup)
+
+
+def _cmaes(settings: Settings, seed: int) -> BaseSampler:
+    if importlib.util.find_spec("cmaes") is None:
+        raise BadInputError(
+            "method: expected the package cmaes for 'cmaes', got none; pip install 'mmext[search]'"
+        )
+    return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+
+
+def _nsga2(settings: Settings, seed: int) -> BaseSampler:
+    population = max(4, min(50, math.ceil(math.sqrt(settings.trials)) + 1))
+    return optuna.samplers.NSGAIISampler(seed=seed, population_size=population)
+
+
+SAMPLERS: dict[str, Callable[[Settings, int], BaseSampler]] = {
+    "random": _random,
+    "grid": _random,  # its points wait in the study; this serves what a grid has not
+    "qmc": _qmc,
+    "tpe": _tpe,
+    "gp": _gp,
+    "cmaes": _cmaes,
+    "nsga2": _nsga2,
+}
+
+
+def pruner(settings: Settings) -> BasePruner:
+    """What stops a trial; its steps are evaluations."""
+    makers: dict[str, Callable[[], BasePruner]] = {
+        "none": optuna.pruners.NopPruner,
+        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=1),
+        "percentile": lambda: optuna.pruners.PercentilePruner(
+            25.0, n_startup_trials=3, n_warmup_steps=1
+        ),
+        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=1, reduction_factor=3, min_early_stopping_rate=0
+        ),
+        "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=1, reduction_factor=3),
+    }
+    return makers[settings.pruner]()
+
+
+def grid(settings: Settings, distributions: dict[str, Any]) -> list[dict[str, Any]]:
+    """The points of a grid, in an order that is drawn: a part of them is no corner of the space."""
+    axes = [_axis(one, settings.grid_points) for one in distributions.values()]
+    points = [dict(zip(distributions, one, strict=True)) for one in itertools.product(*axes)]
+    np.random.default_rng(settings.seed).shuffle(points)
+    return points[: settings.trials]
+
+
+def _axis(distribution: Any, points: int) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    low, high, log = distribution.low, distribution.high, distribution.log
+    if isinstance(distribution, IntDistribution):
+        space = np.geomspace if log else np.linspace
+        steps = np.round((space(low, high, points) - low) / distribution.step).astype(int)
+        return [low + int(one) * distribution.step for one in np.unique(steps)]
+    assert isinstance(distribution, FloatDistribution)
+    if distribution.step is not None:
+        count = round((high - low) / distribution.step)
+        chosen = np.unique(np.linspace(0, count, points).round().astype(int))
+        return [low + int(one) * distribution.step for one in chosen]
+    values = (np.geomspace if log else np.linspace)(low, high, points)
+    return [float(one) for one in np.clip(values, low, high)]

@@ -1,0 +1,3 @@
+"""Configs of searches train our own classifiers."""
+
+from tests.contract.classification import *  # noqa: F403
