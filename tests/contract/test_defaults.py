@@ -2,8 +2,12 @@
 
 import inspect
 import re
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from tests.contract.parts import all_parts
 
@@ -24,6 +28,12 @@ class TwoPictures:
     def get_data_info(self, index: int) -> dict:
         return dict(key=str(index), gt_label=index)
 
+
+RUNNER = mock.Mock(
+    spec=Runner,
+    cfg=dict(val_dataloader=dict(dataset=TwoPictures(), batch_size=1)),
+    visualizer=SimpleNamespace(),
+)
 
 REQUIRED = dict(
     depth=50,
@@ -48,12 +58,30 @@ REQUIRED = dict(
     labels=[[0]],
     scale=224,
     rate=0.1,
+    file="metrics.jsonl",
+    source="human",
+    prob=0.5,
+    pixels=8.0,
+    half_width=8,
+    factor=0.3,
+    axis="x",
+    batch_size=4,
+    model=dict(
+        type="mmext.ImageClassifier",
+        backbone=dict(type="mmext.MLPBackbone", in_shape=(1, 8, 8)),
+        head=dict(type="mmext.LinearClsHead", in_channels=64, num_classes=3),
+    ),
+    choices=[dict(type="mmext.MLPBackbone", in_shape=(1, 8, 8), widths=(n, 8)) for n in (4, 8)],
+    runner=RUNNER,
+    dataloader=DataLoader(TwoPictures()),
+    max_iters=1,
 )
 """What a class may ask for: names that the hosts' own classes ask for too."""
 
 INSTEAD = {
     "RFP": dict(in_channels=[8, 16, 32, 64], rfp_sharing=True),
     "SAC": dict(padding=1),  # the host's default is none, with which no 3x3 layer keeps its size
+    "RatioBatchSampler": dict(dataset=SimpleNamespace(cumulative_sizes=[2, 4])),
     # These look for their files when they are made.
     "FolderClsDataset": dict(lazy_init=True),
     "ImageNetDataset": dict(lazy_init=True),

@@ -49,13 +49,14 @@ def loss_function(module: nn.Module) -> str | None:
 
 
 def calls_of(model: nn.Module, step: Callable[[], Any]) -> list[Call]:
-    """What ``step`` calls of ours, each class once; not whole backbones and necks.
+    """What ``step`` calls of ours, each class once; not whole models, backbones and necks.
 
     These call many others.
     """
     found: dict[tuple[type, str], Call] = {}
     open_calls: list[int] = []  # how many others each has led to
-    whole = list(model.children())
+    # Our wrapper of a whole model, which has few parts of ours, runs the host's as well.
+    whole = [model, *model.children()]
 
     def spy(part: nn.Module, name: str, run: Callable, *args: Any, **kwargs: Any) -> Any:
         given = tree_map(kept, (args, kwargs))

@@ -223,6 +223,6 @@ def test_mmdets_own_configs_are_accepted(hosts: None, tmp_path: Path, monkeypatc
         "pascal_voc/ssd300_voc0712.py",
         "pascal_voc/faster-rcnn_r50_fpn_1x_voc0712-cocofmt.py",
     ):
-        cfg = Config.fromfile(folder / name)
+        cfg = Config.fromfile(folder / name).to_dict()
         report = judged(tmp_path, cfg)[0]
         assert (report.errors, report.warnings) == ([], []), name
