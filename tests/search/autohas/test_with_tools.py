@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from mmengine.config import Config
 
 from tests.checkout import REPO
@@ -53,6 +54,7 @@ def train(config, work_dir, *more, folder):
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_its_recipe_trains(tmp_path):
     (tmp_path / "killer.py").write_text(KILLER)
     whole = train(write_config(tmp_path, "run.py"), tmp_path / "whole", folder=tmp_path)

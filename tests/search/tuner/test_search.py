@@ -161,6 +161,7 @@ def test_the_process_that_searches_imports_neither_torch_nor_hosts(tmp_path):
 CONFIG = "configs/search/tuner/search_mlp_1xb64-8e_digits.py"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("digits")
 def test_a_wrong_key_ends_the_command_with_one_sentence(tmp_path):
     done = run_tool("search.py", CONFIG, "--space", "lrr", "--work-dir", tmp_path / "w")
