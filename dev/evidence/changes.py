@@ -250,3 +250,24 @@ def residual(name: str, **options: str) -> Change:
         cfg.custom_hooks = []
 
     return change
+
+
+# Averaged weights
+
+
+def last_iterate(cfg: Config) -> None:
+    """Test the net as training leaves it."""
+    cfg.custom_hooks = []
+
+
+def parameters_alone(cfg: Config) -> None:
+    """Take the statistics of norms from the net as training leaves it, as mmengine does itself."""
+    cfg.custom_hooks[0].update_buffers = False
+
+
+def rate_to_zero(cfg: Config) -> None:
+    """Do by the rate what the average does: let it fall to zero, and test the net itself."""
+    last_iterate(cfg)
+    cfg.param_scheduler = [
+        dict(type="CosineAnnealingLR", by_epoch=False, T_max=cfg.train_cfg.max_iters)
+    ]

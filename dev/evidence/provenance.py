@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,30 @@ def code_hash(modules: Iterable[str] = ()) -> str:
         name = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else file.name
         total.update(f"{name}\n{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def file_hashes(config: Any) -> dict[str, str]:
+    """SHA-256 of every file that a config names: annotations, lists, arrays, weights.
+
+    Folders of pictures are left out: the commands that make them and the code stand for them.
+    """
+    return {
+        name: hashlib.sha256(Path(name).read_bytes()).hexdigest()
+        for name in sorted(set(files_named(config)))
+    }
+
+
+def files_named(config: Any, root: str = "") -> Iterator[str]:
+    """The files among a config's texts, by themselves or below the ``data_root`` beside them."""
+    if isinstance(config, Mapping):
+        root = config.get("data_root") or root
+        for value in config.values():
+            yield from files_named(value, root)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from files_named(value, root)
+    elif isinstance(config, str):
+        yield from filter(os.path.isfile, [config, os.path.join(root, config)])
 
 
 def git(*words: str) -> str:

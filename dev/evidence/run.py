@@ -14,9 +14,9 @@ hand, with PYTHONPATH set to the repository's folder. Data and weights are made 
 Pairs    all arms of a seed load the start of one arm, by name and shape (start.py), and see the
          same images in the same order, turned in the same way: the sampler's and the workers' seed
          is the run's
-Resume   a finished run is found again by the hash of its config, its start, the code and the
-         machine; a killed one begins anew, a failed one stops the study. Nothing is shown before
-         all runs are done
+Resume   a finished run is found again by the hash of its config, its start, the code, the machine,
+         the commands that make its data and the files that it reads; a killed one begins anew, a
+         failed one stops the study. Nothing is shown before all runs are done
 Refused  a study whose statement is not committed, and one that is stated otherwise than when it had
          its first result: more seeds, or another primary measure, after a look need a study of
          another name

@@ -57,6 +57,8 @@ class Runner:
                 start=self.start_key(),
                 tests={name: self.options(name) for name in self.study.tests},
                 code=self.code(arm),
+                data=sorted(self.study.data),
+                files=provenance.file_hashes(cfg.to_dict()),
                 machine=self.machine,
             )
         )[:16]
@@ -64,9 +66,8 @@ class Runner:
     def start_key(self) -> str:
         """Names what the shared start depends on beside the seed."""
         model = self.config(self.study.start_arm).model.to_dict()
-        return digest(
-            [model, dict(self.study.aliases), self.code(self.study.start_arm), self.machine]
-        )[:16]
+        code, files = self.code(self.study.start_arm), provenance.file_hashes(model)
+        return digest([model, dict(self.study.aliases), code, files, self.machine])[:16]
 
     def code(self, arm: str) -> str:
         """Hash of the code that the arm runs."""
@@ -102,12 +103,12 @@ class Runner:
             return json.loads(done.read_text())
 
     def check_unchanged(self, arm: str, key: str) -> None:
-        """Refuse to go on when the code was edited under the study's feet."""
+        """Refuse to go on when code or data were changed under the study's feet."""
         if self.key(arm) != key:
             raise StudyError(
-                "expected code that stays as it is while a study runs, got a change before "
-                f"{arm!r} was done; run it again: runs of the older code are found only if the "
-                "change is taken back"
+                "expected code and data that stay as they are while a study runs, got a change "
+                f"before {arm!r} was done; run it again: runs of the older ones are found only if "
+                "the change is taken back"
             )
 
     def train_and_test(self, arm: str, seed: int, folder: Path) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def test_reordered_arms_find_their_own_runs_and_nothing_is_run_twice(tmp_path, t
     assert all(found["runs"]["one line"][seed]["score"] < 0.56 for seed in "012345")
 
 
-@pytest.mark.parametrize("what", ["config", "base config", "code", "machine", "start"])
+@pytest.mark.parametrize("what", ["config", "base config", "code", "machine", "start", "data"])
 def test_whatever_a_number_depends_on_makes_another_run(tmp_path, tools, monkeypatch, what):
     study = stated(tmp_path)
     before = runner.Runner(study, MACHINE, tmp_path)
@@ -156,9 +156,70 @@ def test_whatever_a_number_depends_on_makes_another_run(tmp_path, tools, monkeyp
         monkeypatch.setattr(provenance, "code_hash", lambda modules: "other")
     elif what == "machine":
         machine = MACHINE | {"threads": 2}
+    elif what == "data":
+        study = replace(study, data=("clean --folds 5",))
     else:
         study = replace(study, aliases={"^line": "other"})
     assert runner.Runner(study, machine, tmp_path).key(arm) not in keys
+
+
+def reading(names, study, folder):
+    """The same study where both arms' training set has more keys, among them a start's weights."""
+
+    def read(cfg):
+        cfg.train_dataloader.dataset.update(names)
+        cfg.model.init_cfg = dict(type="Pretrained", checkpoint=str(folder / "weights.pth"))
+
+    def both(cfg):
+        read(cfg), with_extra(cfg)
+
+    config = study.arms["one line"].config
+    return replace(study, arms={"one line": Arm(config, read), "two lines": Arm(config, both)})
+
+
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("kept.txt", lambda folder: dict(keep=str(folder / "kept.txt"))),
+        ("kept.txt", lambda folder: dict(dataset=dict(lists=[str(folder / "kept.txt")]))),
+        ("labels.json", lambda folder: dict(data_root=str(folder), ann_file="labels.json")),
+        (
+            "pictures.gz",
+            lambda folder: dict(data_root=f"{folder}/", data_prefix=dict(img_path="pictures.gz")),
+        ),
+        ("weights.pth", lambda folder: {}),
+    ],
+)
+def test_runs_on_a_list_that_was_made_anew_are_other_runs(tmp_path, tools, published, file, names):
+    study = reading(names(tmp_path), stated(tmp_path), tmp_path)
+    for name in ("weights.pth", file):
+        (tmp_path / name).write_text("7\n")
+    confirm(study, tmp_path, seeds=[0])
+    confirm(study, tmp_path, seeds=[0])
+    assert len(tools.trained) == 2
+    (tmp_path / file).write_text("7\n8\n")
+    confirm(study, tmp_path, seeds=[0])
+    assert len(tools.trained) == 4
+    starts = list((tmp_path / "work" / "starts").glob("*.pth"))
+    assert len(starts) == (2 if file == "weights.pth" else 1)
+
+
+def test_data_that_change_under_a_study_s_feet_stop_it(tmp_path, tools, published, monkeypatch):
+    study = reading(dict(keep=str(tmp_path / "kept.txt")), stated(tmp_path), tmp_path)
+    (tmp_path / "kept.txt").write_text("7\n")
+
+    def made_anew(log, *command):
+        tools(log, *command)
+        (tmp_path / "kept.txt").write_text("8\n")
+
+    monkeypatch.setattr(runner, "call", made_anew)
+    with pytest.raises(StudyError, match="code and data that stay as they are"):
+        confirm(study, tmp_path)
+
+
+def test_texts_that_are_no_files_name_none(tmp_path):
+    odd = dict(data_root=None, text="x" * 5000, zero="\0", folder=str(tmp_path), number=1, empty="")
+    assert list(provenance.files_named(odd)) == []
 
 
 def test_the_code_is_the_package_and_what_a_config_imports_of_dev(tmp_path, monkeypatch):
@@ -235,7 +296,7 @@ def test_code_that_changes_under_a_study_s_feet_stops_it_and_nothing_is_mixed(
             text[0] = "edited"
 
     monkeypatch.setattr(runner, "call", edited_meanwhile)
-    with pytest.raises(StudyError, match="code that stays as it is while a study runs"):
+    with pytest.raises(StudyError, match="code and data that stay as they are while"):
         confirm(stated(tmp_path), tmp_path)
     monkeypatch.setattr(runner, "call", tools)
     confirm(stated(tmp_path), tmp_path)

@@ -2,11 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
+from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -49,12 +50,12 @@ class MLPBackbone(BaseModule):
 
 @MODELS.register_module()
 class SmallConvNet(BaseModule):
-    """3 x 3 convolutions with group normalisation and ReLU; each after the first halves the map.
+    """3 x 3 convolutions with a norm and ReLU; each after the first halves the map.
 
     Args:
         in_channels: of the pictures.
         channels: outputs of each convolution.
-        groups: of the normalisation, which is a picture's own: no statistics of a batch.
+        norm_cfg: mmcv's setting of the norms; groups are a picture's own, no statistics of a batch.
         init_cfg: mmengine's; None starts as torch's layers do.
     """
 
@@ -62,7 +63,7 @@ class SmallConvNet(BaseModule):
         self,
         in_channels: int = 1,
         channels: Sequence[int] = (32, 64, 128),
-        groups: int = 8,
+        norm_cfg: Mapping[str, Any] = dict(type="GN", num_groups=8),
         init_cfg: Any | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -71,7 +72,7 @@ class SmallConvNet(BaseModule):
             *(
                 nn.Sequential(
                     nn.Conv2d(fan_in, fan_out, 3, 2 if index else 1, 1, bias=False),
-                    nn.GroupNorm(groups, fan_out),
+                    build_norm_layer(dict(norm_cfg), fan_out)[1],
                     nn.ReLU(inplace=True),
                 )
                 for index, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes))

@@ -1,6 +1,7 @@
 """ReaL accuracy: the small example, the released file, any order, subsets, ranks, refusals."""
 
 import copy
+import importlib.util
 import json
 import random
 from pathlib import Path
@@ -10,12 +11,26 @@ import pytest
 import torch
 
 from mmext.classification.real_labels import ReaLAccuracy
-from mmext.classification.real_labels.labels import labels_by_score, number_of
+from mmext.classification.real_labels.labels import labels_by_score, number_of, read_scores
 from mmext.errors import BadInputError
 
 LISTS = [[1], [], [2, 3], [0]]
 ANSWERS = [1, 5, 3, 2]
-RELEASED = Path("data/imagenet/real.json")
+SCORES = Path("data/imagenet/scores.npz")
+
+
+def released():
+    """The authors' real.json: the user's own, or the copy in timm's package, which is not imported.
+
+    timm needs torchvision to be imported; its files do not.
+    """
+    own, timm = Path("data/imagenet/real.json"), importlib.util.find_spec("timm")
+    if own.is_file() or timm is None or timm.origin is None:
+        return own
+    return Path(timm.origin).parent / "data" / "_info" / "imagenet_real_labels.json"
+
+
+RELEASED = released()
 
 
 def result(number, answer, classes=6, original=None, **more):
@@ -216,20 +231,53 @@ def test_the_lists_themselves_stay_as_they_are():
     assert before == LISTS
 
 
+def judged(answers):
+    """What the metric says of the first answers to pictures, by the released labels."""
+    metric = ReaLAccuracy(RELEASED)
+    metric.results = [(number, -1, tuple(first)) for number, first in answers]
+    return metric.evaluate(len(answers))
+
+
 @pytest.mark.skipif(not RELEASED.is_file(), reason=f"{RELEASED} is not here")
 def test_the_released_file():
     lists = json.loads(RELEASED.read_text())
     sizes = np.bincount([len(one) for one in lists])
     assert sizes.tolist() == [3163, 39394, 5408, 1319, 411, 161, 88, 41, 13, 2]
     assert sum(map(len, lists)) == 57553
-
-    def judged(answers):
-        metric = ReaLAccuracy(RELEASED)
-        metric.results = [(n, -1, tuple(first)) for n, first in enumerate(answers)]
-        return metric.evaluate(50000)
-
-    constant = judged([(0, 1, 2, 3, 4)] * 50000)
+    constant = judged([(number, (0, 1, 2, 3, 4)) for number in range(50000)])
+    assert (constant["real/n"], constant["real/skipped"]) == (46837, 3163)
     assert constant["real/top1"] == pytest.approx(100 * 52 / 46837)
     assert constant["real/top5"] == pytest.approx(100 * 255 / 46837)
-    own = judged([(*one[:1], -2, -2, -2, -2)[:5] if one else (-2,) * 5 for one in lists])
+    own = judged([(n, (one[0] if one else 7, -2, -2, -2, -2)) for n, one in enumerate(lists)])
     assert own["real/top1"] == 100
+
+
+@pytest.mark.skipif(not RELEASED.is_file(), reason=f"{RELEASED} is not here")
+def test_random_pictures_of_the_released_file_are_counted_as_by_hand():
+    lists, rng = json.loads(RELEASED.read_text()), np.random.default_rng(0)
+    answers = []
+    for number in rng.choice(50000, 1000, replace=False).tolist():
+        # A few classes of the list and a few others, in any order; real answers are as right.
+        some = {*lists[number][:2], *rng.choice(1000, 5, replace=False).tolist()}
+        answers.append((number, rng.permutation(sorted(some))[:5].tolist()))
+    counted = [(set(lists[number]), first) for number, first in answers if lists[number]]
+    found = judged(answers)
+    assert (found["real/n"], found["real/skipped"]) == (len(counted), 1000 - len(counted))
+    for k in (1, 5):
+        hits = sum(bool(own & set(first[:k])) for own, first in counted)
+        assert 0 < hits < len(counted)
+        assert found[f"real/top{k}"] == pytest.approx(100 * hits / len(counted))
+
+
+@pytest.mark.skipif(
+    not (RELEASED.is_file() and SCORES.is_file()), reason=f"{RELEASED} or {SCORES} is not here"
+)
+@pytest.mark.parametrize(("least", "alike"), [(0.8, 24889), (0.79, 24730), (0.81, 24688)])
+def test_the_raters_scores_give_the_released_lists_at_the_authors_threshold(least, alike):
+    lists = json.loads(RELEASED.read_text())
+    with np.load(SCORES) as saved:
+        rated = {number_of(name) for name, _ in saved["info"].tolist()}
+        assert (len(saved["tensor"]), len(rated)) == (184962, 24889)
+    chosen = read_scores(lists, SCORES, least)
+    same = [sorted(one) == sorted(other) for one, other in zip(chosen, lists, strict=True)]
+    assert sum(same) == 50000 - len(rated) + alike

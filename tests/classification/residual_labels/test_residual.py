@@ -49,6 +49,10 @@ def test_it_equals_the_slow_loop(C, alpha, seed):
         oracle(row.tolist(), int(one), S.tolist(), alpha) for row, one in zip(z, y, strict=True)
     ]
     assert_close(torch.stack(found, 1), torch.tensor(want, dtype=torch.float64))
+    y[[0, 3]] = IGNORED
+    want[0] = want[3] = (0.0, 0.0)
+    found = residual_label_loss(z, y, S, alpha, ignore_index=IGNORED)
+    assert_close(torch.stack(found, 1), torch.tensor(want, dtype=torch.float64))
 
 
 def test_golden_numbers():

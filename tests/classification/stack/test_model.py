@@ -174,6 +174,15 @@ def test_an_mlp_averages_other_sizes_and_leaves_its_own():
     assert_close(whole, shrunk)
 
 
+def test_a_convnet_takes_other_norms():
+    norms = [
+        one
+        for one in SmallConvNet(3, (8, 16), norm_cfg=dict(type="BN")).modules()
+        if isinstance(one, torch.nn.BatchNorm2d)
+    ]
+    assert [one.num_features for one in norms] == [8, 16]
+
+
 def test_a_convnet_sees_each_picture_alone():
     net = SmallConvNet(3, (8, 16))
     x = torch.rand(3, 3, 10, 12)
