@@ -121,14 +121,20 @@ def varied(runs: Sequence[dict[str, Any]]) -> str:
     """In what the runs differ.
 
     Example:
-        >>> varied([dict(seed=0, threads=1), dict(seed=0, threads=2), dict(seed=1, threads=1)])
-        'threads 1 with seeds 0, 1; threads 2 with seeds 0'
+        >>> runs = [dict(seed=seed, threads=threads) for seed in (0, 1) for threads in (1, 2)]
+        >>> varied(runs)
+        'seeds 0, 1, each with 1 and 2 threads'
+        >>> varied(runs[:3])
+        'seeds 0, 1 with 1 thread; seeds 0 with 2 threads'
     """
-    of = {count: [run["seed"] for run in runs if run["threads"] == count] for count in THREADS}
+    of = {
+        count: ", ".join(str(run["seed"]) for run in runs if run["threads"] == count)
+        for count in sorted({run["threads"] for run in runs})
+    }
+    if len(of) > 1 and len(seeds := set(of.values())) == 1:
+        return f"seeds {seeds.pop()}, each with {' and '.join(map(str, of))} threads"
     return "; ".join(
-        f"threads {count} with seeds {', '.join(map(str, sorted(seeds)))}"
-        for count, seeds in of.items()
-        if seeds
+        f"seeds {which} with {count} thread{'s' * (count > 1)}" for count, which in of.items()
     )
 
 
