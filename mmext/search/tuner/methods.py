@@ -9,16 +9,22 @@ import itertools
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from mmext.errors import BadInputError
+from mmext.search.nars.early_stop import RankPruner
 from mmext.search.tuner.settings import Settings
 
 logger = logging.getLogger("mmext")
@@ -30,8 +36,21 @@ OWN = {
 """Samplers of mmext, imported when they are asked for."""
 
 
-def sampler(settings: Settings, number: int) -> BaseSampler:
+def sampler(
+    settings: Settings,
+    number: int,
+    *,
+    space: Mapping[str, BaseDistribution] | None = None,
+    limits: Callable[[dict[str, Any]], list[float]] | None = None,
+) -> BaseSampler:
     """What proposes trial ``number``.
+
+    Args:
+        settings: with the method and the seed.
+        number: of the trial.
+        space: the distributions, if they are known.
+        limits: for methods that ask before they propose: numbers that are at most 0 where the
+            model of a candidate is allowed.
 
     Raises:
         BadInputError: its package is missing.
@@ -41,14 +60,15 @@ def sampler(settings: Settings, number: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if settings.method in OWN:
             # They keep what they have learnt, and count draws, in the study itself.
-            return _own(settings.method, settings.seed)
+            asks = dict(space=space, constraint=limits) if settings.method == "nars" else {}
+            return _own(settings.method, seed=settings.seed, **asks)
         return SAMPLERS[settings.method](settings, seed)
 
 
-def _own(method: str, seed: int) -> BaseSampler:
+def _own(method: str, **arguments: Any) -> BaseSampler:
     module, name = OWN[method]
     try:
-        return getattr(importlib.import_module(module), name)(seed=seed)
+        return getattr(importlib.import_module(module), name)(**arguments)
     except ImportError as error:
         raise BadInputError(
             f"method: expected {module} for {method!r}, got {error}; install what it needs, or "
@@ -115,6 +135,7 @@ def pruner(settings: Settings) -> BasePruner:
             min_resource=1, reduction_factor=3, min_early_stopping_rate=0
         ),
         "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=1, reduction_factor=3),
+        "rank": lambda: RankPruner(after=max(4, min(8, settings.trials // 3))),
     }
     return makers[settings.pruner]()
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from mmext.errors import BadInputError, did_you_mean, some
 
 METHODS = ("random", "grid", "qmc", "tpe", "gp", "cmaes", "nsga2", "reinforce", "nars")
-PRUNERS = ("none", "median", "percentile", "asha", "hyperband")
+PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "rank")
 ENGINES = ("optuna", "ray")
 SEVERAL = ("random", "grid", "qmc", "tpe", "gp", "nsga2")
 """Methods that search for several objectives at once."""
