@@ -22,6 +22,7 @@ from optuna.distributions import (
 )
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 
 from mmext.errors import BadInputError
 from mmext.search.nars.early_stop import RankPruner
@@ -96,7 +97,32 @@ def _gp(settings: Settings, seed: int) -> BaseSampler:
     if importlib.util.find_spec("torch") is None:
         raise BadInputError("method: expected torch for 'gp', got none; take tpe")
     startup = max(2, min(10, settings.trials // 3))
-    return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup)
+    return GaussianProcessSampler(seed=seed, n_startup_trials=startup)
+
+
+class GaussianProcessSampler(optuna.samplers.GPSampler):
+    """Optuna's, without repetitions: those are left to chance.
+
+    It learns from finished trials alone. A failed one, or one whose model costs too much, would be
+    proposed again and again.
+    """
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """A proposal; nothing, and so a random one, where another trial has had its like."""
+        found = super().sample_relative(study, trial, search_space)
+        others = (one for one in study.get_trials(deepcopy=False) if one.number != trial.number)
+        return {} if any(_alike(found, one.params) for one in others) else found
+
+
+def _alike(found: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(
+        math.isclose(value, other[key], rel_tol=1e-6)
+        if isinstance(value, float) and key in other
+        else other.get(key, math.nan) == value
+        for key, value in found.items()
+    )
 
 
 def _cmaes(settings: Settings, seed: int) -> BaseSampler:

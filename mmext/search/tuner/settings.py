@@ -187,6 +187,11 @@ def check(settings: Settings) -> None:
                 f"objective: {one.name} is better small; write -{one.name} (--objective=top1,"
                 f"-{one.name})"
             )
+    if settings.method == "gp" and settings.pruner != "none":
+        raise BadInputError(
+            f"pruner: expected none with method gp, which learns from whole trainings alone, got "
+            f"{settings.pruner!r}; leave it out, or take tpe"
+        )
     check_several(settings)
     _ = settings.bounds
 
