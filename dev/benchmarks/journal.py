@@ -2,11 +2,13 @@
 
 ``python -m dev.benchmarks.journal [--seconds 10] [--workers 1 2 4 8] [--storage sqlite]`` prints a
 row for each number of workers: records a second that all of them append together, trials a second
-that they are given and tell, and how long one of them waits for a trial.
+that they are given and tell, and how long one of them waits for a trial. ``--json
+docs/evidence/search_journal.json`` keeps them, and docs/search.md says what follows from them.
 """
 
 import argparse
 import multiprocessing
+import os
 import statistics
 import tempfile
 import time
@@ -76,11 +78,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--storage", choices=("journal", "sqlite"), default="journal")
+    parser.add_argument("--json", type=Path, help="write the numbers here, and the pages anew")
     args = parser.parse_args()
+    rows = []
     print("| workers | records/s | trials/s | s until a trial is given |\n|---|---|---|---|")
     for workers in args.workers:
         records, trials, wait = measure(workers, args.seconds, args.storage == "sqlite")
         print(f"| {workers} | {records:.0f} | {trials:.1f} | {wait:.3f} |", flush=True)
+        rows.append(dict(workers=workers, records=records, trials=trials, wait=wait))
+    if args.json:
+        from dev.evidence import pages, provenance, results
+
+        load = round(os.getloadavg()[0], 1)  # of other work as well
+        machine = dict(provenance.read_machine(), load=load)
+        made = dict(seconds=args.seconds, storage=args.storage, machine=machine, rows=rows)
+        results.write_json(args.json, made)
+        pages.rewrite()
 
 
 if __name__ == "__main__":

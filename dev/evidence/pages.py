@@ -8,6 +8,8 @@ WHAT      tables   a study's tables and picture
           studies  a table of all studies, without names
          demo     what a run of the demo is expected to reach, without names
          search   what replays on the table of trained nets have shown, without names
+         autohas, search_trees, journal   AutoHAS on digits, the tool on trees, and what the journal
+                  of a search bears, without names
 """
 
 import os
@@ -170,6 +172,9 @@ PARTS = {
     "studies": studies_part,
     "search": search_part,
     "demo": demo_part,
+    "autohas": lambda names, page: report.autohas(results_of("search_autohas")),
+    "journal": lambda names, page: report.journal(results_of("search_journal")),
+    "search_trees": lambda names, page: report.on_trees(results_of("search_trees")),
 }
 
 

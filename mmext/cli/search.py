@@ -19,7 +19,7 @@ from mmext.errors import BadInputError
 FLAGS = (  # name, type, what it is; the defaults are those of Settings
     ("--space", str, "keys to search over: lr,weight_decay or lr=log(1e-4,1e-1),arch=[a,b]"),
     ("--method", str, "random grid qmc tpe gp cmaes nsga2 reinforce nars (default: tpe)"),
-    ("--pruner", str, "stop poor trials early: median percentile asha hyperband (default: none)"),
+    ("--pruner", str, "stop trials early: median percentile asha hyperband rank (default: none)"),
     ("--trials", int, "how many (default: 30)"),
     ("--seed", int, "of the search; trial n trains with this + n (default: 0)"),
     ("--finalists", int, "train so many of the best again, with other seeds (default: 0)"),

@@ -8,12 +8,15 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from mmengine.config import Config
 
-from dev.evidence.search import replay, table
+from dev.evidence.search import replay, table, trees
 from dev.evidence.search.methods import METHODS, SPACE, Method, asha, fixed_arms, random_search
 from mmext.search.nars.early_stop import rank_correlation
 from mmext.search.nars.genes import Genes
 from mmext.search.nars.predictors import maker_of
+from mmext.search.tuner import methods, space
+from mmext.search.tuner.settings import Settings
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 DIGITS = pytest.mark.usefixtures("digits")
@@ -129,6 +132,41 @@ def test_a_budget_is_paid_in_epochs_and_the_incumbent_was_trained_longest(nets, 
     assert found == [pytest.approx(wanted.get(budget, regret)) for budget in (2, 5, 10)]
 
 
+def search_of_forty(nets, pruner, seed):
+    """Epochs that a random search of the tool pays, and the true score of the one that it names."""
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=random_search(seed),
+        pruner=methods.pruner(Settings(pruner=pruner)),
+    )
+    rng, paid, named = np.random.default_rng(seed), 0, (-1.0, 0.0)
+    for _ in range(40):
+        trial = study.ask(SPACE)
+        place = tuple(trial.params[name] for name in table.GRID)
+        curve = nets.val[place][rng.integers(2)]
+        for step, score in enumerate(curve, 1):
+            trial.report(float(score), step)  # steps are evaluations, as the tool has them
+            if step < len(curve) and trial.should_prune():
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, float(score))
+            named = max(named, (float(score), float(nets.final[place])))
+        paid += table.EPOCHS[step - 1]
+    return paid, named[1]
+
+
+def test_asha_saves_two_fifths_of_the_epochs_and_loses_less_than_a_point(nets):
+    """SE-4, with the tool's own pruner on the table."""
+    plain, asha = (
+        np.array([search_of_forty(nets, name, seed) for seed in range(12)])
+        for name in ("none", "asha")
+    )
+    assert (plain[:, 0] == 40 * 16).all()
+    assert asha[:, 0].mean() <= 0.6 * 40 * 16
+    assert asha[:, 1].mean() >= plain[:, 1].mean() - 1
+
+
 def test_what_is_fixed_stays_fixed(nets, monkeypatch):
     made = trials_of(monkeypatch)
     arms = fixed_arms(nets.final)
@@ -180,3 +218,29 @@ def test_what_was_better_than_random_is_so_on_other_seeds(nets, name, gap, devia
         last = [replay.replay(nets, METHODS[name], 10_000 + seed)[-1] for seed in range(runs)]
     wanted = replay.expected_of_random(nets, 40)[0] - gap + 4 * deviation / runs**0.5
     assert np.mean(last) < wanted
+
+
+def test_the_halves_of_the_training_tiles_share_no_pixel():
+    """The trees: what a search trains on, and what it is judged by."""
+    tiles = [(x, y) for y in (0, 271) for x in (0, 271, 1085, 1356, 1628, 1899)]
+    images = [
+        dict(id=i, file_name=f"a_x{x:04}_y{y:04}.png", width=400) for i, (x, y) in enumerate(tiles)
+    ]
+    coco = dict(images=images, annotations=[dict(id=i, image_id=i % 12) for i in range(30)])
+    fit, check = trees.halves(coco)
+    assert [tiles[one["id"]][0] for one in fit["images"]] == [0, 271, 1085] * 2
+    assert [tiles[one["id"]][0] for one in check["images"]] == [1628, 1899] * 2
+    for half in (fit, check):
+        there = {one["id"] for one in half["images"]}
+        assert half["annotations"] == [
+            one for one in coco["annotations"] if one["image_id"] in there
+        ]
+
+
+def test_the_search_over_the_trees_holds_the_configs_own_values():
+    cfg = Config.fromfile(trees.CONFIG).to_dict()
+    found = space.parse(cfg["search"]["space"], cfg)
+    assert tuple(found.parameters) == trees.KEYS
+    found.require_own()
+    schedule = cfg["param_scheduler"][-1]
+    assert schedule["end"] == cfg["train_cfg"]["max_iters"] == schedule["begin"] + schedule["T_max"]

@@ -35,6 +35,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from dev.evidence import pages
 from dev.evidence.provenance import ROOT, read_machine
 from dev.evidence.results import RESULTS, write_json
 from mmext.data_checks.class_files import read_digits
@@ -221,6 +222,7 @@ def main() -> None:
     if not args.develop:
         Path(PUBLISHED).parent.mkdir(parents=True, exist_ok=True)
         write_json(PUBLISHED, found)
+        pages.rewrite()
 
 
 if __name__ == "__main__":

@@ -132,10 +132,10 @@ METHODS: dict[str, Method] = {
     "regularised evolution": Method(RegularisedEvolution, 300),
     "NARS": Method(nars, 60),
     "random, median pruner": Method(random_search, 60, median),
-    "random, successive halving": Method(random_search, 30, asha),
-    "random, Hyperband": Method(random_search, 12, hyperband),
-    "TPE, successive halving": Method(tpe, 10, asha),
-    "NARS, early-stop epoch": Method(nars, 40, RankPruner),
+    "random, successive halving": Method(random_search, 60, asha),
+    "random, Hyperband": Method(random_search, 40, hyperband),
+    "TPE, successive halving": Method(tpe, 20, asha),
+    "NARS, early-stop epoch": Method(nars, 60, RankPruner),
 }
 
 

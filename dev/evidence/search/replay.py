@@ -202,7 +202,9 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", help="the parts whose name begins so; publish nothing")
-    parser.add_argument("--as-is", action="store_true", help="publish what is there, make nothing")
+    parser.add_argument(
+        "--as-is", action="store_true", help="publish what is there over what was, make nothing"
+    )
     args = parser.parse_args(argv)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -220,10 +222,15 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def publish(table: Table, made: Mapping[str, Any]) -> None:
-    """Write the published file, its picture and the pages."""
+    """Write the published file, its picture and the pages.
+
+    What was published before and is not made here stays: a part of equal seeds is the same again.
+    """
     from dev.evidence import pages
     from dev.evidence.search import report
 
+    before = json.loads(PUBLISHED.read_text()) if PUBLISHED.exists() else {}
+    methods = before.get("methods", {}) | summaries(made, "method")
     found = dict(
         command="make evidence-search",
         budgets=BUDGETS,
@@ -231,18 +238,22 @@ def publish(table: Table, made: Mapping[str, Any]) -> None:
         median=round(float(np.median(table.final)), 2),
         epochs=epochs_part(table),
         fixed=fixed_arms(table.final),
-        missing=[name for name in METHODS if f"method: {name}" not in made],
-        spearman=made.get("spearman", {}),
+        missing=[name for name in METHODS if name not in methods],
+        spearman=made.get("spearman", before.get("spearman", {})),
         methods={"random, exactly": exactly(table)}
-        | {key.split(": ", 1)[1]: summary(one) for key, one in made.items() if key[0] == "m"},
+        | {name: methods[name] for name in METHODS if name in methods},
         arms={arm: exactly(table, fixed) for arm, fixed in fixed_arms(table.final).items()},
-        arms_of_nars={
-            key.split(": ", 1)[1]: summary(one) for key, one in made.items() if key[0] == "a"
-        },
+        arms_of_nars=before.get("arms_of_nars", {}) | summaries(made, "arm"),
     )
     write_json(PUBLISHED, found)
     report.draw(found, PUBLISHED.with_suffix(".png"))
     pages.rewrite()
+
+
+def summaries(made: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The parts of a kind in short, by their name."""
+    parts = {key: one for key, one in made.items() if key.startswith(f"{kind}: ")}
+    return {key.split(": ", 1)[1]: summary(one) for key, one in parts.items()}
 
 
 def summary(runs: list[list[float]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from dev.evidence.tables import markdown, mean_of
+from dev.evidence.tables import interval, markdown, mean_of
 
 SHOWN = (
     "random",
@@ -92,6 +92,91 @@ def both(found: Mapping[str, Any]) -> str:
             regret_table(found, "arms_of_nars"),
             "Predictors that have learnt from 60 of the 384 nets, mean ± sample deviation:",
             spearman_table(found),
+        ]
+    )
+
+
+def autohas(found: Mapping[str, Any] | None) -> str:
+    """AutoHAS against random search, or that it is stated."""
+    if found is None:
+        return (
+            "Stated and not run yet: the regret of what AutoHAS names, against random search at "
+            "equal gradient steps and the whole grid of 24, on digits with 16 seeds "
+            "(`make evidence-autohas`)."
+        )
+    best = found["best"]
+    rows = [
+        [name, f"{one['updates']:,}", str(one["runs"]), cell(one["mean"], one["error"]),
+         f"{one['worst']:.2f}"]
+        for name, one in found["arms"].items()
+    ]  # fmt: skip
+    return "\n\n".join(
+        [
+            f"The best pair of rate and decay, {best['pair'][0]:g} and {best['pair'][1]:g}, has "
+            f"{best['accuracy']:.2f} % on the test digits, the mean of {found['seeds'][0]} to "
+            f"{found['seeds'][1]} as seeds; the whole grid takes {best['updates']:,} updates. "
+            "Regret in points, mean ± standard error:",
+            markdown(["search", "updates", "runs", "regret", "worst"], rows),
+        ]
+    )
+
+
+RECORDS = 6 + 2 + 12
+"""That a trial of two keys and twelve evaluations writes where there is a pruner."""
+
+
+def journal(found: Mapping[str, Any] | None) -> str:
+    """What a journal bears, and how long trials have to be for many workers; or that it is open."""
+    if found is None:
+        return (
+            "Not measured yet: `python -m dev.benchmarks.journal --json "
+            "docs/evidence/search_journal.json`."
+        )
+    machine, rows = found["machine"], found["rows"]
+    heads = ["workers", "records a second", "trials a second", "s until a trial is given"]
+    measured = [
+        [str(one["workers"]), f"{one['records']:.0f}", f"{one['trials']:.1f}", f"{one['wait']:.3f}"]
+        for one in rows
+    ]
+    records, trials = rows[-1]["records"], rows[-1]["trials"]
+    needed = [
+        [f"{workers:,}", f"{3 * workers * RECORDS / records:,.0f} s", f"{workers / trials:,.0f} s"]
+        for workers in (8, 50, 200, 1000)
+    ]
+    return "\n\n".join(
+        [
+            f"Trials of zero length, random search over two keys, {found['seconds']:g} s each, on "
+            f"{machine['cores']} shared cores ({machine['processor']}) that were busy with other "
+            f"work (load {machine['load']:g}), so a lower end:",
+            markdown(heads, measured),
+            f"Taken further from the last line, trials of two keys and twelve evaluations "
+            f"({RECORDS} records) have to last at least so long:",
+            markdown(["workers", "a third of the records", "all are given a trial"], needed),
+        ]
+    )
+
+
+def on_trees(found: Mapping[str, Any] | None) -> str:
+    """The tool's search over the trees detector, or that it is stated."""
+    if found is None:
+        return (
+            "Stated and not run yet: rate and weight decay of the trees detector, found in 40 "
+            "minutes on training tiles alone, against the config's own after the whole schedule, "
+            "AP50 on validation, 8 pairs of fresh seeds (`python -m dev.evidence.search.trees`)."
+        )
+    search, pair = found["search"], found["found_minus_own"]
+    rows = [
+        [arm, *(f"{value:.3g}" for value in search[key].values()), f"{search[score]:.3f}",
+         mean_of(list(found["runs"][arm].values()))]
+        for arm, key, score in (("found", "values", "score"), ("own", "own", "own_score"))
+    ]  # fmt: skip
+    trials = ", ".join(f"{count} {state}" for state, count in search["trials"].items())
+    heads = ["values", "rate", "weight decay", "AP50 in the search", "AP50 on validation"]
+    return "\n\n".join(
+        [
+            f"{search['seconds'] / 60:.0f} minutes, trials: {trials}.",
+            markdown(heads, rows),
+            f"Found minus own: {interval(pair)}, {pair['wins']} of {pair['n']} pairs.",
         ]
     )
 

@@ -100,7 +100,7 @@ class RankPruner(BasePruner):
         return sum(other > value for other in others) >= self.leaders
 
     def stop_step(self, study: Study) -> int | None:
-        """The step at which trials end; None while too few have finished."""
+        """The step at which trials end; None while too few have finished or no early one agrees."""
         stored = study._storage.get_study_system_attrs(study._study_id)
         if STOP_KEY in stored:
             return int(stored[STOP_KEY])
@@ -113,5 +113,7 @@ class RankPruner(BasePruner):
             return None
         table = np.array([[one[step] for step in steps] for one in curves], dtype=float)
         found = steps[early_stop_epoch(np.nan_to_num(table), self.threshold)]
+        if found == steps[-1]:
+            return None  # with more curves another one may agree
         study._storage.set_study_system_attr(study._study_id, STOP_KEY, found)
         return found

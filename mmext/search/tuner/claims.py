@@ -20,7 +20,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from mmext.search.tuner import methods
+from mmext.search.tuner import foresight, methods
 from mmext.search.tuner.lock import FileLock
 from mmext.search.tuner.machine import is_dead, this_process
 from mmext.search.tuner.settings import Settings
@@ -67,6 +67,7 @@ class Claims:
         self.work_dir = work_dir
         self.silence = silence
         self.lock = FileLock(work_dir / "claims")
+        self.limits = foresight.constraint(settings, space, work_dir)
 
     def trials(self) -> list[FrozenTrial]:
         """All trials as the storage has them now."""
@@ -80,7 +81,9 @@ class Claims:
             trials = self.trials()
             if self.exhausted(trials):
                 return None
-            self.study.sampler = methods.sampler(self.settings, len(trials))
+            self.study.sampler = methods.sampler(
+                self.settings, len(trials), space=self.space.distributions, limits=self.limits
+            )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 trial = self.study.ask(self.space.distributions)

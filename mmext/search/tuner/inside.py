@@ -5,10 +5,13 @@ tuples.
 """
 
 import argparse
+import copy
+import json
 import math
 import statistics
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,20 +76,68 @@ def resolve(args: argparse.Namespace) -> dict[str, Any]:
 def cost(args: argparse.Namespace) -> dict[str, float]:
     """What the model of a config costs for one sample of its validation data."""
     cfg = load_config(args.config)
+    return costs_of(cfg, args.names, lambda: sample_of(cfg.val_dataloader))
+
+
+def costs_of(cfg: Config, names: Iterable[str], sample: Callable[[], Any]) -> dict[str, float]:
+    """Build a model and measure it.
+
+    Args:
+        cfg: its config.
+        names: ``params``, ``macs``, ``flops``, ``latency``.
+        sample: a batch of one, asked for where the model has to run.
+    """
     model = MODELS.build(cfg.model).eval()
     found = {"params": float(sum(one.numel() for one in model.parameters()))}
-    if set(args.names) - {"params"}:
+    if set(names) - {"params"}:
         if torch.cuda.is_available():
             model = model.cuda()
-        loader = dict(cfg.val_dataloader, batch_size=1, num_workers=0, persistent_workers=False)
-        loader.pop("prefetch_factor", None)
-        sample = next(iter(Runner.build_dataloader(loader)))
+        batch = sample()
         with torch.no_grad():
-            found["flops"] = float(measure.flops(lambda: model.val_step(sample)))
+            found["flops"] = float(measure.flops(lambda: model.val_step(batch)))
             found["macs"] = found["flops"] / 2
-            if "latency" in args.names:
-                found["latency"] = statistics.median(_seconds(model, sample) for _ in range(RUNS))
+            if "latency" in names:
+                found["latency"] = statistics.median(_seconds(model, batch) for _ in range(RUNS))
     return found
+
+
+def sample_of(dataloader: Mapping[str, Any]) -> Any:
+    """A batch of one sample of validation."""
+    loader = dict(dataloader, batch_size=1, num_workers=0, persistent_workers=False)
+    loader.pop("prefetch_factor", None)
+    return next(iter(Runner.build_dataloader(loader)))
+
+
+def costs(args: argparse.Namespace) -> None:
+    """Answer with the costs of each config whose path comes in, one line each.
+
+    A model that cannot be built or run costs null.
+    """
+    samples: dict[str, Any] = {}
+
+    def answer(path: str) -> dict[str, float] | None:
+        try:
+            cfg = load_config(path)
+            loader = cfg.val_dataloader
+            # Data sets take long to read, and models seldom differ in them.
+            return costs_of(
+                cfg, args.names, lambda: _once(samples, repr(loader), lambda: sample_of(loader))
+            )
+        except Exception as error:
+            print(f"{path}: {type(error).__name__}: {error}", flush=True)
+            return None
+
+    with args.out.open("w") as out:
+        print("ready", file=out, flush=True)
+        for line in sys.stdin:
+            print(json.dumps(answer(line.strip())), file=out, flush=True)
+
+
+def _once(made: dict[str, Any], name: str, make: Callable[[], Any]) -> Any:
+    """What was made of a name; a copy, since models may change it."""
+    if name not in made:
+        made[name] = make()
+    return copy.deepcopy(made[name])
 
 
 def _seconds(model: Any, sample: Any) -> float:
@@ -108,7 +159,7 @@ def same(args: argparse.Namespace) -> bool:
 def parse_args() -> argparse.Namespace:
     """Parse the words of the parent."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("resolve", "cost", "same"))
+    parser.add_argument("what", choices=("resolve", "cost", "costs", "same"))
     parser.add_argument("config")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cfg-options", nargs="+", action=DictAction)
@@ -121,6 +172,9 @@ def parse_args() -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Do it, and write what came out."""
+    if args.what == "costs":
+        costs(args)
+        return
     result = {"resolve": resolve, "cost": cost, "same": same}[args.what](args)
     args.out.write_text(repr(result), encoding="utf-8")
 

@@ -9,16 +9,23 @@ import itertools
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 
 from mmext.errors import BadInputError
+from mmext.search.nars.early_stop import RankPruner
 from mmext.search.tuner.settings import Settings
 
 logger = logging.getLogger("mmext")
@@ -30,8 +37,21 @@ OWN = {
 """Samplers of mmext, imported when they are asked for."""
 
 
-def sampler(settings: Settings, number: int) -> BaseSampler:
+def sampler(
+    settings: Settings,
+    number: int,
+    *,
+    space: Mapping[str, BaseDistribution] | None = None,
+    limits: Callable[[dict[str, Any]], list[float]] | None = None,
+) -> BaseSampler:
     """What proposes trial ``number``.
+
+    Args:
+        settings: with the method and the seed.
+        number: of the trial.
+        space: the distributions, if they are known.
+        limits: for methods that ask before they propose: numbers that are at most 0 where the
+            model of a candidate is allowed.
 
     Raises:
         BadInputError: its package is missing.
@@ -41,14 +61,15 @@ def sampler(settings: Settings, number: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if settings.method in OWN:
             # They keep what they have learnt, and count draws, in the study itself.
-            return _own(settings.method, settings.seed)
+            asks = dict(space=space, constraint=limits) if settings.method == "nars" else {}
+            return _own(settings.method, seed=settings.seed, **asks)
         return SAMPLERS[settings.method](settings, seed)
 
 
-def _own(method: str, seed: int) -> BaseSampler:
+def _own(method: str, **arguments: Any) -> BaseSampler:
     module, name = OWN[method]
     try:
-        return getattr(importlib.import_module(module), name)(seed=seed)
+        return getattr(importlib.import_module(module), name)(**arguments)
     except ImportError as error:
         raise BadInputError(
             f"method: expected {module} for {method!r}, got {error}; install what it needs, or "
@@ -76,7 +97,32 @@ def _gp(settings: Settings, seed: int) -> BaseSampler:
     if importlib.util.find_spec("torch") is None:
         raise BadInputError("method: expected torch for 'gp', got none; take tpe")
     startup = max(2, min(10, settings.trials // 3))
-    return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup)
+    return GaussianProcessSampler(seed=seed, n_startup_trials=startup)
+
+
+class GaussianProcessSampler(optuna.samplers.GPSampler):
+    """Optuna's, without repetitions: those are left to chance.
+
+    It learns from finished trials alone. A failed one, or one whose model costs too much, would be
+    proposed again and again.
+    """
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """A proposal; nothing, and so a random one, where another trial has had its like."""
+        found = super().sample_relative(study, trial, search_space)
+        others = (one for one in study.get_trials(deepcopy=False) if one.number != trial.number)
+        return {} if any(_alike(found, one.params) for one in others) else found
+
+
+def _alike(found: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(
+        math.isclose(value, other[key], rel_tol=1e-6)
+        if isinstance(value, float) and key in other
+        else other.get(key, math.nan) == value
+        for key, value in found.items()
+    )
 
 
 def _cmaes(settings: Settings, seed: int) -> BaseSampler:
@@ -115,6 +161,7 @@ def pruner(settings: Settings) -> BasePruner:
             min_resource=1, reduction_factor=3, min_early_stopping_rate=0
         ),
         "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=1, reduction_factor=3),
+        "rank": lambda: RankPruner(after=max(4, min(8, settings.trials // 3))),
     }
     return makers[settings.pruner]()
 

@@ -1,9 +1,6 @@
-"""Ask a process with mmengine: what a config is, what a model costs. Nothing of it stays here."""
+"""Ask a process with mmengine, for one what a config is. Nothing of it stays here."""
 
 import ast
-import hashlib
-import json
-import os
 import subprocess
 import sys
 import uuid
@@ -14,7 +11,6 @@ from typing import Any
 
 from mmext.errors import BadInputError
 from mmext.search.tuner.plan import Plan
-from mmext.search.tuner.runs import CONFIG
 from mmext.search.tuner.settings import Settings, settle
 
 MODULE = "mmext.search.tuner.inside"
@@ -75,29 +71,3 @@ def named(settings: Settings, save_best: Any, rule: Any) -> Any:
     if settings.objective != "auto" or not isinstance(save_best, str) or save_best == "auto":
         return settings.objective
     return f"-{save_best}" if rule == "less" or "loss" in save_best else save_best
-
-
-def costs(plan: Plan, folder: Path, changes: Mapping[str, Any], names: Sequence[str]) -> dict:
-    """What the model of a trial costs; measured once for all trials that differ elsewhere.
-
-    Args:
-        plan: what the search is.
-        folder: of the trial, whose config is written.
-        changes: that the trial makes.
-        names: ``macs``, ``flops``, ``params``, ``latency``.
-    """
-    parts = {key: value for key, value in changes.items() if _concerns_the_model(key)}
-    mark = hashlib.sha256(repr((sorted(names), sorted(parts.items()))).encode()).hexdigest()[:16]
-    known = plan.work_dir / "costs" / f"{mark}.json"
-    if known.is_file():
-        return json.loads(known.read_text(encoding="utf-8"))
-    found = ask("cost", str(folder / CONFIG), plan.work_dir / "costs", "--names", *names)
-    temporary = known.with_suffix(f".{uuid.uuid4()}")
-    temporary.write_text(json.dumps(found), encoding="utf-8")
-    os.replace(temporary, known)
-    return found
-
-
-def _concerns_the_model(key: str) -> bool:
-    """Whether a key may change what a validation costs; schedules and optimizers do not."""
-    return not key.startswith(("optim_wrapper", "param_scheduler", "train_", "randomness"))

@@ -131,7 +131,8 @@ def train(
     seconds = time.monotonic() - begun
     if ended == "stopped":
         return Outcome("stopped", report, seconds)
-    report.read(folder / REPORT)
+    for new in report.read(folder / REPORT):
+        watch(report, new)  # it has ended anyway, but who watches wants to know of each evaluation
     if ended == "late":
         return Outcome("failed", report, seconds, f"took longer than {limit_s:g} s")
     if process.returncode != 0:

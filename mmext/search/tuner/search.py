@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmext.errors import BadInputError
-from mmext.search.tuner import crew, devices, finalists, outputs, pictures, store
+from mmext.search.tuner import crew, devices, finalists, foresight, outputs, pictures, store
 from mmext.search.tuner.claims import Heart, take
 from mmext.search.tuner.lock import FileLock
 from mmext.search.tuner.plan import Plan
@@ -50,6 +50,8 @@ def search(
     settings = plan.settings
     study = store.begin(settings, plan.space, plan.cfg, plan.work_dir, resume=resume)
     plan.save()
+    if said := foresight.prepare(plan):
+        console.print(said, highlight=False, soft_wrap=True)
     deadline = None if settings.max_hours is None else begun + 3600 * settings.max_hours
     quit_on_signal()
     try:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from mmext.errors import BadInputError, did_you_mean, some
 
 METHODS = ("random", "grid", "qmc", "tpe", "gp", "cmaes", "nsga2", "reinforce", "nars")
-PRUNERS = ("none", "median", "percentile", "asha", "hyperband")
+PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "rank")
 ENGINES = ("optuna", "ray")
 SEVERAL = ("random", "grid", "qmc", "tpe", "gp", "nsga2")
 """Methods that search for several objectives at once."""
@@ -187,6 +187,11 @@ def check(settings: Settings) -> None:
                 f"objective: {one.name} is better small; write -{one.name} (--objective=top1,"
                 f"-{one.name})"
             )
+    if settings.method == "gp" and settings.pruner != "none":
+        raise BadInputError(
+            f"pruner: expected none with method gp, which learns from whole trainings alone, got "
+            f"{settings.pruner!r}; leave it out, or take tpe"
+        )
     check_several(settings)
     _ = settings.bounds
 

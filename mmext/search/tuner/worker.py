@@ -18,9 +18,8 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from mmext.compat.best import headline
-from mmext.errors import BadInputError, did_you_mean, some
-from mmext.search.tuner import devices, plan, resolve, runs, store
+from mmext.errors import BadInputError
+from mmext.search.tuner import costs, devices, plan, runs, store
 from mmext.search.tuner.claims import (
     LOST,
     SKIPPED,
@@ -33,7 +32,7 @@ from mmext.search.tuner.claims import (
 )
 from mmext.search.tuner.plan import Plan
 from mmext.search.tuner.ranking import ranked
-from mmext.search.tuner.settings import COSTS
+from mmext.search.tuner.scores import Scores
 
 logger = logging.getLogger("mmext")
 
@@ -69,6 +68,7 @@ class Worker:
         self.deadline = deadline
         self.pause = pause
         self.claims = claims or Claims(study, plan.settings, plan.space, plan.work_dir)
+        self.scores = Scores(plan.settings, study)
 
     def work(self) -> None:
         """Do trials until all are done; waits for those of others, which may die.
@@ -108,12 +108,8 @@ class Worker:
         heart.beat()
         changes = self.plan.space.changes(trial.params)
         self.plan.write_config(folder, changes, settings.seed + seed_number(trial))
-        costs = self._costs(trial, folder, changes)
-        over = {limit.name: costs[limit.name] - limit.most for limit in settings.bounds}
-        for name, excess in over.items():
-            trial.set_constraint(name, excess)
-        if any(excess > 0 for excess in over.values()) and not trial.user_attrs.get("own"):
-            self._skip(trial, folder, costs)
+        found = self._costs(trial, folder, changes)
+        if found is None or self._is_skipped(trial, folder, found):
             return
         line = runs.command(
             folder, ranks=settings.ranks, script=settings.train_script, verify=settings.verify
@@ -126,35 +122,49 @@ class Worker:
             limit_s=settings.trial_hours and settings.trial_hours * 3600,
             environment=self.environment,
         )
-        self._finish(trial, folder, outcome, costs)
+        self._finish(trial, folder, outcome, found)
 
-    def _costs(self, trial: optuna.Trial, folder: Path, changes: Mapping[str, Any]) -> dict:
-        names = [one.name for one in self.plan.settings.bounds]
-        names += [one.name for one in self.plan.settings.objectives if one.name in COSTS]
-        if not names:
+    def _costs(
+        self, trial: optuna.Trial, folder: Path, changes: Mapping[str, Any]
+    ) -> costs.Costs | None:
+        """What the model costs, where somebody asks; None if it cannot be built, and so fails."""
+        if not costs.names_of(self.plan.settings):
             return {}
-        found = resolve.costs(self.plan, folder, changes, sorted(set(names)))
+        try:
+            found = costs.measure(self.plan, folder, changes)
+        except BadInputError as error:
+            self._fail(trial, folder, str(error))
+            return None
         trial.set_user_attr("costs", found)
         return found
 
-    def _skip(self, trial: optuna.Trial, folder: Path, costs: Mapping[str, float]) -> None:
-        limits = self.plan.settings.bounds
-        over = next(one for one in limits if costs[one.name] > one.most)
-        reason = f"{over.name} is {costs[over.name]:g}, more than {over.most:g}"
+    def _is_skipped(self, trial: optuna.Trial, folder: Path, found: Mapping[str, float]) -> bool:
+        """Tell which limits hold; a model that costs too much is not trained."""
+        over = costs.excesses(found, self.plan.settings)
+        for name, excess in over.items():
+            trial.set_constraint(name, excess)
+        broken = next((one for one in self.plan.settings.bounds if over[one.name] > 0), None)
+        if broken is None or trial.user_attrs.get("own"):
+            return False
+        reason = f"{broken.name} is {found[broken.name]:g}, more than {broken.most:g}"
         trial.set_user_attr(SKIPPED, reason)
         self._tell(trial, folder, TrialState.PRUNED, None, {SKIPPED: reason})
+        return True
 
     def _watch(self, trial: optuna.Trial, report: runs.Report, new: dict[str, Any]) -> bool:
         """Look at an evaluation; True stops the trial. Only where there is a pruner."""
-        value = self._values(new["metrics"], {})[0]
+        value = self.scores.of(new["metrics"], {})[0]
         if self.plan.settings.pruner == "none" or not math.isfinite(value):
             return False
         trial.report(value, report.evaluations.index(new) + 1)
-        # The config's own values are what all others are compared with.
-        return not trial.user_attrs.get("own") and trial.should_prune()
+        # The config's own values are what all others are compared with; and what was trained to
+        # its end has nothing left to save.
+        if trial.user_attrs.get("own") or new["step"] >= new["of"]:
+            return False
+        return trial.should_prune()
 
     def _finish(
-        self, trial: optuna.Trial, folder: Path, outcome: runs.Outcome, costs: Mapping[str, float]
+        self, trial: optuna.Trial, folder: Path, outcome: runs.Outcome, found: costs.Costs
     ) -> None:
         attrs = {"seconds": outcome.seconds, "params": outcome.report.params}
         if outcome.state == "failed":
@@ -163,7 +173,7 @@ class Worker:
         if not outcome.report.evaluations:
             self._fail(trial, folder, "it ended without any evaluation; see val_interval", attrs)
             return
-        values = self._result(outcome.report, costs)
+        values = self.scores.result(outcome.report, found)
         attrs["metrics"] = outcome.report.evaluations[-1]["metrics"]
         if not all(map(math.isfinite, values)):
             names = [one.name for one in self.plan.settings.objectives]
@@ -174,45 +184,6 @@ class Worker:
         else:
             self._tell(trial, folder, TrialState.COMPLETE, values, attrs)
         self._clean()
-
-    def _result(self, report: runs.Report, costs: Mapping[str, float]) -> list[float]:
-        rows = [self._values(one["metrics"], costs) for one in report.evaluations]
-        if self.plan.settings.value == "last":
-            return rows[-1]
-        sign = 1 if self.plan.settings.objectives[0].largest else -1
-        return max(rows, key=lambda row: sign * row[0] if math.isfinite(row[0]) else -math.inf)
-
-    def _values(self, metrics: Mapping[str, float], costs: Mapping[str, float]) -> list[float]:
-        return [
-            costs.get(one.name, math.nan) if one.name in COSTS else self._metric(one, metrics)
-            for one in self.plan.settings.objectives
-        ]
-
-    def _metric(self, objective: Any, metrics: Mapping[str, float]) -> float:
-        """One metric of an evaluation.
-
-        Raises:
-            BadInputError: no evaluator reports it.
-        """
-        name = self.study.user_attrs.get("metric") if objective.name == "auto" else objective.name
-        if name is None:
-            name = self._choose(metrics)
-        if name not in metrics:
-            raise BadInputError(
-                f"objective: expected {name!r} among what the evaluators report, got "
-                f"{some(metrics, 12)}{did_you_mean(name, metrics)}; correct it"
-            )
-        return metrics[name]
-
-    def _choose(self, metrics: Mapping[str, float]) -> str:
-        found = headline(metrics, ["acc", "top", "auc", "precision", "mAP"])
-        if found is None or found[1] == "less":
-            raise BadInputError(
-                "objective: expected a metric that is known to be better large, got "
-                f"{some(metrics, 12)}; name one, with - before it if it is better small"
-            )
-        self.study.set_user_attr("metric", found[0])
-        return found[0]
 
     def _fail(
         self, trial: optuna.Trial, folder: Path, reason: str, attrs: Mapping[str, Any] | None = None

@@ -33,7 +33,9 @@ def write_config(folder, name, **changes):
             val_dataloader=loader,
             test_dataloader=loader,
             default_hooks=dict(checkpoint=dict(interval=2)),
-            train_cfg=dict(max_iters=6, val_interval=6, finalists=2, updates=2),
+            train_cfg=dict(
+                max_iters=6, val_interval=6, finalists=2, updates=2, reward="accuracy/top1"
+            ),
             randomness=dict(seed=100),
         )
     )
@@ -74,6 +76,8 @@ def test_a_killed_run_goes_on_and_its_recipe_trains(tmp_path):
     )
     assert first == second
     assert [row["step"] for row in first["curve"]] == list(range(6))
+    assert all(0 <= row["reward"] <= 100 for row in first["curve"])  # of accuracy, in percent
+    assert any(row["reward"] > 0 for row in first["curve"])
 
     recipe = tmp_path / "whole/best_recipe.py"
     trained = train(recipe, tmp_path / "recipe", folder=tmp_path)

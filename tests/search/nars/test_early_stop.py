@@ -80,6 +80,17 @@ def test_another_worker_takes_the_epoch_that_the_first_has_found():
     assert RankPruner(after=1000).stop_step(study) == 3
 
 
+def test_where_no_early_epoch_agrees_all_trials_run_to_the_end():
+    study = optuna.create_study(direction="maximize", pruner=RankPruner(after=4, leaders=1))
+    for number in range(10):
+        trial = study.ask()
+        for epoch, score in enumerate((number, -number)):  # the last epoch turns all around
+            trial.report(float(score), epoch)
+            assert not trial.should_prune()
+        study.tell(trial, float(-number))
+    assert RankPruner(after=4).stop_step(study) is None
+
+
 def test_without_curves_nothing_is_stopped():
     study = optuna.create_study()
     for i in range(12):

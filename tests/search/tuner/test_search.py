@@ -7,6 +7,7 @@ import re
 import statistics
 import sys
 
+import optuna
 import pytest
 from rich.console import Console
 
@@ -94,6 +95,10 @@ WRONG = [
     (dict(objective=["top1", "auto"]), "expected metrics' names where there are 2, got 'auto'"),
     (dict(objective=["top1", "-nll"], pruner="asha"), "pruner: expected none with 2 objectives"),
     (dict(objective=["top1", "-nll"], method="cmaes"), "for 2 objectives, got 'cmaes'"),
+    (
+        dict(method="gp", pruner="asha"),
+        "pruner: expected none with method gp, .* got 'asha'; leave",
+    ),
     (dict(trails=3), "search: expected .* got 'trails' .did you mean 'trials'"),
 ]
 
@@ -129,6 +134,30 @@ def test_the_command_line_lies_over_the_config():
 )
 def test_the_objective_is_what_the_best_checkpoint_is_chosen_by(save_best, rule, objective):
     assert resolve.named(settings.Settings(), save_best, rule) == objective
+
+
+def test_gp_leaves_to_chance_what_would_be_a_repetition(monkeypatch):
+    """Its model ignores failed and skipped trials, and so would name the same point for ever."""
+    corner = {"lr": 1e-3, "arch": "a"}
+    monkeypatch.setattr(
+        methods.optuna.samplers.GPSampler, "sample_relative", lambda *_: dict(corner)
+    )
+    space = {
+        "lr": optuna.distributions.FloatDistribution(1e-3, 1.0, log=True),
+        "arch": optuna.distributions.CategoricalDistribution(["a", "b"]),
+    }
+    monkeypatch.setattr(
+        methods.optuna.samplers.GPSampler, "infer_relative_search_space", lambda *_: space
+    )
+    study = optuna.create_study(sampler=methods.sampler(settings.Settings(method="gp"), 0))
+    points = []
+    for _ in range(3):
+        trial = study.ask(space)
+        points.append(trial.params)
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    assert points[0] == corner
+    assert corner not in points[1:]
+    assert points[1] != points[2]
 
 
 @pytest.mark.parametrize("method", list(methods.OWN))

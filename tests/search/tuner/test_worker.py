@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from mmext.errors import BadInputError
-from mmext.search.tuner import outputs, resolve, search
+from mmext.search.tuner import costs, outputs, search
 from mmext.search.tuner.claims import counted, folder_of
 from tests.search.tuner.plans import CFG, LR, begin, done, plan_of
 
@@ -67,6 +67,27 @@ def test_asha_saves_epochs_and_never_stops_the_own_values(tmp_path):
     assert min(steps) < 9
 
 
+def test_rank_ends_trials_at_the_epoch_whose_ranking_is_the_last_ones(tmp_path):
+    cfg = {**CFG, "train_cfg": dict(max_epochs=6), "pause": 0.06}
+    plan, study = done(tmp_path, cfg=cfg, pruner="rank", trials=12, method="random")
+    # The fake curves never cross, so the first epoch stands for the last one.
+    assert study._storage.get_study_system_attrs(study._study_id)["nars:stop_step"] == 1
+    states = [one.state for one in study.trials]
+    assert states[:4] == [TrialState.COMPLETE] * 4  # from which the epoch was read
+    stopped = [one for one in study.trials if one.state == TrialState.PRUNED]
+    assert stopped
+    assert {max(one.intermediate_values) for one in stopped} == {1}
+    best = outputs.winner(plan, study)
+    assert best.intermediate_values[1] == max(one.intermediate_values[1] for one in study.trials)
+
+
+def test_nobody_is_stopped_at_the_end_and_every_evaluation_is_told(tmp_path):
+    cfg = {**CFG, "train_cfg": dict(max_epochs=1)}
+    _, study = done(tmp_path, cfg=cfg, pruner="asha", trials=6, method="random")
+    assert [one.state for one in study.trials] == [TrialState.COMPLETE] * 6
+    assert all(list(one.intermediate_values) == [1] for one in study.trials)
+
+
 def test_several_objectives_of_opposite_direction(tmp_path):
     plan, study = done(tmp_path, objective=["top1", "-size"], method="nsga2", trials=8)
     assert [one.name for one in study.directions] == ["MAXIMIZE", "MINIMIZE"]
@@ -100,11 +121,11 @@ def test_the_best_evaluation_counts_where_that_is_asked_for(tmp_path):
 def test_limits_skip_models_that_cost_too_much(tmp_path, monkeypatch):
     depth = {"depth": dict(type="int", low=1, high=8)}
 
-    def costs(plan, folder, changes, names):
-        assert names == ["macs"]
+    def measure(plan, folder, changes):
+        assert costs.names_of(plan.settings) == ["macs"]
         return {"macs": 100.0 * changes["model.depth"]}
 
-    monkeypatch.setattr(resolve, "costs", costs)
+    monkeypatch.setattr(costs, "measure", measure)
     _, study = done(tmp_path, space=depth, limits=["macs<=450"], trials=5, method="random")
     trained = counted(study.trials)
     assert len(trained) == 5
@@ -117,17 +138,35 @@ def test_limits_skip_models_that_cost_too_much(tmp_path, monkeypatch):
         assert one.user_attrs["skipped"] == f"macs is {one.params['model.depth']}00, more than 450"
 
 
-BEHAVE = {"behave": dict(type="categorical", choices=["train", "fail", "nan"])}
+def test_a_model_that_cannot_be_measured_fails_its_trial_alone(tmp_path, monkeypatch):
+    depth = {"depth": dict(type="int", low=1, high=4)}
+
+    def measure(plan, folder, changes):
+        if changes["model.depth"] == 3:
+            raise BadInputError("a depth of 3 does not fit")
+        return {"macs": 1.0}
+
+    monkeypatch.setattr(costs, "measure", measure)
+    given = dict(limits=["macs<=2"], method="grid", grid_points=4, trials=4)
+    _, study = done(tmp_path, space=depth, **given)
+    by_depth = {one.params["model.depth"]: one for one in study.trials}
+    assert by_depth[3].state == TrialState.FAIL
+    assert by_depth[3].user_attrs["reason"] == "a depth of 3 does not fit"
+    assert all(by_depth[n].state == TrialState.COMPLETE for n in (1, 2, 4))
+
+
+BEHAVE = {"behave": dict(type="categorical", choices=["train", "fail", "nan", "empty"])}
 
 
 def test_failed_trials_are_kept_with_their_reason_and_the_study_goes_on(tmp_path):
-    plan, study = done(tmp_path, space=BEHAVE, method="grid", trials=4)
+    plan, study = done(tmp_path, space=BEHAVE, method="grid", trials=5)
     by_state = {one.params["behave"]: one for one in study.trials}
     assert by_state["train"].state == TrialState.COMPLETE
     assert by_state["fail"].state == TrialState.FAIL
     reason = by_state["fail"].user_attrs["reason"]
     assert reason == "ValueError: the layer does not fit (status 3)"
     assert by_state["nan"].user_attrs["reason"] == "its result is no number: {'top1': nan}"
+    assert by_state["empty"].user_attrs["reason"] == "its result is no number: {'top1': nan}"
     assert math.isnan(by_state["nan"].user_attrs["metrics"]["top1"])
     search.write(plan, study)
     assert "ValueError: the layer does not fit" in (tmp_path / "leaderboard.csv").read_text()
