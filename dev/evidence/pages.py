@@ -8,6 +8,7 @@ WHAT      tables   a study's tables and picture
           studies  a table of all studies, without names
          demo     what a run of the demo is expected to reach, without names
          search   what replays on the table of trained nets have shown, without names
+         digits   what self-training brings on digits, without names
 """
 
 import os
@@ -22,6 +23,7 @@ from dev.evidence import tables
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, deciding, read
 from dev.evidence.search import report
+from dev.evidence.self_training.report import known as digits_known
 from dev.evidence.studies import STUDIES
 from dev.evidence.study import StudyError
 
@@ -90,7 +92,11 @@ def untrained(row: str) -> bool:
     ]
     marks = [match for text in texts for match in BLOCK.finditer(text) if match[2] == "known"]
     found = [results_of(name) for match in marks for name in match[3].split()]
-    return not any(deciding(one)["low"] > 0 for one in found if one)
+    rows = [deciding(one) for one in found if one]
+    digits = results_of("self_training")
+    if digits and any("<!-- evidence: digits -->" in text for text in texts):
+        rows.append(digits["decides"])
+    return not any(row["low"] > 0 for row in rows)
 
 
 @cache
@@ -164,12 +170,18 @@ def search_part(names: list[str], page: Path) -> str:
     return f"{report.both(found)}\n\n![Regret over budget]({picture})"
 
 
+def digits_part(names: list[str], page: Path) -> str:
+    """Self-training on digits, forty nets at once."""
+    return digits_known(results_of("self_training"))
+
+
 PARTS = {
     "tables": tables_part,
     "known": known_part,
     "studies": studies_part,
     "search": search_part,
     "demo": demo_part,
+    "digits": digits_part,
 }
 
 
