@@ -15,7 +15,7 @@ ARGS ?=
 
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo doctor data check test test-ops test-stacks test-slow test-bare bench gpu-check evidence evidence-autohas evidence-search clean
+.PHONY: help setup demo doctor data check test test-ops test-stacks test-slow test-bare bench gpu-check evidence evidence-autohas evidence-search evidence-self-training clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-26s %s\n", $$1, $$2}'
@@ -81,6 +81,11 @@ evidence-autohas: setup  ## AutoHAS against random search at equal gradient step
 evidence-search: setup  ## replay every search on a table of 384 trained nets (docs/evidence/search_table.json)
 	OMP_NUM_THREADS=1 $(PY) -m dev.evidence.search.table
 	OMP_NUM_THREADS=1 $(PY) -m dev.evidence.search.replay
+
+evidence-self-training: setup  ## self-training on digits, 40 pairs in each of twelve cells; minutes
+	$(PY) tools/data/digits.py
+	$(PY) tools/data/fashion_mnist.py
+	OMP_NUM_THREADS=1 $(PY) -m dev.evidence.self_training.digits $(ARGS)
 
 clean:  ## remove what tests, checks and builds leave behind; .venv, data and work_dirs stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,6 +1,6 @@
 """Find labels not to be trusted: python tools/clean_labels.py CONFIG --out clean.txt [flags].
 
-The same as ``mmext clean_labels``.
+The same as ``mmext clean-labels``.
 """
 
 from mmext.cli.clean_labels import main

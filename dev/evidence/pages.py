@@ -10,6 +10,7 @@ WHAT      tables   a study's tables and picture
          search   what replays on the table of trained nets have shown, without names
          autohas, search_trees, journal   AutoHAS on digits, the tool on trees, and what the journal
                   of a search bears, without names
+         digits   what self-training brings on digits, without names
 """
 
 import os
@@ -24,6 +25,7 @@ from dev.evidence import tables
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, deciding, read
 from dev.evidence.search import report
+from dev.evidence.self_training.report import known as digits_known
 from dev.evidence.studies import STUDIES
 from dev.evidence.study import StudyError
 
@@ -92,7 +94,11 @@ def untrained(row: str) -> bool:
     ]
     marks = [match for text in texts for match in BLOCK.finditer(text) if match[2] == "known"]
     found = [results_of(name) for match in marks for name in match[3].split()]
-    return not any(deciding(one)["low"] > 0 for one in found if one)
+    rows = [deciding(one) for one in found if one]
+    digits = results_of("self_training")
+    if digits and any("<!-- evidence: digits -->" in text for text in texts):
+        rows.append(digits["decides"])
+    return not any(row["low"] > 0 for row in rows)
 
 
 @cache
@@ -166,6 +172,11 @@ def search_part(names: list[str], page: Path) -> str:
     return f"{report.both(found)}\n\n![Regret over budget]({picture})"
 
 
+def digits_part(names: list[str], page: Path) -> str:
+    """Self-training on digits, forty nets at once."""
+    return digits_known(results_of("self_training"))
+
+
 PARTS = {
     "tables": tables_part,
     "known": known_part,
@@ -175,6 +186,7 @@ PARTS = {
     "autohas": lambda names, page: report.autohas(results_of("search_autohas")),
     "journal": lambda names, page: report.journal(results_of("search_journal")),
     "search_trees": lambda names, page: report.on_trees(results_of("search_trees")),
+    "digits": digits_part,
 }
 
 

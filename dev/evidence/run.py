@@ -7,7 +7,7 @@
     python -m dev.evidence.run gfl --table         print the tables of the committed file
     python -m dev.evidence.run gfl --state         print what is stated, and where each config lies
 
-studies.py says which studies there are. Each run is tools/train.py and tools/test.py in processes
+studies/ says which studies there are. Each run is tools/train.py and tools/test.py in processes
 of their own, with a derived config written beside its results, so any of them can be repeated by
 hand, with PYTHONPATH set to the repository's folder. Data and weights are made first.
 
@@ -101,6 +101,8 @@ def develop(name: str, study: Study, work_dir: Path, seeds: list[int] | None) ->
         raise StudyError(
             f"expected development seeds from {FIRST_DEVELOPMENT_SEED} on, got {min(chosen)}"
         )
+    if len(chosen) < 2:
+        raise StudyError(f"expected two development seeds or more, got {chosen[0]} alone")
     make_data(study)
     runner = Runner(study, provenance.read_machine(), work_dir, split="dev")
     runs = collect(runner, name, chosen)

@@ -20,7 +20,7 @@ COMMANDS = {  # name: what it does, and the module whose main does it
     "data": ("fetch and make a small real data set, or weights", "mmext.cli.data"),
     "configs": ("list, copy or find the configs that mmext ships", "mmext.cli.configs"),
     "search": ("search hyper-parameters and architectures over a config", "mmext.cli.search"),
-    "clean_labels": ("find training labels not to be trusted", "mmext.cli.clean_labels"),
+    "clean-labels": ("find training labels not to be trusted", "mmext.cli.clean_labels"),
     "pseudo-label": ("let a teacher label pictures for a student", "mmext.cli.pseudo_label"),
     "convert": ("rename the weights of an author's code for ours", "mmext.cli.convert"),
 }

@@ -1,4 +1,4 @@
-"""Find labels not to be trusted: mmext clean_labels CONFIG --folds 10 --out clean.txt.
+"""Find labels not to be trusted: mmext clean-labels CONFIG --folds 10 --out clean.txt.
 
 Each fold of the training set is scored by a net that was trained on the others. The list names the
 pictures whose label it finds plausible; mmext.FilteredDataset trains on them. The report names the

@@ -38,6 +38,8 @@ NEAR = 0.8
 
 VARIABLES = ("_pipeline", "_dataset", "_set", "_root", "_file")
 """Ends of names that configs commonly give to variables."""
+PIPELINE = "pipeline"
+"""A variable as well, though its name is nearly tta_pipeline's."""
 
 
 def doubtful(keys: Iterable[str]) -> Iterator[str]:
@@ -50,7 +52,7 @@ def doubtful(keys: Iterable[str]) -> Iterator[str]:
     keys = list(keys)
     for key in keys:
         near = difflib.get_close_matches(key, READ - set(keys), n=1, cutoff=NEAR)
-        if key not in READ and not key.startswith("_") and not key.endswith(VARIABLES):
+        if key not in READ | {PIPELINE} and not key.startswith("_") and not key.endswith(VARIABLES):
             near = near or [
                 one for one in READ if one.replace("_", "") == key.replace("_", "").lower()
             ]

@@ -4,6 +4,7 @@ Map     a PNG of the picture's size; 255 where the best class is less likely tha
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mmext.errors import BadInputError
 from mmext.inference.labelling import Record
 from mmext.inference.reading import Preparation
 from mmext.inference.tasks import Detector, Model, facts_of, predict, prepare
+from mmext.inference.views import samples, whole
 
 IGNORED = 255
 
@@ -40,7 +42,8 @@ class BoxTeacher:
             BadInputError: it is no picture, or the model finds no boxes.
         """
         picture, data = prepare(self.detector.preparation, self.images / name)
-        found = predict(self.model, data)
+        several = isinstance(data["inputs"], list)
+        found = whole(self.model, data) if several else predict(self.model, data)
         if "pred_instances" not in found:
             raise BadInputError(
                 f"{self.model.cfg.filename}: expected a detector, whose samples have "
@@ -87,13 +90,7 @@ class MapTeacher:
             BadInputError: it is no picture, or the model gives no logits.
         """
         picture, data = prepare(self.preparation, self.images / name)
-        found = predict(self.model, data)
-        if "seg_logits" not in found:
-            raise BadInputError(
-                f"{self.model.cfg.filename}: expected a segmentor, whose samples have seg_logits, "
-                f"got samples with {', '.join(found.keys()) or 'nothing'}; give such a config"
-            )
-        classes, scores = best_classes(found.seg_logits.data.float())
+        classes, scores = self.best(data)
         classes = np.where(scores >= self.score_thr, classes, IGNORED).astype(np.uint8)
         write_png(self.maps / f"{name}.png", classes)
         if self.confidence:
@@ -102,15 +99,33 @@ class MapTeacher:
         height, width = picture.shape[:2]
         return dict(file=name, width=width, height=height, pixels=pixels[: self.number].tolist())
 
+    def best(self, data: Mapping[str, Any]) -> tuple[np.ndarray, Float[np.ndarray, "H W"]]:
+        """The best class of each pixel and its probability, the mean over all views."""
+        total, views = None, 0
+        for found in samples(self.model, data):
+            if "seg_logits" not in found:
+                raise BadInputError(
+                    f"{self.model.cfg.filename}: expected a segmentor, whose samples have "
+                    f"seg_logits, got samples with {', '.join(found.keys()) or 'nothing'}; give "
+                    "such a config"
+                )
+            likely = probabilities(found.seg_logits.data.float())
+            total, views = likely if total is None else total + likely, views + 1
+        scores, classes = (total / views).max(0)
+        return classes.cpu().numpy(), scores.cpu().numpy()
 
-def best_classes(logits: torch.Tensor) -> tuple[np.ndarray, Float[np.ndarray, "H W"]]:
-    """The best class of each pixel and its probability, from logits (K, H, W); one is binary."""
-    if len(logits) == 1:
-        likely = logits[0].sigmoid()
-        scores, classes = torch.maximum(likely, 1 - likely), (likely > 0.5).long()
-    else:
-        scores, classes = logits.softmax(0).max(0)
-    return classes.cpu().numpy(), scores.cpu().numpy()
+
+def probabilities(logits: Float[torch.Tensor, "K H W"]) -> Float[torch.Tensor, "C H W"]:
+    """Of each class; a single logit is that of the second of two.
+
+    Example:
+        >>> probabilities(torch.zeros(1, 1, 1)).flatten()
+        tensor([0.5000, 0.5000])
+    """
+    if len(logits) > 1:
+        return logits.softmax(0)
+    second = logits.sigmoid()
+    return torch.cat([1 - second, second])
 
 
 def write_png(file: Path, classes: np.ndarray) -> None:

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmext.cli import pseudo_label
+from mmext.self_training.pseudo_labels import thresholds
 from tests.checkout import REPO, run_tool
 from tests.cli.test_train_and_test import ENV
 from tests.contract.parts import forget_files
@@ -116,8 +117,8 @@ def inside(world, monkeypatch):
     monkeypatch.chdir(world)
 
 
-def label(*flags, checkpoint="teacher.pth", out="pseudo"):
-    words = ["teacher.py", checkpoint, "--images", "more", "--out", out, "--device", "cpu"]
+def label(*flags, checkpoint="teacher.pth", out="pseudo", images="more"):
+    words = ["teacher.py", checkpoint, "--images", images, "--out", out, "--device", "cpu"]
     pseudo_label.main([*words, *map(str, flags)])
 
 
@@ -132,6 +133,7 @@ def test_a_student_is_trained_on_the_labels_and_tested_with_the_teachers_config(
     said = capsys.readouterr().out
     assert "student will see 6 human and 10 pseudo boxes" in said  # two a picture, as labelled
     assert "AspectRatioBatchSampler is left out" in said
+    assert "warning: --score-low 0.2: expected a detector that ignores crowds" in said
     written = json.loads((world / "pseudo" / "pseudo.json").read_text())
     assert written["info"]["counts"]["boxes"] == 10
     assert {one["iscrowd"] for one in written["annotations"]} == {0, 1}
@@ -158,17 +160,48 @@ def test_another_teachers_files_and_bad_flags_are_refused(capsys):
     for flags, expected in (
         (["--per-class"], "--per-class: expected --score-thr auto"),
         (["--score-thr", 0.3, "--score-low", 0.4], "expected less than --score-thr 0.3"),
-        (["--score-thr", 3], "expected a score from 0 to 1"),
+        (["--score-thr", 3.0], "expected a score from 0 to 1"),
         (["--shard-size", 0], "expected 1 or more"),
         (["--labels", "labelled.jsn"], "expected a COCO file of boxes"),
+        (["--confidence"], "--confidence: expected a segmentor"),
+        (["--tta"], "expected what this tta gives"),
         (["--score-thr", 0.99], "expected boxes of a score of 0.99 or more, got none of"),
     ):
         assert expected in refused(capsys, *flags, out="again")
 
 
+def boxes_of(out):
+    written = json.loads(Path(out, "pseudo.json").read_text())
+    found = {one["file_name"]: [] for one in written["images"]}
+    names = {one["id"]: one["file_name"] for one in written["images"]}
+    for one in written["annotations"]:
+        found[names[one["image_id"]]].append([*one["bbox"], one["score"]])
+    return {name: np.array(sorted(rows, key=lambda row: row[-1])) for name, rows in found.items()}
+
+
+def test_views_are_joined_so_that_a_mirrored_picture_has_mirrored_boxes(world):
+    folder = world / "mirrored"
+    folder.mkdir()
+    picture = cv2.imread("more/0.png")
+    cv2.imwrite(str(folder / "a.png"), picture)
+    cv2.imwrite(str(folder / "b.png"), picture[:, ::-1])
+    for out, flags in (("plain", []), ("views", ["--tta"])):
+        label("--score-thr", 0.3, *flags, out=out, images="mirrored")
+
+    def same(out):
+        found = boxes_of(out)
+        left = found["b.png"].copy()
+        left[:, 0] = 64 - left[:, 0] - left[:, 2]
+        assert len(left) > 5
+        return left.shape == found["a.png"].shape and np.allclose(left, found["a.png"], atol=0.02)
+
+    assert same("views")
+    assert not same("plain")
+
+
 def test_an_unhealthy_teacher_is_stopped(capsys, monkeypatch):
-    few = pseudo_label.thresholds.why_not_boxes(0, 5)
-    monkeypatch.setattr(pseudo_label.thresholds, "why_not_boxes", lambda *_: few)
+    few = thresholds.why_not_boxes(0, 5)
+    monkeypatch.setattr(thresholds, "why_not_boxes", lambda *_: few)
     message = refused(capsys, "--score-thr", 0.3, out="unhealthy")
     assert "more: expected boxes on at least 10% of 5 pictures, got them on 0" in message
     assert not Path("unhealthy/pseudo.json").exists()

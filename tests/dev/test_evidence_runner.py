@@ -308,6 +308,8 @@ def test_other_seeds_than_the_stated_ones_are_refused(tmp_path, tools, published
         confirm(stated(tmp_path), tmp_path, seeds=[0, 9])
     with pytest.raises(StudyError, match="development seeds from 100 on, got 5"):
         run.develop("toy", stated(tmp_path), tmp_path / "work", [5, 100])
+    with pytest.raises(StudyError, match="two development seeds or more, got 100 alone"):
+        run.develop("toy", stated(tmp_path), tmp_path / "work", [100])
     assert not tools.trained
 
 

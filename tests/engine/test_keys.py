@@ -22,6 +22,7 @@ from mmext.engine.config import load_config
         ("crop_size", None),
         ("data_root", None),
         ("test_pipeline", None),
+        ("pipeline", None),
         ("train_dataset", None),
         ("max_iters", None),
         ("model", None),

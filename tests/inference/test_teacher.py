@@ -9,7 +9,7 @@ import torch
 from mmengine.structures import BaseDataElement, PixelData
 
 from mmext.errors import BadInputError
-from mmext.inference.teacher import MapTeacher, best_classes
+from mmext.inference.teacher import MapTeacher, probabilities
 from mmext.self_training.pseudo_labels import maps
 
 PIPELINE = [
@@ -33,13 +33,13 @@ class Model:
         return [sample]
 
 
-def test_the_best_class_and_its_probability():
-    classes, scores = best_classes(LOGITS)
-    assert classes.tolist() == [[0, 2, 0]]
-    np.testing.assert_allclose(scores, LOGITS.softmax(0).amax(0))
-    classes, scores = best_classes(torch.tensor([[[2.0, -1.0]]]))
-    assert classes.tolist() == [[1, 0]]
-    np.testing.assert_allclose(scores, torch.tensor([[2.0, 1.0]]).sigmoid())
+def test_probabilities_of_classes_and_of_a_single_logit():
+    torch.testing.assert_close(probabilities(LOGITS), LOGITS.softmax(0))
+    single = torch.tensor([[[2.0, -1.0]]])
+    both = probabilities(single)
+    torch.testing.assert_close(both[1:], single.sigmoid())
+    torch.testing.assert_close(both.sum(0), torch.ones(1, 2))
+    assert both.argmax(0).tolist() == [[1, 0]]
 
 
 def test_maps_are_written_with_unsure_pixels_ignored(tmp_path):

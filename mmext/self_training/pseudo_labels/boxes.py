@@ -102,6 +102,42 @@ def sentences(
     ]
 
 
+def band_trouble(detector: Any, low: float) -> str | None:
+    """What becomes of crowds, unless each of a detector's assigners ignores what lies in them.
+
+    Args:
+        detector: built; its assigners are known by ``ignore_iof_thr``, as mmdet's are.
+        low: the score from which on boxes are written as crowds.
+    """
+    heads = {
+        type(module).__name__: _ignores(module)
+        for module in detector.modules()
+        if _assigners(module)
+    }
+    blind = [name for name, ignores in heads.items() if not ignores]
+    if heads and not blind:
+        return None
+    who = ", ".join(blind) or type(detector).__name__
+    return (
+        f"--score-low {low}: expected a detector that ignores crowds in training, got {who}, to "
+        "which they are background; set ignore_iof_thr of its assigner above 0 in its train_cfg, "
+        "or leave --score-low out"
+    )
+
+
+def _assigners(module: Any) -> list[Any]:
+    """Of a head; a cascade has several."""
+    found: list[Any] = []
+    for name in ("assigner", "bbox_assigner"):
+        one = vars(module).get(name)
+        found += one if isinstance(one, list) else [one] if one is not None else []
+    return found
+
+
+def _ignores(module: Any) -> bool:
+    return all(getattr(one, "ignore_iof_thr", -1) > 0 for one in _assigners(module))
+
+
 def compare(pseudo: Mapping[str, Any], truth: Mapping[str, Any]) -> dict[str, Any]:
     """Precision and recall of what is believed, at two IoUs, by class and by score.
 

@@ -1,11 +1,16 @@
 """A teacher's boxes as a COCO file, and compared with people's."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
 
 from mmext.self_training.pseudo_labels import boxes
+from tests.checkout import REPO
 
 RECORDS = [
     dict(
@@ -126,3 +131,32 @@ def test_a_real_box_is_met_once():
     one = dict(bbox=[0, 0, 10, 10])
     assert boxes.matches([one, one], [one], 0.5) == [True, False]
     assert boxes.matches([one], [], 0.5) == [False]
+
+
+class Detector(nn.Module):
+    """Heads with assigners, known by one number alone."""
+
+    def __init__(self, **heads):
+        super().__init__()
+        for name, numbers in heads.items():
+            head = type(name, (nn.Module,), {})()
+            head.assigner = [SimpleNamespace(ignore_iof_thr=one) for one in numbers]
+            setattr(self, name, head)
+
+
+def test_who_ignores_crowds_is_known_by_the_assigners():
+    assert boxes.band_trouble(Detector(RPN=[0.5], Cascade=[0.5, 0.5]), 0.2) is None
+    trouble = boxes.band_trouble(Detector(RPN=[0.5], Cascade=[0.5, -1]), 0.2)
+    assert "--score-low 0.2: expected a detector that ignores crowds" in trouble
+    assert "got Cascade, to which they are background" in trouble
+    assert "got Detector, to which" in boxes.band_trouble(Detector(), 0.2)  # no assigner at all
+
+
+def test_the_hosts_own_detectors_are_seen_through():
+    pytest.importorskip("mmdet")
+    model = Config.fromfile(REPO / "configs/_base_/models/retinanet_mobilenet-v2_fpn.py").model
+    model.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        assert "got RetinaHead" in boxes.band_trouble(MODELS.build(model), 0.2)
+        model.train_cfg.assigner.ignore_iof_thr = 0.5
+        assert boxes.band_trouble(MODELS.build(model), 0.2) is None

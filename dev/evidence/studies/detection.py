@@ -1,33 +1,19 @@
-"""The studies: what is asked of each paper, on which data, with which arms, seeds, deciding number.
-
-A study that has a result is never changed: another choice is another study, under another name.
-Until then designs are chosen on the development split (make evidence STUDY=… ARGS=--develop).
-CONTRIBUTING.md says how a study is designed, docs/evidence/README.md has what came out. Those of
-classifiers are in studies_classification.py.
-"""
+"""Detectors: better boxes, losses that weight them, backbones that look twice."""
 
 from dev.evidence.changes import (
     all_of,
-    frames_alone,
-    frames_shifted,
     frozen,
     iterations,
     like_base,
-    near,
-    on_held_out_photographs,
     plain_backbone,
-    plain_fcn,
     plain_retina,
     quality_labels,
-    six_classes,
     unweighted,
     version_2,
     weighted,
     with_data,
-    without_branch,
     without_half,
 )
-from dev.evidence.studies_classification import CLASSIFICATION
 from dev.evidence.study import Arm, Measure, Study
 
 RETINA = (
@@ -38,9 +24,6 @@ GFL = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb8-800i_stamps-one-class.py"
 TREES = "configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-400i_trees.py"
 DETECTORS = "configs/detection/detecto_rs/{}_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
 SWN = "configs/detection/sample_weighting/swn_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps.py"
-DNL = "configs/segmentation/dnl/dnl_mobilenet-v2_1xb4-500i_context.py"
-EMA = "configs/segmentation/emanet/emanet_mobilenet-v2_1xb4-500i_context.py"
-STM = "configs/action/stm/stm_r14_1xb8-800i_motion.py"
 
 ONE_CLASS_DATA = ("stamps --one-class", "mobilenet_v2")
 ONE_CLASS = "one-class cut-outs"
@@ -54,11 +37,6 @@ AP90 = {"AP90": Measure("coco90/bbox_mAP", nothing_found=0.0)}
 
 TO_GFL = {r"^bbox_head\.atss_cls\.": "bbox_head.gfl_cls."}
 """The classifiers of ATSS and GFL are of one shape and drawn alike; their box layers are not."""
-FROM_FCN = {
-    r"^decode_head\.convs\.0\.": "decode_head.ema_in_conv.",
-    r"^decode_head\.convs\.1\.": "decode_head.bottleneck.",
-}
-"""EMANet's head calls the two convolutions of the plain head otherwise."""
 
 with_one_class = with_data("stamps_one_class_detection", num_classes=1)
 two_stage = all_of(with_one_class, iterations(600))
@@ -68,19 +46,6 @@ atss = like_base("atss_mobilenet-v2_fpn", num_classes=1)
 # What learning reaches over one run on the six-class cut-outs; seeds of the study had no part in
 # it.
 SWN_MEANS = dict(cls_pos=0.7, cls_neg=5.6, reg=2.6)
-
-CONTEXT_TESTS = {
-    "test": (),
-    "context": ("test_dataloader.dataset.data_prefix.seg_map_path=context/{split}",),
-}
-CONTEXT = {
-    "context pixels": Measure("aAcc", test="context", scale=0.01),
-    "mIoU": Measure("mIoU", scale=0.01),
-}
-FAR = "context scenes, far"
-NEAR = "context scenes, near"
-SIX = "six-class cut-outs"
-BUILT = "anything about natural scenes: the task is built for it"
 
 STUDIES = {
     "iou_balanced": Study(
@@ -184,89 +149,4 @@ STUDIES = {
         data=ONE_CLASS_DATA,
         pairs=(("+ learned", "+ constant weights"), ("+ learned", "+ closed form")),
     ),
-    "dnl_far": Study(
-        question=(
-            "Does disentangled attention carry what stands far away to where it decides the class?"
-        ),
-        data_name=FAR,
-        limits=BUILT,
-        arms={"FCN": Arm(DNL, plain_fcn), "DNL": Arm(DNL)},
-        baseline="FCN",
-        claim="DNL",
-        primary="context pixels",
-        measures=CONTEXT,
-        tests=CONTEXT_TESTS,
-        data=("context", "mobilenet_v2"),
-        aliases=FROM_FCN,  # for no arm here: so that ema_far finds the runs of FCN
-    ),
-    "ema_far": Study(
-        question=(
-            "Does attention through few bases carry what stands far away to where it decides the "
-            "class?"
-        ),
-        data_name=FAR,
-        limits=BUILT,
-        arms={"FCN": Arm(DNL, plain_fcn), "EMANet": Arm(EMA)},
-        baseline="FCN",
-        claim="EMANet",
-        primary="context pixels",
-        measures=CONTEXT,
-        tests=CONTEXT_TESTS,
-        data=("context", "mobilenet_v2"),
-        seeds=tuple(range(16)),
-        aliases=FROM_FCN,
-    ),
-    "attention_near": Study(
-        question="The same as dnl_far and ema_far where what decides is near.",
-        data_name=NEAR,
-        limits=BUILT,
-        arms={
-            "FCN": Arm(DNL, all_of(near, plain_fcn)),
-            "DNL": Arm(DNL, near),
-            "EMANet": Arm(EMA, near),
-        },
-        baseline="FCN",
-        claim="DNL",
-        primary="context pixels",
-        measures=CONTEXT,
-        tests=CONTEXT_TESTS,
-        data=("context", "mobilenet_v2"),
-        aliases=FROM_FCN,
-    ),
-    "attention_plain": Study(
-        question="The plain task beside dnl_far and ema_far: what an object looks like decides.",
-        data_name=SIX,
-        limits="anything about natural scenes or deep features",
-        arms={
-            "FCN": Arm(DNL, all_of(six_classes, plain_fcn)),
-            "DNL": Arm(DNL, six_classes),
-            "EMANet": Arm(EMA, six_classes),
-        },
-        baseline="FCN",
-        claim="DNL",
-        primary="mIoU",
-        measures={"mIoU": CONTEXT["mIoU"]},
-        data=ONE_CLASS_DATA,
-        aliases=FROM_FCN,
-    ),
-    "stm": Study(
-        question="Do learned shifts and motion see camera motion better than a fixed shift?",
-        data_name="camera motion, five unseen photographs",
-        limits="anything about human action, Kinetics or large nets",
-        arms={
-            "TSN: frames alone": Arm(STM, all_of(on_held_out_photographs, frames_alone)),
-            "TSM: fixed shift": Arm(STM, all_of(on_held_out_photographs, frames_shifted)),
-            "STM, CSTM only": Arm(STM, all_of(on_held_out_photographs, without_branch("use_cmm"))),
-            "STM, CMM only": Arm(STM, all_of(on_held_out_photographs, without_branch("use_cstm"))),
-            "STM": Arm(STM, on_held_out_photographs),
-        },
-        baseline="TSM: fixed shift",
-        claim="STM",
-        primary="top-1",
-        measures={"top-1": Measure("acc/top1")},
-        data=("camera_motion",),
-        pairs=(("TSM: fixed shift", "TSN: frames alone"),),
-        start="TSN: frames alone",
-        aliases={r"(layer\d+\.\d+\.conv1\.conv)\.weight$": r"\1.net.weight"},
-    ),
-} | CLASSIFICATION
+}

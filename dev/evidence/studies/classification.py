@@ -1,4 +1,4 @@
-"""The studies of classifiers: wrong labels, residual labels, averaged weights."""
+"""Classifiers: wrong labels, residual labels, averaged weights."""
 
 from dev.evidence.changes import (
     all_labels,
@@ -41,7 +41,7 @@ def residual_arms(config: str) -> dict[str, Arm]:
     }
 
 
-CLASSIFICATION = {
+STUDIES = {
     "residual_labels": Study(
         question=(
             "Where labels are wrong in a structured way, does a residual label that learns from "

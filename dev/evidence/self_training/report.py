@@ -1,0 +1,82 @@
+"""What came out of the digits: a sentence, and a table of every cell."""
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from dev.evidence.tables import markdown
+
+LIMITS = "anything about detectors, segmentors, large nets or other pictures than digits of 8 x 8"
+HEADS = (
+    "labels, augmentation, start",
+    "teacher",
+    "labelled only",
+    "+ total steps",
+    "self-trained",
+    "oracle",
+    "believed",
+    "of these right",
+    "self-trained against labelled only",
+    "wins",
+    "against + total steps",
+    "oracle against labelled only",
+    "can show a gain",
+)
+
+
+def interval(row: Mapping[str, Any]) -> str:
+    """A difference in points and its 95 % interval.
+
+    Example:
+        >>> interval(dict(mean=0.92, low=0.5, high=1.34))
+        '+0.92 (+0.50 to +1.34)'
+    """
+    return f"{row['mean']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """Every cell: means of the arms in percent, and the pairs; what decides is in bold."""
+    rows = []
+    for name, one in found["cells"].items():
+        bold = "**" if name == found["statement"]["decides"] else ""
+        means = [f"{statistics.fmean(runs.values()):.1f}" for runs in one["runs"].values()]
+        gain, total, room = one["pairs"]
+        rows.append(
+            [
+                f"{bold}{name}{bold}",
+                f"{one['teacher']:.1f}",
+                *means,
+                f"{one['believed']:.0%}",
+                f"{one['right']:.0%}",
+                f"{bold}{interval(gain)}{bold}",
+                f"{gain['wins']} of {gain['n']}",
+                interval(total),
+                interval(room),
+                "yes" if one["shows"] else "no",
+            ]
+        )
+    return markdown(HEADS, rows)
+
+
+def known(found: Mapping[str, Any] | None) -> str:
+    """What decides, in a sentence, and the table; what is stated where nothing has run."""
+    if found is None:
+        return (
+            "Stated and not run yet: self-trained against labelled only on scikit-learn's digits, "
+            "twelve cells of labels, augmentation and start, 40 pairs each (`make "
+            "evidence-self-training`). "
+            f"It will not show {LIMITS}."
+        )
+    row, cells = found["decides"], found["cells"]
+    verdict = "is ahead of" if row["low"] > 0 else "is not visibly ahead of"
+    if row["high"] < 0:
+        verdict = "is behind"
+    blind = [name for name, one in cells.items() if not one["shows"]]
+    note = f" Nothing could be shown in {', '.join(blind)}." if blind else ""
+    more = "\n".join(f"- {name}: {interval(one)}" for name, one in found["interaction"].items())
+    return (
+        f"With {row['cell']}, the student {verdict} a net of the labels alone by "
+        f"{interval(row)} points of accuracy, {row['wins']} of {row['n']} pairs.{note} It does "
+        f"not show {LIMITS}.\n\n{table(found)}\n\nHow much more an effect is at S4, in points of "
+        f"the pairs:\n\n{more}"
+    )
