@@ -101,7 +101,7 @@ class MapTeacher:
 
     def best(self, data: Mapping[str, Any]) -> tuple[np.ndarray, Float[np.ndarray, "H W"]]:
         """The best class of each pixel and its probability, the mean over all views."""
-        total, views = None, 0
+        total, views = torch.zeros(()), 0
         for found in samples(self.model, data):
             if "seg_logits" not in found:
                 raise BadInputError(
@@ -109,8 +109,8 @@ class MapTeacher:
                     f"seg_logits, got samples with {', '.join(found.keys()) or 'nothing'}; give "
                     "such a config"
                 )
-            likely = probabilities(found.seg_logits.data.float())
-            total, views = likely if total is None else total + likely, views + 1
+            total = total + probabilities(found.seg_logits.data.float())
+            views += 1
         scores, classes = (total / views).max(0)
         return classes.cpu().numpy(), scores.cpu().numpy()
 

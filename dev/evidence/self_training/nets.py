@@ -168,6 +168,7 @@ def joined(
     def one(losses: Tensor, sums: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         seen = torch.ones(2, dtype=torch.bool)
         sums, weights = updated_means(sums, weights, losses.detach(), seen, decay=DECAY)
-        return joint_loss(*losses, loss_ratio(sums, weights), alpha=1.0), sums, weights
+        human, pseudo = losses
+        return joint_loss(human, pseudo, loss_ratio(sums, weights), alpha=1.0), sums, weights
 
     return torch.vmap(one, in_dims=1, out_dims=(0, 1, 1))(losses, sums, weights)
