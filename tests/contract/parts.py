@@ -18,6 +18,7 @@ from mmengine.registry import DefaultScope, Registry
 from torch import nn
 
 from mmext import registry
+from mmext.search.autohas.choice import Choice
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("trees", "stamps", "motion", "mnist", "digits")
@@ -120,3 +121,19 @@ def forget_files(cfg) -> None:
     for value in cfg.values() if isinstance(cfg, dict) else cfg:
         if isinstance(value, dict | list):
             forget_files(value)
+
+
+def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The parameters that the optimizer moves; some parts keep others as they are.
+
+    The modules of a Choice that are not in use have none: its config sets find_unused_parameters.
+    """
+    idle = {
+        id(parameter)
+        for choice in model.modules()
+        if isinstance(choice, Choice)
+        for number, module in enumerate(choice.choices)
+        for parameter in module.parameters()
+        if number != choice.active
+    }
+    return [(n, p) for n, p in model.named_parameters() if p.requires_grad and id(p) not in idle]

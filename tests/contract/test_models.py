@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 from torch.utils.checkpoint import checkpoint
 
-from tests.contract.parts import host_of, name_of, small_configs
+from tests.contract.parts import host_of, name_of, small_configs, trained
 
 CASES = {
     "usual": dict(counts=(4, 3)),
@@ -43,11 +43,6 @@ def gradients(host, model, data):
     loss = host.loss(model, data)
     loss.backward()
     return loss.detach(), {name: p.grad.clone() for name, p in trained(model)}
-
-
-def trained(model):
-    """The parameters that the optimizer moves; some parts keep others as they are."""
-    return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
 # In half precision, which costs CPUs ten times as much, the two that hold all kinds of images:

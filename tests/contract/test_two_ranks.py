@@ -6,7 +6,7 @@ Their batches are unequal where the host allows.
 import pytest
 from torch.nn.modules.dropout import _DropoutNd
 
-from tests.contract.parts import host_of, name_of, small_configs
+from tests.contract.parts import host_of, name_of, small_configs, trained
 
 
 def step(host, model, data) -> dict:
@@ -16,7 +16,7 @@ def step(host, model, data) -> dict:
             module.eval()
     loss = host.loss(model, data)
     loss.backward()
-    grads = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    grads = {name: p.grad for name, p in trained(model)}
     return dict(loss=loss.detach(), **grads)
 
 

@@ -24,3 +24,4 @@ model = dict(
         ],
     )
 )
+find_unused_parameters = True  # on several ranks: each step trains one of the nets
