@@ -1,6 +1,29 @@
 """runtime.py for long schedules that count iterations: logs and checkpoints do so too."""
 
-_base_ = ["runtime_iters.py"]
+default_scope = "mmdet"
+custom_imports = dict(imports=["mmext"], allow_failed_imports=False)
 
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=5000))
-log_processor = dict(window_size=50)
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(
+        type="CheckpointHook", by_epoch=False, interval=5000, max_keep_ckpts=1, save_best="auto"
+    ),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+    visualization=dict(type="DetVisualizationHook"),
+)
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+
+vis_backends = [dict(type="LocalVisBackend")]
+visualizer = dict(type="DetLocalVisualizer", vis_backends=vis_backends, name="visualizer")
+log_processor = dict(type="LogProcessor", window_size=50, by_epoch=False)
+
+log_level = "INFO"
+load_from = None
+resume = False
