@@ -9,32 +9,12 @@ Then       python tools/train.py work_dirs/<this name>/best_recipe.py
 """
 
 _base_ = [
+    "../../_base_/models/mlp_8x8.py",
     "../../_base_/datasets/digits_classification.py",
+    "../../_base_/schedules/autohas_400i.py",
     "../../_base_/runtime_classification_iters.py",
 ]
-
-model = dict(
-    type="mmext.ImageClassifier",
-    data_preprocessor=dict(mean=[0.0], std=[255.0]),
-    backbone=dict(type="mmext.MLPBackbone", in_shape=(1, 8, 8), widths=(64,)),
-    head=dict(
-        type="mmext.LinearClsHead",
-        in_channels=64,
-        num_classes=10,
-        loss=dict(type="mmext.CrossEntropyLoss"),
-    ),
-)
 
 # Candidates are compared on pictures that the test does not see.
 train_dataloader = dict(batch_size=64, dataset=dict(indices=700))
 val_dataloader = dict(dataset=dict(indices=list(range(700, 1000))))
-
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01))
-train_cfg = dict(
-    type="mmext.AutoHASLoop",
-    max_iters=400,
-    val_interval=400,
-    space={"optim_wrapper.optimizer.lr": dict(basis=[1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0])},
-)
-val_cfg = dict()
-test_cfg = dict()
