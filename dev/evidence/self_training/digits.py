@@ -80,7 +80,7 @@ def pretrained(seeds: tuple[int, ...]) -> Nets:
     """Nets after a training on clothes, with the heads that were drawn."""
     root = ROOT / "data/fashion_mnist"
     pictures, labels = (
-        torch.as_tensor(read_idx(str(root / f"train-{name}-ubyte.gz"), what)[:CLOTHES])
+        torch.tensor(read_idx(str(root / f"train-{name}-ubyte.gz"), what)[:CLOTHES])
         for name, what in (("images-idx3", "pictures"), ("labels-idx1", "labels"))
     )
     small = F.adaptive_avg_pool2d(pictures[:, None].float() / 255, 8).flatten(1)
