@@ -39,7 +39,8 @@ def forward(side: str) -> Case:
     else:
         logging.warning("timm is not there: mmdet's MobileNetV2 takes its place")
         net = MobileNetV2(widen_factor=1.45)
-    return _case(net.eval(), torch.randn(8, 3, 224, 224))
+    net.eval()  # mmdet's backbones return nothing here
+    return _case(net, torch.randn(8, 3, 224, 224))
 
 
 def training(side: str) -> Case:
