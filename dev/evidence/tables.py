@@ -61,14 +61,15 @@ def paired(found: Mapping[str, Any]) -> str:
     )
 
 
-def interval(row: Mapping[str, Any]) -> str:
-    """A difference and its interval.
+def interval(row: Mapping[str, Any], digits: int = 4) -> str:
+    """A difference and its interval, with so many digits behind the point.
 
     Example:
         >>> interval(dict(mean=0.0148, low=0.0062, high=0.0234))
         '+0.0148 (+0.0062 to +0.0234)'
     """
-    return f"{row['mean']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"
+    mean, low, high = (f"{row[key]:+.{digits}f}" for key in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"
 
 
 def both(found: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ from dev.evidence import pages, pairs, provenance
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, write_json
 from dev.evidence.self_training.nets import Nets, Stream, train
-from dev.evidence.self_training.report import interval, known, table
+from dev.evidence.self_training.report import in_points, known, table
 from dev.evidence.study import StudyError
 from mmext.data_checks.class_files import read_digits, read_idx
 from mmext.self_training.pseudo_labels import thresholds
@@ -232,7 +232,7 @@ def study(seeds: Sequence[int], *, develop: bool, only: Sequence[str] = ()) -> d
     for name, (number, stage, start) in CELLS.items():
         if not only or name in only:
             cells[name] = judged(cell(number, stage, start, seeds, data))
-            print(f"{name}: {interval(cells[name]['pairs'][0])}", flush=True)
+            print(f"{name}: {in_points(cells[name]['pairs'][0])}", flush=True)
     return dict(
         statement=statement(),
         cells=cells,

@@ -3,8 +3,8 @@
     python -m dev.evidence.self_training.pseudo_pictures work_dirs/pseudo/pseudo.json
 
 The file is what ``mmext pseudo-label`` wrote of ``data/trees/val``, tiles that the teacher has not
-seen. White is what it believes, yellow what lies between
-``--score-low`` and its threshold, which training is to ignore.
+seen. White is what it believes, yellow what lies between ``--score-low`` and its threshold, which
+training is to ignore.
 """
 
 import argparse

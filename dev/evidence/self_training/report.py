@@ -2,9 +2,10 @@
 
 import statistics
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from dev.evidence.tables import markdown
+from dev.evidence.tables import interval, markdown
 
 LIMITS = "anything about detectors, segmentors, large nets or other pictures than digits of 8 x 8"
 HEADS = (
@@ -24,14 +25,8 @@ HEADS = (
 )
 
 
-def interval(row: Mapping[str, Any]) -> str:
-    """A difference in points and its 95 % interval.
-
-    Example:
-        >>> interval(dict(mean=0.92, low=0.5, high=1.34))
-        '+0.92 (+0.50 to +1.34)'
-    """
-    return f"{row['mean']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
+in_points = partial(interval, digits=2)
+"""A difference in points of accuracy and its interval."""
 
 
 def table(found: Mapping[str, Any]) -> str:
@@ -48,10 +43,10 @@ def table(found: Mapping[str, Any]) -> str:
                 *means,
                 f"{one['believed']:.0%}",
                 f"{one['right']:.0%}",
-                f"{bold}{interval(gain)}{bold}",
+                f"{bold}{in_points(gain)}{bold}",
                 f"{gain['wins']} of {gain['n']}",
-                interval(total),
-                interval(room),
+                in_points(total),
+                in_points(room),
                 "yes" if one["shows"] else "no",
             ]
         )
@@ -73,10 +68,10 @@ def known(found: Mapping[str, Any] | None) -> str:
         verdict = "is behind"
     blind = [name for name, one in cells.items() if not one["shows"]]
     note = f" Nothing could be shown in {', '.join(blind)}." if blind else ""
-    more = "\n".join(f"- {name}: {interval(one)}" for name, one in found["interaction"].items())
+    more = "\n".join(f"- {name}: {in_points(one)}" for name, one in found["interaction"].items())
     return (
         f"With {row['cell']}, the student {verdict} a net of the labels alone by "
-        f"{interval(row)} points of accuracy, {row['wins']} of {row['n']} pairs.{note} It does "
+        f"{in_points(row)} points of accuracy, {row['wins']} of {row['n']} pairs.{note} It does "
         f"not show {LIMITS}.\n\n{table(found)}\n\nHow much more an effect is at S4, in points of "
         f"the pairs:\n\n{more}"
     )

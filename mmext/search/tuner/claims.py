@@ -8,7 +8,6 @@ again. Where its result lies in its folder, only the telling was lost, and is ma
 
 import json
 import logging
-import os
 import time
 import warnings
 from collections.abc import Iterable
@@ -23,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mmext.search.tuner import foresight, methods
 from mmext.search.tuner.lock import FileLock
 from mmext.search.tuner.machine import is_dead, this_process
+from mmext.search.tuner.plan import write_whole
 from mmext.search.tuner.settings import Settings
 from mmext.search.tuner.space import Space
 
@@ -184,10 +184,8 @@ def write_result(
     folder: Path, state: TrialState, values: list[float] | None, attrs: dict[str, Any]
 ) -> None:
     """Put down the end of a trial before it is told; whole or not at all."""
-    temporary = folder / "result.json.new"
     line = {"state": state.value, "values": values, "attrs": attrs}
-    temporary.write_text(json.dumps(line), encoding="utf-8")
-    os.replace(temporary, folder / "result.json")
+    write_whole(folder / "result.json", json.dumps(line))
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

@@ -8,13 +8,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmext.errors import BadInputError
-from mmext.search.tuner.plan import Plan
+from mmext.search.tuner.plan import Plan, write_whole
 from mmext.search.tuner.resolve import MODULE, ask
 from mmext.search.tuner.runs import CONFIG
 from mmext.search.tuner.settings import COSTS, Settings
@@ -70,9 +69,7 @@ def file_of(plan: Plan, changes: Mapping[str, Any]) -> Path:
 def keep(file: Path, content: Any) -> None:
     """Write JSON, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{uuid.uuid4()}")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(temporary, file)
+    write_whole(file, json.dumps(content))
 
 
 class Meter:

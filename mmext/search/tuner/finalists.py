@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from mmext.search.tuner import devices, runs
-from mmext.search.tuner.plan import Plan
+from mmext.search.tuner.plan import Plan, write_whole
 from mmext.search.tuner.ranking import ranked
 
 FIRST_SEED = 10_000
@@ -129,9 +129,7 @@ def _train(
         return None
     sign = 1 if settings.objectives[0].largest else -1
     value = rows[-1] if settings.value == "last" else max(rows, key=lambda one: sign * one)
-    temporary = result.with_suffix(".new")
-    temporary.write_text(json.dumps(value), encoding="utf-8")
-    os.replace(temporary, result)
+    write_whole(result, json.dumps(value))
     return value
 
 

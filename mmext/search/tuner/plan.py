@@ -64,9 +64,14 @@ class Plan:
                 "bare": self.bare,
             }
         )
-        temporary = self.work_dir / f"{FILE}.{uuid.uuid4()}"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self.work_dir / FILE)
+        write_whole(self.work_dir / FILE, text)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file whole or not at all, also where other processes write it."""
+    temporary = file.with_name(f"{file.name}.{uuid.uuid4()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, file)
 
 
 def load(work_dir: Path) -> Plan:
