@@ -1,7 +1,6 @@
-"""400 steps of AutoHAS, in which plain SGD's rate is found between 1e-4 and 10."""
+"""400 steps in which plain SGD's rate is found between 1e-4 and 10; configs name the loop."""
 
 train_cfg = dict(
-    type="mmext.AutoHASLoop",
     max_iters=400,
     val_interval=400,
     space={"optim_wrapper.optimizer.lr": dict(basis=[1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0])},

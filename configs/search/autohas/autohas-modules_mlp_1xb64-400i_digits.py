@@ -30,6 +30,8 @@ model = dict(
     )
 )
 
+train_cfg = dict(type="mmext.AutoHASLoop")
+
 # Candidates are compared on pictures that the test does not see.
 train_dataloader = dict(batch_size=64, dataset=dict(indices=700))
 val_dataloader = dict(dataset=dict(indices=list(range(700, 1000))))
