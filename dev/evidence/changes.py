@@ -86,12 +86,14 @@ def frozen(cfg: Config) -> None:
 
 
 def like_base(name: str, *, num_classes: int) -> Change:
-    """Take detector and head of a base model, and leave backbone, neck and assigner."""
+    """Take detector and head of a base model; leave backbone, neck, assigner and widths."""
 
     def change(cfg: Config) -> None:
-        model = Config.fromfile(BASE.format(f"models/{name}")).model
+        model, own = Config.fromfile(BASE.format(f"models/{name}")).model, cfg.model.bbox_head
         cfg.model.type, cfg.model.bbox_head = model.type, model.bbox_head
-        cfg.model.bbox_head.num_classes = num_classes
+        cfg.model.bbox_head.update(
+            num_classes=num_classes, in_channels=own.in_channels, feat_channels=own.feat_channels
+        )
 
     return change
 
