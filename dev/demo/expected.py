@@ -24,9 +24,12 @@ from scipy import stats
 
 from dev.demo.run import CONFIG, KEEP_MEMORY, steps
 from dev.evidence.provenance import git, read_machine
+from dev.evidence.results import write_json
 from dev.evidence.study import ROOT, config_hash
+from mmext.prepare.packages import one_at_a_time
 
 RECORD = ROOT / "docs" / "evidence" / "demo.json"
+LOCK = ROOT / "work_dirs" / RECORD.name
 SEEDS, THREADS = (0, 1, 2), (1, 2)
 MEASURE = "AP50"  # on validation
 COMMAND = "python -m dev.demo.expected"
@@ -139,19 +142,22 @@ def varied(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def add(run: dict[str, Any]) -> None:
-    """Put a run into the record."""
-    record = recorded()
-    runs = sorted([*record["repeats"], run], key=lambda one: (one["seed"], one["threads"]))
-    new = dict(
-        command=COMMAND,
-        config=CONFIG,
-        recipe=record["recipe"],
-        commit=git("rev-parse", "HEAD"),
-        varied=varied(runs),
-        machine={**read_machine(), "threads": list(THREADS)},
-        repeats=runs,
-    )
-    RECORD.write_text(json.dumps(new, indent=1) + "\n")
+    """Put a run into the record; of several processes one after the other."""
+    machine = {**read_machine(), "threads": list(THREADS)}
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(LOCK):
+        record = recorded()
+        runs = sorted([*record["repeats"], run], key=lambda one: (one["seed"], one["threads"]))
+        new = dict(
+            command=COMMAND,
+            config=CONFIG,
+            recipe=record["recipe"],
+            commit=git("rev-parse", "HEAD"),
+            varied=varied(runs),
+            machine=machine,
+            repeats=runs,
+        )
+        write_json(RECORD, new)
 
 
 def rewrite_pages() -> None:

@@ -5,6 +5,8 @@ Here the hosts' own writers write them.
 
 import json
 import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -316,3 +318,20 @@ class TestExpected:
             expected.RECORD.write_text(json.dumps(dict(recipe=recipe, repeats=runs)))
             monkeypatch.setattr(expected, "recipe", lambda: "this")
             assert len(expected.recorded()["repeats"]) == number
+
+    def test_runs_that_end_together_are_all_recorded(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(expected, "RECORD", tmp_path / "demo.json")
+        monkeypatch.setattr(expected, "LOCK", tmp_path / "locks" / "demo.json")
+        monkeypatch.setattr(expected, "read_machine", dict)
+        read = expected.recorded
+
+        def slowly():
+            found = read()
+            time.sleep(0.1)  # the other one comes between reading and writing
+            return found
+
+        monkeypatch.setattr(expected, "recorded", slowly)
+        runs = [dict(seed=seed, threads=1, val={"AP50": 0.5}) for seed in (0, 1, 2)]
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(expected.add, runs))
+        assert read()["repeats"] == runs

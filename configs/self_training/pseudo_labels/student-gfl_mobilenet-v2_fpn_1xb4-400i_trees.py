@@ -9,7 +9,7 @@ Run       python tools/data/trees.py && python tools/data/mobilenet_v2.py, then 
           --score-thr auto --cfg-options train_dataloader.dataset.indices=8
           python tools/train.py
           configs/self_training/pseudo_labels/student-gfl_mobilenet-v2_fpn_1xb4-400i_trees.py
-Hardware  two CPU cores, about five minutes each training
+Hardware  two CPU cores, under five minutes a training
 Expected  no number is claimed: at this size seeds differ by more than the method gains
 """
 
