@@ -2,7 +2,7 @@
 
 Run        python tools/data/digits.py &&
            python tools/train.py configs/search/autohas/autohas-modules_mlp_1xb64-400i_digits.py
-Hardware   any CPU, minutes on one core, most of them loading pictures
+Hardware   any CPU, a minute or two on one core
 Expected   best_recipe.py with one of the nets and its rate; which one was not measured
 Then       python tools/train.py work_dirs/<this name>/best_recipe.py
 """

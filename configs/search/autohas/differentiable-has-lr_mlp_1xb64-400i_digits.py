@@ -2,7 +2,7 @@
 
 Run        python tools/data/digits.py && python tools/train.py
   configs/search/autohas/differentiable-has-lr_mlp_1xb64-400i_digits.py
-Hardware   any CPU, a few minutes on one core, most of it loading pictures
+Hardware   any CPU, about a minute on one core
 Expected   a rate of 0.1 (one run)
 Then       python tools/train.py work_dirs/<this name>/best_recipe.py
 """
