@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from dev.evidence.pairs import MAX_PAIRS
+from mmext.data_checks.needs import parts, type_name
 
 ROOT = Path(__file__).parents[2]
 Change = Callable[[Config], None]
@@ -19,6 +20,9 @@ MIN_PAIRS = 6
 """With five pairs the exact test cannot reach p = 0.05."""
 FIRST_DEVELOPMENT_SEED = 100
 """Designs are chosen with seeds from here on, so that no published run has been seen before."""
+
+WITHOUT_CHANCE = ("LoadImageUnlessGiven", "PackClsInputs")
+"""Steps of a pipeline that draw no random numbers; with these alone no worker is needed."""
 
 
 class StudyError(RuntimeError):
@@ -184,13 +188,20 @@ def resolve(arm: Arm) -> Config:
     """
     cfg = Config.fromfile(str(ROOT / arm.config), import_custom_modules=False)
     arm.change(cfg)
-    if not cfg.train_dataloader.get("num_workers"):
+    loader = cfg.train_dataloader
+    chance = [name for name in steps(loader) if name not in WITHOUT_CHANCE]
+    if chance and not loader.get("num_workers"):
         raise StudyError(
             f"{arm.config}: expected train_dataloader.num_workers of 1 or more, got none; a "
             "worker's random numbers are the seed's, so that all arms see the same images, those "
-            "of the main process are not"
+            f"of the main process are not, and {', '.join(chance)} may draw some"
         )
     return cfg
+
+
+def steps(loader: Any) -> list[str]:
+    """Names of the steps of all pipelines of a loader."""
+    return [type_name(step) for _, node in parts(loader, "") for step in node.get("pipeline") or ()]
 
 
 def config_hash(cfg: Config) -> str:

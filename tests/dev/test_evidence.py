@@ -190,8 +190,17 @@ def test_an_arm_without_workers_is_no_pair():
         cfg.train_dataloader.num_workers = 0
 
     study = Study(**SOUND | {"arms": {"a": Arm(CONFIG), "b": Arm(CONFIG, alone)}})
-    with pytest.raises(StudyError, match="num_workers of 1 or more, got none"):
+    with pytest.raises(StudyError, match=r"num_workers of 1 or more, got none.*RandomFlip"):
         study.statement()
+
+
+def test_an_arm_without_workers_and_without_chance_is_one():
+    def plain(cfg):
+        cfg.train_dataloader.num_workers = 0
+        cfg.train_dataloader.dataset.pipeline = [dict(type="mmext.PackClsInputs")]
+
+    study = Study(**SOUND | {"arms": {"a": Arm(CONFIG), "b": Arm(CONFIG, plain)}})
+    assert study.statement()["arms"].keys() == {"a", "b"}
 
 
 def test_a_run_finds_the_modules_of_dev_and_has_one_thread(monkeypatch):
