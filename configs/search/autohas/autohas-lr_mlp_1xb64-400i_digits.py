@@ -2,7 +2,7 @@
 
 Run        python tools/data/digits.py &&
            python tools/train.py configs/search/autohas/autohas-lr_mlp_1xb64-400i_digits.py
-Hardware   any CPU, about a minute on one core
+Hardware   any CPU, under three minutes on one core
 Expected   a rate of 0.1 or 1: fully trained, six rates give accuracies of .120, .159, .625, .936,
            .962 and .101 (docs of the search; measured on a CPU)
 Then       python tools/train.py work_dirs/<this name>/best_recipe.py
