@@ -1,9 +1,7 @@
 """Fashion-MNIST: 50,000 training pictures, the other 10,000 of that file for validation.
 
 The official 10,000 test pictures are for the one look at the end. A config may take fewer:
-``# No workers: the pictures are in memory, and handing one over takes a worker ten times as long as
-# making it.
-train_dataloader = dict(dataset=dict(indices=2000))``.
+``train_dataloader = dict(dataset=dict(indices=2000))``.
 """
 
 data_command = "mmext data fashion_mnist"  # what to run when the files below are missing
@@ -44,6 +42,8 @@ test_pipeline = [
     dict(type="mmext.PackClsInputs"),
 ]
 
+# No workers: the pictures are in memory, and handing one over takes a worker ten times as long as
+# making it.
 train_dataloader = dict(
     batch_size=64,
     num_workers=0,
