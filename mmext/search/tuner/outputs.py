@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mmext.search.tuner.changes import config_text, literal
 from mmext.search.tuner.claims import LOST, SKIPPED, folder_of, seed_number
 from mmext.search.tuner.finalists import Finalist
-from mmext.search.tuner.plan import Plan
+from mmext.search.tuner.plan import Plan, write_whole
 from mmext.search.tuner.ranking import ranked
 from mmext.search.tuner.settings import Settings
 
@@ -148,9 +148,7 @@ def write_best(
     seed = plan.settings.seed + seed_number(best)
     content = plan.content(plan.space.changes(best.params), seed)
     doc = f"The best of a search: trial {best.number}, {found}.\n{again}\n"
-    temporary = file.with_suffix(".new")
-    temporary.write_text(config_text(plan.base, content, doc), encoding="utf-8")
-    os.replace(temporary, file)
+    write_whole(file, config_text(plan.base, content, doc))
     return best
 
 
