@@ -188,8 +188,10 @@ def resolve(arm: Arm) -> Config:
     """
     cfg = Config.fromfile(str(ROOT / arm.config), import_custom_modules=False)
     arm.change(cfg)
-    loader = cfg.train_dataloader
-    chance = [name for name in steps(loader) if name not in WITHOUT_CHANCE]
+    loader, names = cfg.train_dataloader, steps(cfg.train_dataloader)
+    chance = [name for name in names if name not in WITHOUT_CHANCE]
+    if not names:
+        chance = ["a data set without a pipeline"]
     if chance and not loader.get("num_workers"):
         raise StudyError(
             f"{arm.config}: expected train_dataloader.num_workers of 1 or more, got none; a "

@@ -194,6 +194,16 @@ def test_an_arm_without_workers_is_no_pair():
         study.statement()
 
 
+def test_an_arm_without_workers_and_pipeline_is_no_pair():
+    def unknown(cfg):
+        cfg.train_dataloader.num_workers = 0
+        del cfg.train_dataloader.dataset.pipeline
+
+    study = Study(**SOUND | {"arms": {"a": Arm(CONFIG), "b": Arm(CONFIG, unknown)}})
+    with pytest.raises(StudyError, match=r"got none.*a data set without a pipeline may draw some"):
+        study.statement()
+
+
 def test_an_arm_without_workers_and_without_chance_is_one():
     def plain(cfg):
         cfg.train_dataloader.num_workers = 0
