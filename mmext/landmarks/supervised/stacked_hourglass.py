@@ -96,12 +96,13 @@ class StackedHourglass(BaseModule):
     def __init__(
         self,
         num_keypoints: int,
-        width_mult: float = 1.0,
+        width_mult: int | float = 1.0,
         num_stacks: int = 4,
         blocks: int = 2,
         init_cfg: Any | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.num_keypoints = num_keypoints
         narrow, middle, wide = (max(round(width_mult * one), 2) for one in (64, 128, 256))
         self.stem = nn.Sequential(
             nn.Conv2d(3, narrow, 7, stride=2, padding=3),

@@ -37,13 +37,14 @@ class VGGCPM(BaseModule):
     def __init__(
         self,
         num_keypoints: int,
-        width_mult: float = 1.0,
+        width_mult: int | float = 1.0,
         num_stages: int = 3,
         init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         given = [init_cfg] if isinstance(init_cfg, Mapping) else list(init_cfg or ())
         drawn = dict(type="Normal", layer="Conv2d", std=0.01, bias=0)
         super().__init__([drawn, *(dict(one) for one in given)])
+        self.num_keypoints = num_keypoints
 
         def wide(channels: int) -> int:
             return max(round(channels * width_mult), 1)
