@@ -14,7 +14,9 @@ _base_ = [
 ]
 
 model = dict(
-    net=dict(type="mmext.StackedHourglass", num_keypoints=17, num_stacks=2, width_mult=0.25),
-    codec=dict(input_size=128, sigma=4.0),
+    net=dict(
+        type="mmext.StackedHourglass", num_keypoints=17, num_stacks=2, blocks=1, width_mult=0.25
+    ),
+    codec=dict(input_size=128, sigma=8.0),
 )
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=2e-3, weight_decay=1e-3))
