@@ -119,7 +119,9 @@ def test_students_see_the_labels_of_the_bank_and_no_hidden_truth(
             if np.linalg.det(matrix[:, :2]) < 0:
                 for left, right in one.flip_pairs:
                     expected[:, [left, right]] = expected[:, [right, left]]
-            assert_close(one.student_keypoints.numpy(), expected.astype(np.float32), atol=1e-3, rtol=0)
+            assert_close(
+                one.student_keypoints.numpy(), expected.astype(np.float32), atol=1e-3, rtol=0
+            )
     flips = [np.linalg.det(one.crop_matrix[:, :2]) < 0 for batch in steps[3:] for one in batch[2:]]
     assert any(flips)
     assert not all(flips)
@@ -138,9 +140,7 @@ def test_the_hard_filter_accepts_more_faces_in_each_round(root, tmp_path, monkey
 
 
 @pytest.mark.parametrize("why", ["none in the config", "all are labelled"])
-def test_without_unlabelled_pictures_it_trains_on_the_labels(
-    why, root, tmp_path, monkeypatch
-):
+def test_without_unlabelled_pictures_it_trains_on_the_labels(why, root, tmp_path, monkeypatch):
     changes = dict(unlabeled_dataloader=None)
     if why == "all are labelled":
         rig.write_faces(tmp_path, labelled=rig.LABELLED, hidden=0)
@@ -214,7 +214,9 @@ def run_of_rank(rank, root, folder):
     runner.train()
     loop = runner.train_loop
     weights = {name: value.clone() for name, value in loop.model.named_parameters()}
-    return dict(points=torch.tensor(loop.bank.points), score=torch.tensor(loop.bank.score), **weights)
+    return dict(
+        points=torch.tensor(loop.bank.points), score=torch.tensor(loop.bank.score), **weights
+    )
 
 
 def test_two_ranks_have_one_bank_and_one_set_of_weights(root, tmp_path, two_ranks):
