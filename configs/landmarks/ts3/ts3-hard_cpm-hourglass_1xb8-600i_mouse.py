@@ -26,7 +26,9 @@ model = dict(
                 # weights drawn with a deviation of 0.01 are for a trunk that is pretrained
                 init_cfg=dict(type="Kaiming", layer="Conv2d"),
             ),
-            codec=dict(type="mmext.GaussianHeatmapCodec", input_size=128, stride=8, sigma=8.0),
+            codec=dict(
+                type="mmext.GaussianHeatmapCodec", input_size=128, stride=8, sigma=8.0, window=2
+            ),
             loss="mean",
         ),
         dict(

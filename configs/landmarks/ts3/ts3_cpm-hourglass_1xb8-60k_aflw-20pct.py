@@ -1,4 +1,4 @@
-"""TS3 with 20 % of the labels of AFLW, 4,000 faces with 19 points; the others are labelled in rounds.
+"""TS3 with 20 % of the labels of AFLW, 4,000 faces of 19 points; the others get theirs in rounds.
 
 Run       python tools/train.py
           configs/landmarks/ts3/ts3_cpm-hourglass_1xb8-60k_aflw-20pct.py

@@ -24,7 +24,7 @@ from mmext.registry import MODELS
 
 FOLDER = ROOT / "data/mouse"
 K, FRAMES = 17, 90
-BATCH, RATE = 8, 2e-3
+BATCH, RATE, TEACHER_RATE = 8, 5e-3, 1e-3
 TURN, SCALE, SHIFT, LIGHT = 15.0, 0.1, 0.05, 0.2
 """Largest turn in degrees, change of size, way in sides, and change of brightness in training."""
 
@@ -89,13 +89,13 @@ def model(side: int, seed: int, **changes: object) -> TS3:
         dict(
             type="mmext.LandmarkDetector",
             net=pose_machine | dict(init_cfg=start),
-            codec=codec | dict(stride=8, sigma=side / 12),
+            codec=codec | dict(stride=8, sigma=side / 12, window=1),
             loss="mean",
         ),
         dict(
             type="mmext.LandmarkDetector",
             net=hourglass | dict(num_stacks=1, blocks=1),
-            codec=codec | dict(stride=4, sigma=side / 16),
+            codec=codec | dict(stride=4, sigma=side / 16, window=2),
             loss="mean",
         ),
     ]
@@ -108,7 +108,7 @@ def model(side: int, seed: int, **changes: object) -> TS3:
 
 
 def moved_about(batch: Frames, generator: torch.Generator) -> Frames:
-    """A batch turned, scaled, shifted and lit at random; points that leave the picture are not seen."""
+    """A batch turned, scaled, shifted and lit at random; points that leave it are not seen."""
     count, side = len(batch.images), batch.images.shape[-1]
 
     def draw(most: float) -> Tensor:
@@ -194,7 +194,7 @@ def train_teacher(
     ts3: TS3, data: Frames, guesses: Float[Tensor, "N G K 2"], iterations: int, seed: int
 ) -> None:
     """Teach the teacher on labelled frames and students' labels of the same frames."""
-    adam = torch.optim.Adam(ts3.teacher.train().parameters(), RATE / 2)
+    adam = torch.optim.Adam(ts3.teacher.train().parameters(), TEACHER_RATE)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
     g = torch.Generator().manual_seed(seed)
     count = guesses.shape[1]

@@ -1,17 +1,17 @@
 """Does TS3's teacher tell good pseudo-labels from bad ones, on frames with hidden labels?
 
     python -m dev.evidence.landmarks.ranking --seeds 0 1 2     these seeds, one file each; resumable
-    python -m dev.evidence.landmarks.ranking --publish         all files into docs/evidence, a picture
+    python -m dev.evidence.landmarks.ranking --publish         join the files, draw a picture
 
 Question  is the rank correlation of a label's score with minus its true error higher with the
           teacher than with what comes for nothing: the students' peaks, their agreement, both?
 Data      the mouse: 90 frames with 17 points that people marked, whole, at 64 pixels. Each seed
           draws 20 labelled frames and 20 that no arm touches; the other 50 are hidden: nothing is
           trained on their labels, which judge the scores alone
-Students  a narrow pose machine and a narrow hourglass, 400 iterations on the labelled frames
+Students  a narrow pose machine and a narrow hourglass, 1,000 iterations on the labelled frames
 Teacher   width 32, 300 iterations. It learns exp(-e / tau) of labels of known error of the labelled
           frames: the truth, corrupted truth, and errors of students that were trained on one half
-          of them, 250 iterations, and label the other half
+          of them, 400 iterations, and label the other half
 Arms      peak; agreement; peak and agreement; teacher; teacher, peak and agreement (TS3's score);
           beside them the same with the GAN-like objective in place of the quality
 Measure   Spearman over the 50 hidden frames of score and minus error, a student; the mean of both
@@ -55,7 +55,7 @@ from mmext.landmarks.ts3.model import TS3
 
 SEEDS, DEVELOPMENT = tuple(range(12)), 100
 LABELLED, UNTOUCHED, SIDE = 20, 20, 64
-STUDENT_ITERS, HALF_ITERS, TEACHER_ITERS = 400, 250, 300
+STUDENT_ITERS, HALF_ITERS, TEACHER_ITERS = 1000, 400, 300
 BOTH, SCORE, GAN = "peak and agreement", "TS3's score", "GAN-like"
 DECIDES = (SCORE, BOTH)
 COMPARED = (
@@ -84,7 +84,9 @@ def cross_fitted(data: Frames, seed: int, iterations: int) -> Tensor:
     halves = np.arange(len(data.images)) % 2
     found = torch.zeros(len(data.images), 1, *data.points.shape[1:])
     for number in (0, 1):
-        train_student(apart, number, data[np.flatnonzero(halves == number)], iterations, seed + 2000)
+        train_student(
+            apart, number, data[np.flatnonzero(halves == number)], iterations, seed + 2000
+        )
         rest = np.flatnonzero(halves != number)
         found[rest, 0] = labels_of(apart, number, data.images[rest])
     return found
@@ -184,7 +186,9 @@ def summary(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         )
         for treated, control in COMPARED
     ]
-    halves = {arm: float(np.mean([one["better_half"][arm] for one in runs.values()])) for arm in arms}
+    halves = {
+        arm: float(np.mean([one["better_half"][arm] for one in runs.values()])) for arm in arms
+    }
     means = {arm: float(np.mean(list(found.values()))) for arm, found in arms.items()}
     return dict(spearman=arms, means=means, better_half=halves, pairs=rows)
 
@@ -199,8 +203,8 @@ def known(found: Mapping[str, Any] | None) -> str:
     listed = ", ".join(f"{arm} {value:.2f}" for arm, value in means.items())
     return (
         f"TS3's score {verdict} peak and agreement without the teacher: Spearman "
-        f"{row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), {row['wins']} of {row['n']} "
-        f"seeds. Means: {listed}."
+        f"{row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), {row['wins']} of "
+        f"{row['n']} seeds. Means: {listed}."
     )
 
 
@@ -216,8 +220,8 @@ def files(seeds: Sequence[int], folder: Path) -> dict[str, dict[str, Any]]:
         one = json.loads(file.read_text()) if file.is_file() else {}
         if one.get("statement") != statement() or one.get("short") != 1:
             raise StudyError(
-                f"{file}: expected a run of this statement, got {'another' if one else 'none'}; run "
-                f"python -m dev.evidence.landmarks.ranking --seeds {seed}"
+                f"{file}: expected a run of this statement, got {'another' if one else 'none'}; "
+                f"run python -m dev.evidence.landmarks.ranking --seeds {seed}"
             )
         found[str(seed)] = one
     return found

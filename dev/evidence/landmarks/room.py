@@ -6,9 +6,9 @@
 
 Question  how much does a detector gain on the mouse from the true labels of the frames that TS3
           would label for itself? No pseudo-label can gain more
-Data      the mouse: 90 frames, whole, at 128 pixels. Each seed draws 20 labelled frames, 20 to test
-          on, and 50 whose labels only the oracle sees: another draw in each seed, since a fixed test
-          set would make all seeds share one luck
+Data      the mouse: 90 frames, whole, at 128 pixels. Each seed draws 20 labelled frames, 20 to
+          test on, and 50 whose labels only the oracle sees: another draw in each seed, since a
+          fixed test set would make all seeds share one luck
 Arms      supervised: 3,000 iterations on the labelled frames
           oracle: as many, a quarter of each batch from the 50 others with their true labels
 Students  a narrow pose machine and a narrow hourglass; what is tested is the mean of their maps

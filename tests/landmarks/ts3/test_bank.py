@@ -73,7 +73,7 @@ def test_labels_of_another_run_are_refused(head, told, tmp_path):
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": "something"}'])
 def test_another_file_is_refused(text, tmp_path):
     (tmp_path / "pseudo.json").write_text(text)
-    with pytest.raises(BadInputError, match="expected 'mmext TS3 pseudo-labels 1', got"):
+    with pytest.raises(BadInputError, match=r"expected 'mmext TS3 pseudo-labels 1', got"):
         banks.read(tmp_path / "pseudo.json", HEAD)
 
 

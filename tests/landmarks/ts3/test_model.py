@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from mmext.landmarks.samples import LandmarkSample
 from mmext.landmarks.ts3 import model as ts3
-from mmext.landmarks.ts3.optim import TS3OptimWrapperConstructor
+from mmext.landmarks.ts3.optimizers import TS3OptimWrapperConstructor
 from mmext.measure import bytes_kept_for_backward
 from tests.landmarks.ts3.faces import PAIRS, K, config, faces, model
 
@@ -47,7 +47,9 @@ def net():
 
 
 def wrapper(net, lr=0.1):
-    return TS3OptimWrapperConstructor(dict(optimizer=dict(type="SGD", lr=lr), paramwise_cfg={}))(net)
+    return TS3OptimWrapperConstructor(dict(optimizer=dict(type="SGD", lr=lr), paramwise_cfg={}))(
+        net
+    )
 
 
 def test_each_student_is_trained_on_its_own_labels(net):
@@ -194,5 +196,5 @@ def test_students_of_unlike_crops_are_refused():
 
 def test_an_hourglass_that_would_train_on_one_small_picture_says_so(net):
     inputs, samples = batch(1, 0)
-    with pytest.raises(ValueError, match="expected two pictures a batch or more"):
+    with pytest.raises(ValueError, match=r"expected two pictures a batch or more"):
         net(inputs, samples, mode="loss")

@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from mmext.engine import amp
 from mmext.errors import BadInputError
-from mmext.landmarks.ts3.optim import TS3OptimWrapperConstructor
+from mmext.landmarks.ts3.optimizers import TS3OptimWrapperConstructor
 from tests.landmarks.ts3.faces import model
 
 SGD = dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=0.01)
@@ -42,7 +42,9 @@ def test_a_pose_machine_gets_its_rates_and_the_others_do_not(net):
     assert rates == pytest.approx(
         dict(trunk_weight=0.1, trunk_bias=0.2, stage_weight=0.4, stage_bias=0.8)
     )
-    decays = {group["name"]: group["weight_decay"] for group in found["student_a"].optimizer.param_groups}
+    decays = {
+        group["name"]: group["weight_decay"] for group in found["student_a"].optimizer.param_groups
+    }
     assert decays["stage_weight"] == 0.01
     assert decays["stage_bias"] == 0
     for other in ("student_b", "teacher"):
@@ -80,5 +82,5 @@ def test_amp_sets_the_precision_of_all_members(net):
 
 
 def test_a_member_without_an_optimizer_is_refused():
-    with pytest.raises(BadInputError, match="an optimizer for .* got none for student_b, teacher"):
+    with pytest.raises(BadInputError, match=r"an optimizer for .* got none for student_b, teacher"):
         TS3OptimWrapperConstructor(dict(student_a=dict(optimizer=SGD)))
