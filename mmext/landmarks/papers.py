@@ -17,4 +17,10 @@ from mmext.landmarks.supervised import (  # noqa: F401  registers the parts
     stacked_hourglass,
     vgg_cpm,
 )
-from mmext.landmarks.ts3 import loop, model, optim, report, teacher  # noqa: F401  registers the parts
+from mmext.landmarks.ts3 import (  # noqa: F401  registers the parts
+    loop,
+    model,
+    optimizers,
+    report,
+    teacher,
+)

@@ -87,7 +87,9 @@ class RoundSampler(Sampler[list[Drawn]]):
                     turn, row = divmod(place, total)
                     if (kind, turn) not in orders:
                         rng = np.random.default_rng([*self._key, kind, turn])
-                        orders = {k: v for k, v in orders.items() if k[0] != kind or k[1] == turn - 1}
+                        orders = {
+                            k: v for k, v in orders.items() if k[0] != kind or k[1] == turn - 1
+                        }
                         orders[kind, turn] = rng.permutation(total)
                     numbers.append(start + int(orders[kind, turn][row]))
             first = (batch * self._world + self._rank) * self._size
@@ -150,7 +152,7 @@ class RoundDataset(Dataset):
 
 
 def in_crop(points: np.ndarray, weights: np.ndarray, sample: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (2, K, 2) of an original picture in pixels of its crop; sides swap if it is mirrored."""
+    """Labels (2, K, 2) of a whole picture in pixels of its crop; sides swap if it is mirrored."""
     matrix = np.asarray(sample.crop_matrix, dtype=np.float64)
     found = moved(points.reshape(-1, 2).astype(np.float64), matrix).reshape(points.shape)
     if np.linalg.det(matrix[:, :2]) < 0:
@@ -172,9 +174,7 @@ def partners(pairs: Any, count: int) -> np.ndarray:
     return order
 
 
-def trained_on(
-    labelled: Any, unlabelled: Any, bank: Bank, exchange: str
-) -> RoundDataset:
+def trained_on(labelled: Any, unlabelled: Any, bank: Bank, exchange: str) -> RoundDataset:
     """What a round trains on.
 
     Args:

@@ -20,16 +20,15 @@ from mmext.registry import MODELS
 
 MEMBERS = ("student_a", "student_b", "teacher")
 FUSIONS = ("mean", "student_a", "student_b")
-Maps = Float[Tensor, "B K h w"]
 
 
-def fused(first: Maps, second: Maps) -> Maps:
+def fused(
+    first: Float[Tensor, "B K h w"], second: Float[Tensor, "B K i j"]
+) -> Float[Tensor, "B K m n"]:
     """The mean of both students' maps, at the size of the larger ones."""
     larger, smaller = sorted((first, second), key=lambda maps: maps.shape[-1], reverse=True)
     if larger.shape != smaller.shape:
-        smaller = F.interpolate(
-            smaller, larger.shape[-2:], mode="bilinear", align_corners=False
-        )
+        smaller = F.interpolate(smaller, larger.shape[-2:], mode="bilinear", align_corners=False)
     return (at_least_float32(larger) + at_least_float32(smaller)) / 2
 
 
@@ -108,6 +107,21 @@ class TS3(BaseModel):
         """Both, without the wrappers of a distributed run."""
         return bare(self.student_a), bare(self.student_b)
 
+    @property
+    def finer(self) -> Any:
+        """The student of the smaller stride, by whose codec the mean of both is decoded."""
+        return min(self.students, key=lambda one: one.net.stride)
+
+    @property
+    def net(self) -> Any:
+        """Of the finer student: what asks a detector for its net gets this one."""
+        return self.finer.net
+
+    @property
+    def codec(self) -> Any:
+        """Of the finer student."""
+        return self.finer.codec
+
     def forward(
         self, inputs: Tensor, data_samples: Sequence[Any] | None = None, mode: str = "tensor"
     ) -> Any:
@@ -127,8 +141,7 @@ class TS3(BaseModel):
             chosen = first if self.fuse == "student_a" else second
             return chosen.postprocess(chosen.maps(inputs), data_samples)
         maps = fused(first.maps(inputs)[-1], second.maps(inputs)[-1])
-        finer = min(self.students, key=lambda one: one.net.stride)
-        return finer.postprocess([maps], data_samples)
+        return self.finer.postprocess([maps], data_samples)
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """Losses of all members at once, which keeps all their features; training steps in turn."""

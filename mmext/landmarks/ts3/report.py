@@ -1,4 +1,4 @@
-"""What the rounds are worth: whether scores tell good labels from bad ones, and what to label next."""
+"""What rounds are worth: do scores tell good labels from bad ones, and what to label next."""
 
 import json
 from pathlib import Path

@@ -73,7 +73,7 @@ def test_a_bank_of_another_split_or_config_is_refused(whole, root, tmp_path):
     with pytest.raises(BadInputError, match=r"pseudo.json: expected .* of these pictures"):
         rig.runner(other, tmp_path, **start).train()
     shutil.rmtree(tmp_path / "round_1")
-    with pytest.raises(BadInputError, match="found no such file; give the work dir of that run"):
+    with pytest.raises(BadInputError, match=r"found no such file; give the work dir of that run"):
         rig.runner(root, tmp_path, **start).train()
 
 
@@ -167,13 +167,13 @@ def test_an_empty_folder_of_unlabelled_pictures_is_refused(root, tmp_path):
         num_keypoints=9,
     )
     frames["dataset"].pop("take")
-    with pytest.raises(BadInputError, match="empty: expected pictures, got an empty folder"):
+    with pytest.raises(BadInputError, match=r"empty: expected pictures, got an empty folder"):
         rig.runner(root, tmp_path / "work", unlabeled_dataloader=frames).train()
 
 
 def test_no_labelled_picture_is_refused_when_the_run_is_built(tmp_path):
     rig.write_faces(tmp_path, labelled=0, hidden=3)
-    with pytest.raises(BadInputError, match="expected a sample with a labelled point"):
+    with pytest.raises(BadInputError, match=r"expected a sample with a labelled point"):
         rig.runner(tmp_path, tmp_path / "work").train()
 
 

@@ -88,5 +88,5 @@ def test_exchange_gives_own_the_others_or_the_mean():
     for s in range(2):
         assert_close(both[:, s], (points[:, 0] + points[:, 1]) / 2)
         assert_close(weight[:, s], (weights[:, 0] + weights[:, 1]) / 2)
-    with pytest.raises(ValueError, match="exchange must be one of .* got 'both'"):
+    with pytest.raises(ValueError, match=r"exchange must be one of .* got 'both'"):
         scores.exchanged(points, weights, "both")
