@@ -16,8 +16,9 @@ Splits   one fixed order of the frames: train_70 and test_20, train_60 and test_
 Files    annotations/{all,train_70,...}.json: keypoints in COCO's words
          images/img01.png ...  unlabeled/frame_0000.jpg ...  video.mp4  LICENSE
          labels.csv: the same labels as DeepLabCut and lightning-pose write them
-Flips    FLIP_PAIRS are the mouse's left and right paws, in either view. A mirrored frame shows a
-         mouse that runs to the left, which this rig never does: flips are right, and rarely useful
+Flips    FLIP_PAIRS are the mouse's left and right paws, in either view; the category has them too.
+         A mirrored frame shows a mouse that runs to the left, which this rig never does: flips are
+         right, and hardly useful
 
 Run ``mmext data mouse``; a second run finds the result and needs no network.
 """
@@ -163,6 +164,7 @@ def coco_of(labels: Labels, names: Sequence[str], split: str) -> dict[str, Any]:
         "supercategory": "animal",
         "keypoints": list(NAMES),
         "skeleton": [[a + 1, b + 1] for a, b in SKELETON],  # COCO counts from 1
+        "flip_pairs": FLIP_PAIRS,  # unknown to COCO, which allows more keys
     }
     return {
         "info": {

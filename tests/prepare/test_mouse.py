@@ -112,6 +112,7 @@ def test_pycocotools_reads_it_with_its_points_and_limbs(mouse):
     assert category["name"] == "mouse"
     assert category["keypoints"] == list(script.NAMES)
     assert all(1 <= end <= 17 for limb in category["skeleton"] for end in limb)
+    assert category["flip_pairs"] == [list(pair) for pair in script.FLIP_PAIRS]
     assert len(coco.getAnnIds()) == 30
 
 
