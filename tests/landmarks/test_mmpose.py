@@ -84,7 +84,7 @@ def test_metainfo_goes_there_and_back():
 
 
 def test_metainfo_without_points_is_refused():
-    with pytest.raises(ValueError, match="expected metainfo with keypoint_info .* got classes;"):
+    with pytest.raises(ValueError, match=r"expected metainfo with keypoint_info .* got classes;"):
         bridge.metainfo_from_mmpose({"classes": ("cat",)})
 
 
