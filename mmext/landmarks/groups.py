@@ -46,7 +46,8 @@ def cpm_groups(model: nn.Module, lr: float, weight_decay: float = 0.0) -> list[d
                 seen.add(id(parameter))
                 group["params"].append(parameter)
 
-    for net in filter(is_cpm, model.modules()):
+    nets: list[Any] = [module for module in model.modules() if is_cpm(module)]
+    for net in nets:
         for part, modules in (("trunk", net.trunk_modules()), ("stage", net.stages)):
             for name, parameter in [one for m in modules for one in m.named_parameters()]:
                 kind = "bias" if name.endswith("bias") else "weight"

@@ -1,6 +1,6 @@
 """Table of contents: one import a paper. The registry loads this module and nothing else."""
 
-from mmext.landmarks.supervised import (  # noqa: F401  registers the parts
+from mmext.landmarks.stack import (  # noqa: F401  registers the parts
     aflw,
     coco,
     codec,
@@ -8,10 +8,12 @@ from mmext.landmarks.supervised import (  # noqa: F401  registers the parts
     detector,
     frames,
     metric,
-    optim,
     pts,
-    stacked_hourglass,
     tables,
     transforms,
+)
+from mmext.landmarks.supervised import (  # noqa: F401  registers the parts
+    optim,
+    stacked_hourglass,
     vgg_cpm,
 )

@@ -70,6 +70,13 @@ class Stack(nn.Module):
         )
         self.maps = nn.Conv2d(channels, num_keypoints, 1)
 
+    def forward(
+        self, x: Float[Tensor, "B C h w"]
+    ) -> tuple[Float[Tensor, "B C h w"], Float[Tensor, "B K h w"]]:
+        """Features and maps."""
+        features = self.features(self.hourglass(x))
+        return features, self.maps(features)
+
 
 @MODELS.register_module()
 class StackedHourglass(BaseModule):
@@ -138,8 +145,8 @@ class StackedHourglass(BaseModule):
         x = self.stem(x)
         found = []
         for number, stack in enumerate(self.stacks):
-            features = stack.features(stack.hourglass(x))
-            found.append(stack.maps(features))
+            features, maps = stack(x)
+            found.append(maps)
             if number < len(self.from_maps):
-                x = x + self.from_features[number](features) + self.from_maps[number](found[-1])
+                x = x + self.from_features[number](features) + self.from_maps[number](maps)
         return found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmext.errors import BadInputError
-from mmext.landmarks.supervised.datasets import LandmarkFiles, require_file
+from mmext.landmarks.stack.datasets import LandmarkFiles, require_file
 from mmext.registry import DATASETS
 
 HEADINGS = ("scorer", "bodyparts", "coords")

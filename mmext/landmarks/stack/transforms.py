@@ -48,7 +48,26 @@ class LoadFace(BaseTransform):
         box = results.get("bbox")
         if box is None or np.isnan(box).any():
             results["bbox"] = np.array([0, 0, width, height], dtype=np.float32)
+        if "keypoints" in results:
+            _refuse_far(results, width, height)
         return results
+
+
+def _refuse_far(results: Mapping[str, Any], width: int, height: int) -> None:
+    """Refuse points that lie as far outside as the picture is large: those of another picture.
+
+    Nearer ones are kept: faces at the border have points that nobody can see.
+    """
+    points = np.asarray(results["keypoints"], dtype=np.float64)
+    points = points[np.asarray(results.get("keypoints_visible", np.ones(len(points)))) > 0]
+    outside = np.maximum(-points, points - (width - 1, height - 1)).max(axis=1, initial=-np.inf)
+    if (outside > max(width, height)).any():
+        x, y = points[outside.argmax()]
+        raise BadInputError(
+            f"{results.get('img_path', 'a sample')}: expected points in the picture of {width} x "
+            f"{height} pixels or near it, got one at ({x:.1f}, {y:.1f}); see that points and "
+            "picture belong together and are in pixels"
+        )
 
 
 def _frame(path: str, number: int) -> np.ndarray | None:
@@ -222,6 +241,7 @@ class PackLandmark(BaseTransform):
         self,
         meta_keys: Sequence[str] = (
             "sample_idx",
+            "key",
             "img_path",
             "frame_idx",
             "ori_shape",

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mmext.errors import BadInputError
-from mmext.landmarks.supervised.datasets import LandmarkFiles
+from mmext.landmarks.stack.datasets import LandmarkFiles
 from mmext.registry import DATASETS
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -21,7 +21,7 @@ class VideoFrames(LandmarkFiles):
     Args:
         every: take each so many-th frame.
         num_keypoints: K; that of ``keypoint_names`` if None.
-        **files_cfg: of :class:`~mmext.landmarks.supervised.datasets.LandmarkFiles`.
+        **files_cfg: of :class:`~mmext.landmarks.stack.datasets.LandmarkFiles`.
     """
 
     NEEDS_LABELS = False

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mmext.errors import BadInputError
-from mmext.landmarks.supervised.datasets import LandmarkFiles, require_file
+from mmext.landmarks.stack.datasets import LandmarkFiles, require_file
 from mmext.registry import DATASETS
 
 NEEDED = ("nameList", "data", "mask_new", "bbox", "ra")
@@ -23,14 +23,14 @@ class AFLWMatDataset(LandmarkFiles):
         split: ``train``, the first 20,000 of the file's permutation, ``test``, the others,
             ``frontal``, the test faces all of whose points are visible, or ``all``.
         num_train: how many of the permutation are for training.
-        **files_cfg: of :class:`~mmext.landmarks.supervised.datasets.LandmarkFiles`; ``ann_file`` is
+        **files_cfg: of :class:`~mmext.landmarks.stack.datasets.LandmarkFiles`; ``ann_file`` is
             the .mat file.
 
     Raises:
         ValueError: another split.
     """
 
-    METAINFO: ClassVar = dict(
+    METAINFO: ClassVar[dict[str, Any]] = dict(
         keypoint_names=tuple(str(number) for number in range(1, 20)),
         flip_pairs=(
             *((0, 5), (1, 4), (2, 3)),  # brows

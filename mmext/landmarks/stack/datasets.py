@@ -43,7 +43,7 @@ class LandmarkFiles(BaseDataset):
         BadInputError: no sample is labelled, or the number of points is not that of the names.
     """
 
-    METAINFO: ClassVar = dict(keypoint_names=(), flip_pairs=None, skeleton=())
+    METAINFO: ClassVar[dict[str, Any]] = dict(keypoint_names=(), flip_pairs=None, skeleton=())
     NEEDS_LABELS = True
 
     def __init__(
@@ -101,7 +101,7 @@ class LandmarkFiles(BaseDataset):
                 f"{sample['img_path']}: expected the {len(names)} points of keypoint_names, got "
                 f"{len(points)}; correct the sample, or the names in metainfo"
             )
-        known = np.isfinite(points).all(1)
+        known = np.isfinite(points).all(axis=1)
         visible = np.asarray(sample.get("keypoints_visible", known), dtype=np.float32) * known
         box = sample.get("bbox")
         box = np.full(4, np.nan) if box is None else np.asarray(box, dtype=np.float64)
@@ -111,7 +111,7 @@ class LandmarkFiles(BaseDataset):
             "subset": "",
             **sample,
             "bbox": box.astype(np.float32),
-            "keypoints": np.where(known[:, None], points, np.float32("nan")),
+            "keypoints": np.where(known.reshape(-1, 1), points, np.float32("nan")),
             "keypoints_visible": (visible > 0).astype(np.float32),
             "norm_len": float("nan" if norm_len is None else norm_len),
             "labeled": bool(sample.get("labeled", True) and (visible > 0).any()),

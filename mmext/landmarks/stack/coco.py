@@ -7,7 +7,7 @@ import numpy as np
 
 from mmext.data_checks.coco import read_coco
 from mmext.errors import BadInputError
-from mmext.landmarks.supervised.datasets import LandmarkFiles, require_file
+from mmext.landmarks.stack.datasets import LandmarkFiles, require_file
 from mmext.registry import DATASETS
 
 MIRRORED = (("left_", "right_"), ("Left", "Right"), ("L_", "R_"))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmext.errors import BadInputError
-from mmext.landmarks.supervised.datasets import LandmarkFiles
+from mmext.landmarks.stack.datasets import LandmarkFiles
 from mmext.registry import DATASETS
 
 PICTURES = (".jpg", ".png", ".jpeg", ".bmp")
@@ -66,10 +66,10 @@ class PTSLandmarkDataset(LandmarkFiles):
     Args:
         folders: folders of each subset below ``data_root``, such as ``dict(common=["lfpw/testset",
             "helen/testset"], challenging=["ibug"])``; None takes ``data_prefix`` alone.
-        **files_cfg: of :class:`~mmext.landmarks.supervised.datasets.LandmarkFiles`.
+        **files_cfg: of :class:`~mmext.landmarks.stack.datasets.LandmarkFiles`.
     """
 
-    METAINFO: ClassVar = dict(
+    METAINFO: ClassVar[dict[str, Any]] = dict(
         keypoint_names=tuple(str(number) for number in range(1, 69)),
         flip_pairs=MIRRORED_68,
         skeleton=(),
