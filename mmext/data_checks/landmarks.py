@@ -61,14 +61,16 @@ def check_landmarks(
     own = {key: value for key, value in dataset.items() if key not in ("type", "pipeline")}
     built = kind(**own, pipeline=[], serialize_data=False)
     samples = [built.get_data_info(number) for number in range(len(built))]
-    report.what, report.images = "pictures with points", len(samples)
+    needs_labels = getattr(kind, "NEEDS_LABELS", True)
+    report.what = "pictures with points" if needs_labels else "pictures without labels"
+    report.images = len(samples)
     report.file = report.file or str(built.data_prefix.get("img_path") or built.data_root)
     seen = _check_pictures(samples, dataset, report, cure=cure, decode=decode)
     labelled = [one for one in samples if one["keypoints_visible"].any()]
     for is_error, sentence in [
         *_counts(cfg, samples),
         *_flips(cfg, dataset, built.metainfo.get("flip_pairs"), report.split),
-        *(_invisible(samples, labelled) if getattr(kind, "NEEDS_LABELS", True) else ()),
+        *(_invisible(samples, labelled) if needs_labels else ()),
         *_outside(labelled, seen),
         *_lengths(cfg, report.split, labelled),
     ]:

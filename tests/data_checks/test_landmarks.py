@@ -289,7 +289,7 @@ def test_many_pictures_are_decoded_on_demand_alone(tmp_path, monkeypatch):
 
 
 def test_a_class_of_the_users_own_that_lists_points_is_checked_alike(tmp_path):
-    from mmext.landmarks.supervised.datasets import LandmarkDataset
+    from mmext.landmarks.stack.datasets import LandmarkDataset
 
     class Mine(LandmarkDataset):
         pass
