@@ -17,7 +17,7 @@ NEXT_TO_NOTHING = 1e-6
 """Values of a map up to this bear no weight when a point is decoded."""
 
 
-def centres(cells: int, stride: float, like: Tensor) -> Float[Tensor, " cells"]:
+def centres(cells: int, stride: int | float, like: Tensor) -> Float[Tensor, " cells"]:
     """Pixels at the centres of a row of cells."""
     return torch.arange(cells, device=like.device, dtype=like.dtype) * stride + (stride - 1) / 2
 
@@ -49,7 +49,7 @@ def gaussians(
 
 
 def decoded(
-    maps: Float[Tensor, "B K h w"], *, stride: float, window: int = 4
+    maps: Float[Tensor, "B K h w"], *, stride: int | float, window: int = 4
 ) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
     """The point of each map, in pixels, and its peak.
 

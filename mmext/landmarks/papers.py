@@ -17,3 +17,4 @@ from mmext.landmarks.supervised import (  # noqa: F401  registers the parts
     stacked_hourglass,
     vgg_cpm,
 )
+from mmext.landmarks.ts3 import loop, model, optim, report, teacher  # noqa: F401  registers the parts

@@ -119,8 +119,13 @@ class LandmarkDetector(BaseModel):
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """The loss of each stage: mean over pictures of what its points with a weight lose."""
-        maps = self.maps(inputs)
         points, weights = stacked(data_samples, inputs.device)
+        return self.losses_of(self.maps(inputs), points, weights)
+
+    def losses_of(
+        self, maps: list[Maps], points: Float[Tensor, "B K 2"], weights: Float[Tensor, "B K"]
+    ) -> dict[str, Tensor]:
+        """The loss of each stage, of maps that are there already."""
         if points.shape[1] != maps[-1].shape[1]:
             raise ValueError(
                 f"expected samples with the {maps[-1].shape[1]} points of the net, got "

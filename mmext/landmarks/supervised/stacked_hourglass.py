@@ -102,6 +102,7 @@ class StackedHourglass(BaseModule):
         init_cfg: Any | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.num_keypoints = num_keypoints
         narrow, middle, wide = (max(round(width_mult * one), 2) for one in (64, 128, 256))
         self.stem = nn.Sequential(
             nn.Conv2d(3, narrow, 7, stride=2, padding=3),

@@ -44,6 +44,7 @@ class VGGCPM(BaseModule):
         given = [init_cfg] if isinstance(init_cfg, Mapping) else list(init_cfg or ())
         drawn = dict(type="Normal", layer="Conv2d", std=0.01, bias=0)
         super().__init__([drawn, *(dict(one) for one in given)])
+        self.num_keypoints = num_keypoints
 
         def wide(channels: int) -> int:
             return max(round(channels * width_mult), 1)
