@@ -91,9 +91,7 @@ def write(path: str | Path, bank: Bank, head: Head) -> None:
         head: what they belong to.
     """
     arrays = {
-        name: _plain(value)
-        for name, value in vars(bank).items()
-        if isinstance(value, np.ndarray)
+        name: _plain(value) for name, value in vars(bank).items() if isinstance(value, np.ndarray)
     }
     rows = [
         dict(name=name, **{key: values[row] for key, values in arrays.items()})

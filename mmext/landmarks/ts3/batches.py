@@ -87,7 +87,9 @@ class RoundSampler(Sampler[list[Drawn]]):
                     turn, row = divmod(place, total)
                     if (kind, turn) not in orders:
                         rng = np.random.default_rng([*self._key, kind, turn])
-                        orders = {k: v for k, v in orders.items() if k[0] != kind or k[1] == turn - 1}
+                        orders = {
+                            k: v for k, v in orders.items() if k[0] != kind or k[1] == turn - 1
+                        }
                         orders[kind, turn] = rng.permutation(total)
                     numbers.append(start + int(orders[kind, turn][row]))
             first = (batch * self._world + self._rank) * self._size
@@ -172,9 +174,7 @@ def partners(pairs: Any, count: int) -> np.ndarray:
     return order
 
 
-def trained_on(
-    labelled: Any, unlabelled: Any, bank: Bank, exchange: str
-) -> RoundDataset:
+def trained_on(labelled: Any, unlabelled: Any, bank: Bank, exchange: str) -> RoundDataset:
     """What a round trains on.
 
     Args:

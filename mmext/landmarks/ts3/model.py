@@ -27,9 +27,7 @@ def fused(first: Maps, second: Maps) -> Maps:
     """The mean of both students' maps, at the size of the larger ones."""
     larger, smaller = sorted((first, second), key=lambda maps: maps.shape[-1], reverse=True)
     if larger.shape != smaller.shape:
-        smaller = F.interpolate(
-            smaller, larger.shape[-2:], mode="bilinear", align_corners=False
-        )
+        smaller = F.interpolate(smaller, larger.shape[-2:], mode="bilinear", align_corners=False)
     return (at_least_float32(larger) + at_least_float32(smaller)) / 2
 
 

@@ -101,7 +101,5 @@ def shown(
         images = F.interpolate(
             images, (height, width), mode="bilinear", align_corners=False, antialias=scale < 1
         )
-    maps = drawn(
-        points, input_size=(H, W), size=(height, width), sigma=sigma * size, like=images
-    )
+    maps = drawn(points, input_size=(H, W), size=(height, width), sigma=sigma * size, like=images)
     return torch.cat([images, maps], 1)

@@ -29,7 +29,9 @@ def face(rng):
     image += rng.normal(0, 1, 3) * 15
     centre = tuple(np.round(points.mean(0)).astype(int).tolist())
     axes = (int(24 * scale), int(28 * scale))
-    cv2.ellipse(image, centre, axes, np.rad2deg(angle), 0, 360, rng.uniform(130, 220, 3).tolist(), -1)
+    cv2.ellipse(
+        image, centre, axes, np.rad2deg(angle), 0, 360, rng.uniform(130, 220, 3).tolist(), -1
+    )
     dark = rng.uniform(0, 90, 3).tolist()
     at = [tuple(np.round(one).astype(int).tolist()) for one in points]
     for one, other in ((0, 1), (2, 3), (7, 8)):

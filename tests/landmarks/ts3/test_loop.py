@@ -118,7 +118,9 @@ def test_students_see_the_labels_of_the_bank_and_no_hidden_truth(
             if np.linalg.det(matrix[:, :2]) < 0:
                 for left, right in one.flip_pairs:
                     expected[:, [left, right]] = expected[:, [right, left]]
-            assert_close(one.student_keypoints.numpy(), expected.astype(np.float32), atol=1e-3, rtol=0)
+            assert_close(
+                one.student_keypoints.numpy(), expected.astype(np.float32), atol=1e-3, rtol=0
+            )
     flips = [np.linalg.det(one.crop_matrix[:, :2]) < 0 for batch in steps[3:] for one in batch[2:]]
     assert any(flips)
     assert not all(flips)
@@ -213,7 +215,9 @@ def run_of_rank(rank, root, folder):
     runner.train()
     loop = runner.train_loop
     weights = {name: value.clone() for name, value in loop.model.named_parameters()}
-    return dict(points=torch.tensor(loop.bank.points), score=torch.tensor(loop.bank.score), **weights)
+    return dict(
+        points=torch.tensor(loop.bank.points), score=torch.tensor(loop.bank.score), **weights
+    )
 
 
 def test_two_ranks_have_one_bank_and_one_set_of_weights(root, tmp_path, two_ranks):
