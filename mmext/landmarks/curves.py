@@ -10,7 +10,7 @@ from mmext.landmarks.nme import curve
 
 
 def draw_curves(
-    per_face: Mapping[str, Float[np.ndarray, " N"]], file: str, *, rule: str, up_to: float
+    per_face: Mapping[str, Float[np.ndarray, " N"]], file: str, *, rule: str, up_to: int | float
 ) -> None:
     """Draw which share of the faces has at most which error, one line a subset.
 

@@ -4,6 +4,8 @@ A map is a matrix (2, 3) that takes points of one to points of the other; pixel 
 numbers, so the left edge of a picture is at -0.5, and halving its size takes x to x / 2 - 0.25.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -27,13 +29,13 @@ def box_to_crop(box_xyxy: Float[np.ndarray, " 4"], size: tuple[int, int]) -> Mat
     return np.array([[sx, 0, (0.5 - left) * sx - 0.5], [0, sy, (0.5 - top) * sy - 0.5]])
 
 
-def widened(box_xyxy: Float[np.ndarray, " 4"], margin: float) -> Float[np.ndarray, " 4"]:
+def widened(box_xyxy: Float[np.ndarray, " 4"], margin: int | float) -> Float[np.ndarray, " 4"]:
     """The box with a share of its sides added, half of it on each end."""
     centre, half = (box_xyxy[:2] + box_xyxy[2:]) / 2, (box_xyxy[2:] - box_xyxy[:2]) / 2
     return np.concatenate([centre - half * (1 + margin), centre + half * (1 + margin)])
 
 
-def with_aspect(box_xyxy: Float[np.ndarray, " 4"], aspect: float) -> Float[np.ndarray, " 4"]:
+def with_aspect(box_xyxy: Float[np.ndarray, " 4"], aspect: int | float) -> Float[np.ndarray, " 4"]:
     """The smallest box about the same centre that holds this one and has this width over height."""
     centre, side = (box_xyxy[:2] + box_xyxy[2:]) / 2, box_xyxy[2:] - box_xyxy[:2]
     height = max(side[1], side[0] / aspect)
@@ -77,7 +79,11 @@ def moved_back(
 
 
 def random_affine(
-    size: tuple[int, int], *, scale: float, degrees: float, shift_px: tuple[float, float]
+    size: tuple[int, int],
+    *,
+    scale: int | float,
+    degrees: int | float,
+    shift_px: Sequence[int | float],
 ) -> Matrix:
     """The map that turns and scales about the centre of a crop (height, width), then shifts it."""
     centre = (np.array(size[::-1]) - 1) / 2
@@ -96,7 +102,7 @@ def warped(image: np.ndarray, matrix: Matrix, size: tuple[int, int]) -> np.ndarr
 
     What is shrunk to less than half is averaged first: sampling alone would skip pixels.
     """
-    factor = int(1 / max(np.sqrt(abs(np.linalg.det(matrix[:, :2]))), 1e-6))
+    factor = int(1 / max(np.sqrt(abs(np.linalg.det(matrix[:, :2]))), 1e-6) + 1e-6)
     factor = min(factor, *image.shape[:2])
     if factor >= 2:
         height, width = image.shape[:2]

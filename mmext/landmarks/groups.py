@@ -22,7 +22,9 @@ def is_cpm(module: nn.Module) -> bool:
     return hasattr(module, "trunk_modules") and hasattr(module, "stages")
 
 
-def cpm_groups(model: nn.Module, lr: float, weight_decay: float = 0.0) -> list[dict[str, Any]]:
+def cpm_groups(
+    model: nn.Module, lr: int | float, weight_decay: int | float = 0.0
+) -> list[dict[str, Any]]:
     """Parameter groups of a model for an optimizer; what is in no CPM net takes the plain rate.
 
     Args:
@@ -37,7 +39,7 @@ def cpm_groups(model: nn.Module, lr: float, weight_decay: float = 0.0) -> list[d
     named: dict[str, dict[str, Any]] = {}
     seen: set[int] = set()
 
-    def add(name: str, parameters: Iterable[nn.Parameter], factor: int, decay: float) -> None:
+    def add(name: str, parameters: Iterable[nn.Parameter], factor: int, decay: int | float) -> None:
         group = named.setdefault(
             name, dict(params=[], lr=factor * lr, weight_decay=decay, name=name)
         )

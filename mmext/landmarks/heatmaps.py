@@ -28,7 +28,7 @@ def gaussians(
     *,
     cells: tuple[int, int],
     stride: int,
-    sigma_px: float,
+    sigma_px: int | float,
 ) -> Float[Tensor, "B K h w"]:
     """exp(-d^2 / 2 sigma^2), d the pixels between a cell's centre and the point; 0 if invisible.
 

@@ -115,7 +115,7 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
-def failure_rate(per_face: Faces, threshold: float) -> float:
+def failure_rate(per_face: Faces, threshold: int | float) -> float:
     """The share of faces whose error is above the threshold."""
     per_face = per_face[~np.isnan(per_face)]
     return float((per_face > threshold).mean()) if per_face.size else float("nan")
@@ -129,7 +129,7 @@ def curve(per_face: Faces, errors: Float[np.ndarray, " S"]) -> Float[np.ndarray,
     return np.searchsorted(known, errors, side="right") / known.size
 
 
-def area_under_curve(per_face: Faces, threshold: float, steps: int = STEPS) -> float:
+def area_under_curve(per_face: Faces, threshold: int | float, steps: int = STEPS) -> float:
     """The area below the curve up to a threshold, as a share of what it could be.
 
     Example:
@@ -141,7 +141,7 @@ def area_under_curve(per_face: Faces, threshold: float, steps: int = STEPS) -> f
     return float(((shares[1:] + shares[:-1]) / 2).mean())
 
 
-def correct_points(errors: Float[np.ndarray, "N K"], threshold: float) -> float:
+def correct_points(errors: Float[np.ndarray, "N K"], threshold: int | float) -> float:
     """PCK: the share of points whose error is at most the threshold."""
     known = errors[~np.isnan(errors)]
     return float((known <= threshold).mean()) if known.size else float("nan")

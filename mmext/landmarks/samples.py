@@ -24,10 +24,11 @@ class LandmarkSample(BaseDataElement):
     What a model adds, in pixels of the whole picture: ``pred_keypoints`` (K, 2), ``pred_scores``
     (K,).
 
-    Beside them, as metainfo: ``img_path``, ``key`` (its name in lists), ``crop_matrix`` (2, 3) from the picture to the crop,
-    ``input_size`` (height, width), ``ori_shape``, ``bbox`` (4,), ``keypoints`` (K, 2) and
-    ``keypoints_visible`` (K,) of the whole picture, which keep the truth where labels are hidden
-    from training, ``norm_len``, ``subset``, ``labeled``, ``flip_pairs``, ``sample_idx``.
+    Beside them, as metainfo: ``img_path``, ``key`` (its name in lists), ``crop_matrix`` (2, 3) from
+    the picture to the crop, ``input_size`` (height, width), ``ori_shape``, ``bbox`` (4,),
+    ``keypoints`` (K, 2) and ``keypoints_visible`` (K,) of the whole picture, which keep the truth
+    where labels are hidden from training, ``norm_len``, ``subset``, ``labeled``, ``flip_pairs``,
+    ``sample_idx``.
     """
 
 

@@ -10,7 +10,7 @@ from mmext.data_checks.lists import read_lines
 from mmext.errors import BadInputError, did_you_mean
 
 
-def share_of(total: int, share: float, seed: int = 0) -> list[int]:
+def share_of(total: int, share: int | float, seed: int = 0) -> list[int]:
     """Numbers of a share of the samples, drawn once and for ever: the same on every machine.
 
     A smaller share of one seed is a part of a larger one.

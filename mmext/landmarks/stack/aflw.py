@@ -87,7 +87,7 @@ class AFLWMatDataset(LandmarkFiles):
             ) from None
         try:
             mat: dict[str, Any] = loadmat(self.ann_file)
-        except (ValueError, NotImplementedError, TypeError) as error:
+        except Exception as error:  # whatever SciPy's reader runs into
             raise BadInputError(
                 f"{self.ann_file}: expected a MATLAB file, got something else ({error}); fetch "
                 "AFLWinfo_release.mat again"

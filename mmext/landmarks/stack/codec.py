@@ -25,7 +25,7 @@ class GaussianHeatmapCodec:
         self,
         input_size: int | tuple[int, int] = 256,
         stride: int = 8,
-        sigma: float = 4.0,
+        sigma: int | float = 4.0,
         window: int = 4,
     ) -> None:
         height, width = (input_size,) * 2 if isinstance(input_size, int) else tuple(input_size)

@@ -49,7 +49,7 @@ class LandmarkFiles(BaseDataset):
     def __init__(
         self,
         labeled_file: str = "",
-        labeled_share: float | None = None,
+        labeled_share: int | float | None = None,
         share_seed: int = 0,
         take: str = "all",
         **base_cfg: Any,

@@ -52,7 +52,7 @@ class LandmarkNME(BaseMetric):
         pck: Sequence[float] = (0.05, 0.1),
         eye_points: Sequence[Sequence[int]] | None = None,
         curve: str | None = None,
-        curve_up_to: float = 0.1,
+        curve_up_to: int | float = 0.1,
         **metric_cfg: Any,
     ) -> None:
         super().__init__(**metric_cfg)

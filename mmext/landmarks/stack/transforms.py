@@ -92,7 +92,7 @@ class FaceCrop(BaseTransform):
     """
 
     def __init__(
-        self, size: int | Sequence[int] = 256, margin: float = 0.2, keep_ratio: bool = True
+        self, size: int | Sequence[int] = 256, margin: int | float = 0.2, keep_ratio: bool = True
     ) -> None:
         self.size = (size, size) if isinstance(size, int) else (size[0], size[1])
         self.margin, self.keep_ratio = margin, keep_ratio
@@ -142,11 +142,11 @@ class RandomFaceAffine(BaseTransform):
 
     def __init__(
         self,
-        scale: tuple[float, float] = (0.9, 1.1),
-        rotation: float = 20.0,
-        shift: float = 0.1,
-        colour: float = 0.0,
-        prob: float = 1.0,
+        scale: Sequence[int | float] = (0.9, 1.1),
+        rotation: int | float = 20.0,
+        shift: int | float = 0.1,
+        colour: int | float = 0.0,
+        prob: int | float = 1.0,
     ) -> None:
         self.scale, self.rotation, self.shift = scale, rotation, shift
         self.colour, self.prob = colour, prob
@@ -182,7 +182,7 @@ class FaceFlip(BaseTransform):
         prob: share of pictures that are mirrored.
     """
 
-    def __init__(self, prob: float = 0.5) -> None:
+    def __init__(self, prob: int | float = 0.5) -> None:
         self.prob = prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class StackedHourglass(BaseModule):
     def __init__(
         self,
         num_keypoints: int,
-        width_mult: float = 1.0,
+        width_mult: int | float = 1.0,
         num_stacks: int = 4,
         blocks: int = 2,
         init_cfg: Any | None = None,

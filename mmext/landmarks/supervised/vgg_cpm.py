@@ -37,7 +37,7 @@ class VGGCPM(BaseModule):
     def __init__(
         self,
         num_keypoints: int,
-        width_mult: float = 1.0,
+        width_mult: int | float = 1.0,
         num_stages: int = 3,
         init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
