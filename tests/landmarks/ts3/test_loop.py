@@ -1,7 +1,7 @@
 """Rounds: files, resumption in the middle, exchange, corners, two ranks."""
 
 import json
-import logging
+import os
 import shutil
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from mmext.errors import BadInputError
 from mmext.landmarks.ts3.loop import TS3TrainLoop
+from mmext.registry import MODELS
 from tests.landmarks.ts3 import rig
 
 
@@ -140,7 +141,7 @@ def test_the_hard_filter_accepts_more_faces_in_each_round(root, tmp_path, monkey
 
 @pytest.mark.parametrize("why", ["none in the config", "all are labelled"])
 def test_without_unlabelled_pictures_it_trains_on_the_labels(
-    why, root, tmp_path, monkeypatch, caplog
+    why, root, tmp_path, monkeypatch
 ):
     changes = dict(unlabeled_dataloader=None)
     if why == "all are labelled":
@@ -185,7 +186,7 @@ def test_another_model_is_refused(root, tmp_path):
         tmp_path,
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
     )
-    runner.model = __import__("mmext.registry").registry.MODELS.build(student)
+    runner.model = MODELS.build(student)
     with pytest.raises(BadInputError, match=r"a model of type mmext.TS3, got LandmarkDetector"):
         runner.train()
 
@@ -204,12 +205,12 @@ def test_numbers_that_cannot_be_are_refused(wrong, told, root, tmp_path):
 
 
 def run_of_rank(rank, root, folder):
-    logging.disable()
+    os.environ["LOCAL_RANK"] = str(rank)
     runner = rig.runner(
         root,
         folder,
-        launcher="none",
-        model_wrapper_cfg=dict(type="MMSeparateDistributedDataParallel"),
+        launcher="pytorch",
+        model_wrapper_cfg=dict(type="MMSeparateDistributedDataParallel", device_ids=None),
         default_hooks=dict(checkpoint=None),
     )
     runner.train()
