@@ -49,8 +49,12 @@ class PointFinder:
         meta = model.dataset_meta
         self.names = tuple(meta.get("keypoint_names") or ())
         self.skeleton = [tuple(limb) for limb in meta.get("skeleton") or ()]
-        more = {} if box is None else {"bbox": box}
-        self.preparation = Preparation(model.cfg.test_pipeline, model.cfg.filename, more)
+        steps, more = list(model.cfg.test_pipeline), {}
+        if box is not None:
+            more["bbox"] = box
+            # a step that takes whole pictures would pass over the box
+            steps = [{key: step[key] for key in step if key != "whole"} for step in steps]
+        self.preparation = Preparation(steps, model.cfg.filename, more)
 
     def annotate(self, source: Path | Picture) -> Annotated:
         """Draw the points that the model is sure of, and say all.

@@ -43,6 +43,15 @@ def model(names=("red", "blue")) -> LandmarkDetector:
     return made.eval()
 
 
+def test_a_box_counts_for_a_model_of_whole_pictures_too(picture: np.ndarray) -> None:
+    made, box = model(), (20.0, 0.0, 68.0, 48.0)
+    made.cfg.test_pipeline = [dict(PIPELINE[0], whole=True), *PIPELINE[1:]]
+    _, found = PointFinder(made, score_thr=0.2, box=box).annotate(picture)
+    assert found == finder(box=box).annotate(picture)[1]
+    _, found = PointFinder(made, score_thr=0.2).annotate(picture)
+    assert found == finder().annotate(picture)[1]
+
+
 @pytest.fixture
 def picture() -> np.ndarray:
     """A red and a blue square on black; their middles are (40.5, 20.5) and (90.5, 80.5)."""
