@@ -89,9 +89,12 @@ def lengths(
 def normalised_errors(
     predicted: Points, keypoints: Points, visible: Float[np.ndarray, "N K"], length: Faces
 ) -> Float[np.ndarray, "N K"]:
-    """Distances as shares of the lengths; NaN for points that do not count."""
-    distance = np.linalg.norm(predicted - keypoints, axis=2) / length[:, None]
-    return np.where(visible > 0, distance, np.nan)
+    """Distances as shares of the lengths; NaN for points that do not count.
+
+    A prediction that is no number is infinitely wrong: left out, it would look like a good one.
+    """
+    distance = np.nan_to_num(np.linalg.norm(predicted - keypoints, axis=2), nan=np.inf)
+    return np.where(visible > 0, distance / length[:, None], np.nan)
 
 
 def face_errors(errors: Float[np.ndarray, "N K"]) -> Faces:

@@ -88,6 +88,13 @@ def test_nothing_to_judge_is_a_warning_and_no_number(caplog):
     assert "0 faces, 1 left out" in caplog.text
 
 
+def test_a_prediction_that_is_no_number_is_a_failure():
+    found = numbers([sample(0), sample(1, times=np.nan)], norm="side", thresholds=(0.2,))
+    assert found["landmarks/NME"] == np.inf
+    assert found["landmarks/FR@20"] == 50
+    assert found["landmarks/left_out"] == 0
+
+
 def test_a_curve_is_drawn(tmp_path):
     numbers([sample(0)], norm="side", curve=str(tmp_path / "ced.png"))
     assert (tmp_path / "ced.png").stat().st_size > 1000
