@@ -19,6 +19,7 @@ from mmext.data_checks.parallel import each
 from mmext.data_checks.pictures import Picture, Reader
 from mmext.data_checks.report import Report
 from mmext.data_checks.videos import broken_video
+from mmext.errors import BadInputError
 
 DECODE_UP_TO = 5000
 """Pictures of a split that are decoded without being asked to."""
@@ -58,8 +59,7 @@ def check_landmarks(
     Raises:
         BadInputError: the data set cannot be read at all.
     """
-    own = {key: value for key, value in dataset.items() if key not in ("type", "pipeline")}
-    built = kind(**own, pipeline=[], serialize_data=False)
+    built = _built(dataset, kind, report.split)
     samples = [built.get_data_info(number) for number in range(len(built))]
     needs_labels = getattr(kind, "NEEDS_LABELS", True)
     report.what = "pictures with points" if needs_labels else "pictures without labels"
@@ -77,6 +77,24 @@ def check_landmarks(
         report.error("points", f"{report.file}: {sentence}") if is_error else report.warn(
             f"{report.file}: {sentence}"
         )
+
+
+def _built(dataset: Mapping[str, Any], kind: Any, split: str) -> Any:
+    """The data set without its pipeline.
+
+    Raises:
+        BadInputError: it cannot be read, or not with these arguments.
+    """
+    own = {key: value for key, value in dataset.items() if key != "type"}
+    try:
+        return kind(**{**own, "pipeline": [], "serialize_data": False})
+    except BadInputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise BadInputError(
+            f"{split}_dataloader.dataset: expected arguments of {type_name(dataset)}, got others "
+            f"({error}); correct them"
+        ) from None
 
 
 def _check_pictures(

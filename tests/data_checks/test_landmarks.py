@@ -279,6 +279,18 @@ def test_a_file_that_is_no_video_is_one_sentence(tmp_path):
     assert "a.mp4: expected a folder of pictures or a video, got neither" in error
 
 
+@pytest.mark.parametrize("wrong", [dict(take="some"), dict(tke="all"), dict(labeled_share=3)])
+def test_arguments_that_cannot_be_are_one_sentence(tmp_path, wrong):
+    (error,) = look(config(json_set(tmp_path, THREE, **wrong))).errors
+    assert error.startswith("train_dataloader.dataset: expected arguments of LandmarkDataset, got")
+    assert error.count(next(iter(wrong))) == 1
+
+
+def test_the_data_set_s_own_ways_of_reading_do_not_matter(tmp_path):
+    lazy = dict(lazy_init=True, serialize_data=True, pipeline=FLIP[:2])
+    assert look(config(json_set(tmp_path, THREE, **lazy))).images == 1
+
+
 def test_many_pictures_are_decoded_on_demand_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("mmext.data_checks.landmarks.DECODE_UP_TO", 1)
     cfg = config(json_set(tmp_path, THREE, THREE))

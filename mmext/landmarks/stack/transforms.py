@@ -25,7 +25,13 @@ class LoadFace(BaseTransform):
     """Read the picture, or a video's frame, with blue first; without a box all of it counts.
 
     A picture that is there already, ``img``, is taken as it is.
+
+    Args:
+        whole: take all of the picture even where there is a box, such as one around hidden points.
     """
+
+    def __init__(self, whole: bool = False) -> None:
+        self.whole = whole
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``img``, ``ori_shape`` and, where there is none, ``bbox``.
@@ -46,7 +52,7 @@ class LoadFace(BaseTransform):
         height, width = image.shape[:2]
         results.update(img=image, ori_shape=(height, width), img_shape=(height, width))
         box = results.get("bbox")
-        if box is None or np.isnan(box).any():
+        if self.whole or box is None or np.isnan(box).any():
             results["bbox"] = np.array([0, 0, width, height], dtype=np.float32)
         if "keypoints" in results:
             _refuse_far(results, width, height)

@@ -140,9 +140,7 @@ def test_the_hard_filter_accepts_more_faces_in_each_round(root, tmp_path, monkey
 
 
 @pytest.mark.parametrize("why", ["none in the config", "all are labelled"])
-def test_without_unlabelled_pictures_it_trains_on_the_labels(
-    why, root, tmp_path, monkeypatch
-):
+def test_without_unlabelled_pictures_it_trains_on_the_labels(why, root, tmp_path, monkeypatch):
     changes = dict(unlabeled_dataloader=None)
     if why == "all are labelled":
         rig.write_faces(tmp_path, labelled=rig.LABELLED, hidden=0)
