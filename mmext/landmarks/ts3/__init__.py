@@ -8,10 +8,10 @@ Host      mmengine
 Deviates  The authors published networks and no training. Networks, sizes and counts are theirs; the
           teacher's objective, the corruptions, the mix of scores, weights and rounds are ours:
           the teacher learns the quality of labels of known error, not real against pseudo
-          (``objective="lsgan"`` is near the paper); labels count by point and by score, and the
-          paper's choice of whole faces is ``filter="hard"``; students go on from their weights in
-          each round. Errors of students trained on disjoint halves are an option
-          (``cross_fit_iters``), off by default: it trains both students once more.
+          (``objective="lsgan"`` is near the paper), in every step beside the students; labels
+          count by point and by score, and the paper's choice of whole faces is ``filter="hard"``;
+          students go on from their weights in each round. Their errors on the labelled pictures
+          stand in for those of students trained on the other half, which cost two more students.
 Letters   B pictures, N unlabelled pictures, S = 2 students, K points; points are (x, y) in pixels
 """
 

@@ -20,10 +20,11 @@ from mmext.registry import MODELS
 
 MEMBERS = ("student_a", "student_b", "teacher")
 FUSIONS = ("mean", "student_a", "student_b")
-Maps = Float[Tensor, "B K h w"]
 
 
-def fused(first: Maps, second: Maps) -> Maps:
+def fused(
+    first: Float[Tensor, "B K h w"], second: Float[Tensor, "B K i j"]
+) -> Float[Tensor, "B K m n"]:
     """The mean of both students' maps, at the size of the larger ones."""
     larger, smaller = sorted((first, second), key=lambda maps: maps.shape[-1], reverse=True)
     if larger.shape != smaller.shape:
