@@ -248,13 +248,13 @@ def own_labels(
     number: int, data_samples: Sequence[Any], device: torch.device
 ) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
     """The points that a student is trained on, and their weights: people's, or pseudo-labels."""
-    points, weights = stacked(data_samples)
+    points, weights = stacked(data_samples, device)
     rows = [n for n, one in enumerate(data_samples) if "student_keypoints" in one]
     if rows:
         pseudo = [data_samples[n] for n in rows]
         points[rows] = torch.stack([one.student_keypoints[number] for one in pseudo]).to(points)
         weights[rows] = torch.stack([one.student_weights[number] for one in pseudo]).to(weights)
-    return points.to(device), weights.to(device)
+    return points, weights
 
 
 def points_of(student: Any) -> int:
