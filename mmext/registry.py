@@ -24,6 +24,7 @@ TASKS = {
     "classification": "mmengine",
     "search": "mmengine",
     "self_training": "mmengine",
+    "landmarks": "mmengine",
 }
 """The one table: a folder of mmext, and the scope (also the import name) of its host."""
 

@@ -30,6 +30,7 @@ READ = frozenset(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"
         "tta_pipeline",
     ),
     *("vis_backends", "strategy", "data_command", "weights_command", "verify", "search"),
+    "unlabeled_dataloader",
 }
 """Top-level keys that mmengine's Runner, the hosts' tools or mmext read."""
 

@@ -42,6 +42,7 @@ REQUIRED = dict(
     channels=16,
     kernel_size=3,
     num_classes=3,
+    num_keypoints=5,
     ema_channels=16,
     num_bases=4,
     num_stages=3,
@@ -87,6 +88,12 @@ INSTEAD = {
     "ImageNetDataset": dict(lazy_init=True),
     "IdxClsDataset": dict(lazy_init=True),
     "DigitsDataset": dict(lazy_init=True),
+    "LandmarkDataset": dict(lazy_init=True),
+    "COCOLandmarkDataset": dict(lazy_init=True),
+    "CSVLandmarkDataset": dict(lazy_init=True),
+    "PTSLandmarkDataset": dict(lazy_init=True),
+    "AFLWMatDataset": dict(lazy_init=True),
+    "VideoFrames": dict(lazy_init=True),
 }
 """Where a name means something else, or a default of the host's does not go with the rest."""
 

@@ -1,0 +1,1 @@
+"""Landmarks in faces, animals and objects. Host: mmengine alone."""
