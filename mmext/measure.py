@@ -42,6 +42,52 @@ def bytes_kept_for_backward(forward: Callable[[], Any], *, besides: Iterable[Ten
     return sum(kept.values())
 
 
+class _Kept:
+    """A tensor as autograd keeps it, that says when it is let go."""
+
+    def __init__(self, tensor: Tensor, freed: Callable[[], None]) -> None:
+        self.tensor, self.freed = tensor, freed
+
+    def __del__(self) -> None:
+        self.freed()
+
+
+def most_bytes_kept(run: Callable[[], Any], *, besides: Iterable[Tensor] = ()) -> int:
+    """The most bytes that autograd keeps alive at one time in ``run``, backward included.
+
+    Where steps come in turn, each frees what it has kept before the next keeps its own.
+
+    Args:
+        run: what is run.
+        besides: tensors that do not count since they are there anyway, such as parameters.
+    """
+    others = {tensor.untyped_storage().data_ptr() for tensor in besides}
+    holders: dict[int, int] = {}
+    now = most = 0
+
+    def pack(tensor: Tensor) -> _Kept:
+        nonlocal now, most
+        storage = tensor.untyped_storage()
+        place, size = storage.data_ptr(), storage.nbytes()
+        if place in others:
+            size = 0
+        if not holders.get(place):
+            now += size
+            most = max(most, now)
+        holders[place] = holders.get(place, 0) + 1
+
+        def freed() -> None:
+            nonlocal now
+            holders[place] -= 1
+            now -= 0 if holders[place] else size
+
+        return _Kept(tensor.detach(), freed)
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
+        run()
+    return most
+
+
 class _OperatorCounter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()

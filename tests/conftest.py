@@ -73,6 +73,14 @@ def trees() -> Path:
 
 
 @pytest.fixture(scope="session")
+def mouse() -> Path:
+    """The folder of the running mouse."""
+    result = run_script("data/mouse.py")
+    assert result.returncode == 0, result.stderr
+    return REPO / "data" / "mouse"
+
+
+@pytest.fixture(scope="session")
 def mobilenet_weights() -> Path:
     """The converted ImageNet weights."""
     result = run_script("data/mobilenet_v2.py")

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmext.measure import bytes_kept_for_backward, host_waits
+from mmext.measure import bytes_kept_for_backward, host_waits, most_bytes_kept
 
 
 def test_a_storage_counts_once_and_what_is_there_anyway_does_not():
@@ -31,6 +31,28 @@ def test_nothing_stays_behind():
     bytes_kept_for_backward(forward)
     gc.collect()
     assert made[0]() is None
+
+
+def test_steps_in_turn_keep_what_the_largest_does_and_steps_at_once_the_sum():
+    small, large = torch.randn(10, requires_grad=True), torch.randn(30, requires_grad=True)
+
+    def in_turn():
+        small.exp().sum().backward()
+        large.exp().sum().backward()
+
+    def at_once():
+        (small.exp().sum() + large.exp().sum()).backward()
+
+    assert most_bytes_kept(in_turn) == 120
+    assert most_bytes_kept(at_once) == 160
+
+
+def test_at_one_time_too_a_storage_counts_once_and_what_is_there_anyway_does_not():
+    x, w = torch.randn(10, requires_grad=True), torch.randn(10, requires_grad=True)
+    assert most_bytes_kept(lambda: ((x * w) + (w * x)).sum().backward()) == 80
+    assert most_bytes_kept(lambda: (x * w).sum().backward(), besides=[w]) == 40
+    assert most_bytes_kept(lambda: (x * w).sum(), besides=[w]) == 40  # without backward
+    assert most_bytes_kept(lambda: (x * w).sum().backward(), besides=[x[3:], w]) == 0
 
 
 x, mask, index = torch.rand(10), torch.arange(10) > 5, torch.arange(3)

@@ -14,10 +14,14 @@ HEIGHT, WIDTH, STRIDES = 800, 1344, (8, 16, 32, 64, 128)
 
 @dataclass
 class Case:
-    """One side of a row: ``forward`` for the bytes it keeps, ``run`` for everything else."""
+    """One side of a row: ``forward`` for the bytes it keeps, ``run`` for everything else.
+
+    With ``in_turn`` the bytes are the most that ``run`` keeps at one time, besides those tensors.
+    """
 
     forward: Callable[[], Any]
     run: Callable[[], Any]
+    in_turn: list[Tensor] | None = None
 
 
 def scope(side: str) -> str:

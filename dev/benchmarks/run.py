@@ -61,6 +61,9 @@ ROWS = {  # row: module of this folder with a function of that name
     "autohas/step": "autohas",
     "autohas/five_updates": "autohas",
     "search/overhead": "search",
+    "ts3/decode": "ts3",
+    "ts3/step": "ts3",
+    "ts3/step_separate": "ts3",
     "self_training/policy_v0": "policy_v0",
     "ops/nms_1000_torchvision": "ops",
     "ops/nms_1000_torch": "ops",
@@ -155,7 +158,7 @@ def measure(row: str, side: str, seconds: float, device: str = "cpu") -> dict[st
     import torch
     from torch.utils.benchmark import Timer
 
-    from mmext.measure import bytes_kept_for_backward, flops, num_operators
+    from mmext.measure import bytes_kept_for_backward, flops, most_bytes_kept, num_operators
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -165,9 +168,14 @@ def measure(row: str, side: str, seconds: float, device: str = "cpu") -> dict[st
         )
         peak = extra_peak(case.run, device)
         timed = Timer("run()", globals=dict(run=case.run)).blocked_autorange(min_run_time=seconds)
+        kept = (
+            bytes_kept_for_backward(case.forward)
+            if case.in_turn is None
+            else most_bytes_kept(case.run, besides=case.in_turn)
+        )
         return dict(
             seconds=timed.median,  # the timer waits for a GPU before and after
-            kept_bytes=bytes_kept_for_backward(case.forward),
+            kept_bytes=kept,
             operators=num_operators(case.run),
             flops=flops(case.run),
             peak_bytes=peak,

@@ -22,6 +22,7 @@ NAMES = {  # also the module of mmext.prepare
     "fashion_mnist": "ten kinds of clothes, grey, 28 x 28 (60,000 + 10,000 pictures)",
     "digits": "handwritten digits of 8 x 8 pixels (1,797 pictures)",
     "photo_digits": "handwritten digits on photographs, with maps (320 + 100 + 200 pictures)",
+    "mouse": "a running mouse: 17 points marked by people, and a video (90 + 994 frames)",
     "coco_splits": "shares of COCO's labels, 1 to 50 %, for teachers and students",
     "mobilenet_v2": "ImageNet weights of MobileNetV2 for mmdet and mmseg",
 }

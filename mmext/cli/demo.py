@@ -5,6 +5,7 @@ Segmentation   the same: classes are laid over as colours
 Classification the same: the best classes are written on it
 Action         a video, or a folder of frames of one clip: its best classes are written on the
                frames
+Landmarks      the same: points are drawn; a table for DeepLabCut's tools lies beside
 JSON           beside each drawing, what it shows: ``a.png`` and ``a.png.json``
 Needs          no GPU and no screen; a GPU is used where there is one
 """
@@ -23,20 +24,22 @@ from mmext.errors import BadInputError
 from mmext.inference.drawing import write_scores
 from mmext.inference.inputs import FolderClip, Picture, VideoClip, find_input
 from mmext.inference.outputs import save_facts, save_picture, write_video
+from mmext.inference.points import PointFinder, finds_points, save_table
 from mmext.inference.reading import read_picture
 from mmext.inference.tasks import Classifier, Detector, Recognizer, Segmentor, build_model
 
 Source: TypeAlias = list[Path] | VideoClip
 
 SCOPES = ("mmdet", "mmseg", "mmaction", "mmengine")
-Annotator: TypeAlias = Detector | Segmentor | Classifier
+Annotator: TypeAlias = Detector | Segmentor | Classifier | PointFinder
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the flags."""
     parser = argparse.ArgumentParser(description="Show what a model makes of pictures or videos")
     parser.add_argument(
-        "config", help="config file of a detector, segmentor, classifier or recognizer"
+        "config",
+        help="config file of a detector, segmentor, classifier, recognizer or of landmarks",
     )
     parser.add_argument("checkpoint", help="its checkpoint file")
     parser.add_argument("input", type=Path, help="picture, folder or video")
@@ -44,7 +47,17 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--out", type=Path, default=Path("work_dirs/demo"), help="default: %(default)s"
     )
     parser.add_argument(
-        "--score-thr", type=float, default=0.3, help="draw boxes above it (default: %(default)s)"
+        "--score-thr",
+        type=float,
+        default=0.3,
+        help="draw boxes or points above it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--box",
+        type=float,
+        nargs=4,
+        metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
+        help="of the face or animal whose landmarks are sought (default: the whole picture)",
     )
     parser.add_argument(
         "--top",
@@ -75,7 +88,7 @@ def check_args(cfg: Config, args: argparse.Namespace, source: Source) -> None:
     if cfg.get("default_scope") not in SCOPES:
         raise BadInputError(
             f"{args.config}: expected a default_scope of {', '.join(SCOPES)}, got "
-            f"{cfg.get('default_scope')!r}; give a config of one of the four tasks"
+            f"{cfg.get('default_scope')!r}; give a config of one of the tasks"
         )
     if (
         cfg.default_scope == "mmaction"
@@ -96,6 +109,11 @@ def check_args(cfg: Config, args: argparse.Namespace, source: Source) -> None:
         raise BadInputError(
             f"--every {args.every}, --top {args.top}: expected 1 or more; change them"
         )
+    if args.box and not (args.box[0] < args.box[2] and args.box[1] < args.box[3]):
+        raise BadInputError(
+            f"--box {' '.join(f'{side:g}' for side in args.box)}: expected left, top, right and "
+            "bottom of a box with an area; change them"
+        )
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         raise BadInputError(
             f"--device {args.device}: expected a CUDA device, torch finds none; leave it out"
@@ -107,12 +125,17 @@ def annotate(annotator: Annotator, args: argparse.Namespace, source: Source) -> 
     if isinstance(source, VideoClip):
         yield from annotate_video(annotator, args, source)
         return
+    told = []
     for file in source:
         picture, found = annotator.annotate(file)
         out = save_picture(picture, args.out / file.name)
         height, width = picture.shape[:2]
+        told.append((str(file), found))
         yield save_facts({"input": str(file), "width": width, "height": height, **found}, out)
         yield out
+    if isinstance(annotator, PointFinder):
+        name = f"{args.input.resolve().name}.csv"
+        yield save_table(args.out / name, Path(args.config).stem, told)
 
 
 def annotate_video(
@@ -130,6 +153,9 @@ def annotate_video(
     out = args.out / f"{args.input.stem}.mp4"
     write_video(out, drawn(), clip.fps / args.every)
     yield save_facts({"input": str(args.input), "fps": clip.fps, "frames": told}, out)
+    if isinstance(annotator, PointFinder):
+        rows = ((str(one["frame"]), one) for one in told)
+        yield save_table(out.with_name(f"{out.name}.csv"), Path(args.config).stem, rows)
     yield out
 
 
@@ -164,6 +190,9 @@ def demo(args: argparse.Namespace) -> None:
         written = recognize(Recognizer(model, top=args.top), args, source)
     elif cfg.default_scope == "mmseg":
         written = annotate(Segmentor(model), args, source)
+    elif finds_points(model.cfg.test_pipeline):
+        finder = PointFinder(model, score_thr=args.score_thr, box=args.box)
+        written = annotate(finder, args, source)
     elif cfg.default_scope == "mmengine":
         written = annotate(Classifier(model, top=args.top), args, source)
     else:

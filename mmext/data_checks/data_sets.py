@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mmext.data_checks import classes, layouts, needs, panoptic_sets, pictures
+from mmext.data_checks import classes, landmarks, layouts, needs, panoptic_sets, pictures
 from mmext.data_checks.clips import check_clips
 from mmext.data_checks.coco import check_file, check_images, read_coco
 from mmext.data_checks.layouts import dataset_class
@@ -56,7 +56,7 @@ def check_dataset(
                 f"{path}: not found, expected the {split} split's {what} there; {cure}"
             )
     listed = report.file or "seg_map_path" in folders or "img_path" in folders
-    if report.errors or not (listed or layouts.layout(dataset) in layouts.CLASSES):
+    if report.errors or not (listed or layouts.layout(dataset) in layouts.WITHOUT_FILE):
         return report
     inside = Inside(
         dataset, folders, root, cfg=cfg, split=split, wants=wants, cure=cure, decode=decode
@@ -72,7 +72,8 @@ def check_dataset(
         split,
         decode,
     ]
-    files = [report.file] if Path(report.file).is_file() else []
+    named = (report.file, join(root, str(dataset.get("labeled_file") or "")))
+    files = [file for file in named if Path(file).is_file()]
     return remembered(key, files, lambda: inside.check(report), anew=anew)
 
 
@@ -158,6 +159,8 @@ class Inside:
                 self.check_maps(report)
             elif kind in layouts.CLASSES:
                 self.check_classes(report, kind)
+            elif kind == layouts.LANDMARKS:
+                self.check_points(report)
             elif kind in (layouts.VIDEOS, layouts.FRAMES) and report.file:
                 self.check_clips(report, raw=kind == layouts.FRAMES)
             else:
@@ -256,6 +259,17 @@ class Inside:
             names=list(wanted_classes(self.dataset)),
             classes=self.classes,
             needs=self.wants,
+            cure=self.cure,
+            decode=self.decode,
+        )
+
+    def check_points(self, report: Report) -> None:
+        """Check pictures with points."""
+        landmarks.check_landmarks(
+            self.dataset,
+            dataset_class(self.dataset),
+            report,
+            cfg=self.cfg,
             cure=self.cure,
             decode=self.decode,
         )

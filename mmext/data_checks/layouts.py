@@ -20,9 +20,12 @@ COCO, LVIS_05, LVIS_1, OBJECTS365_1, OBJECTS365_2 = (
 PANOPTIC, XML, MAPS = "panoptic COCO", "XML files", "label maps"
 VIDEOS, FRAMES, OTHER = "videos", "folders of frames", "other"
 FOLDERS, IDX, DIGITS = "folders of classes", "idx files", "digits"
+LANDMARKS = "points"
 
 DETECTION = (COCO, LVIS_05, LVIS_1, OBJECTS365_1, OBJECTS365_2, PANOPTIC)
 CLASSES = (FOLDERS, IDX, DIGITS)
+WITHOUT_FILE = (*CLASSES, LANDMARKS)
+"""Layouts that may list what lies in folders."""
 SORTED = (OBJECTS365_1, OBJECTS365_2)
 """Layouts whose categories are numbered by their ids, not in the file's order."""
 
@@ -61,6 +64,8 @@ def layout(dataset: Mapping[str, Any]) -> str:
     if name in BY_NAME and scope in ("", "mmdet", "mmaction", "mmext"):
         return BY_NAME[name]
     kind = dataset_class(dataset)
+    if any(one.__name__ == "LandmarkFiles" for one in getattr(kind, "__mro__", ())):
+        return LANDMARKS
     owners = tuple(
         getattr(getattr(kind, method, None), "__qualname__", "").partition(".")[0]
         for method in ("load_data_list", "parse_data_info")

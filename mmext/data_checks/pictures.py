@@ -22,7 +22,7 @@ EXIF_TURN = 0x0112
 SIDEWAYS = (5, 6, 7, 8)
 """Values of the tag that swap width and height."""
 
-READERS = ("LoadImageFromFile", "LoadRGBFromFile", "LoadImageUnlessGiven")
+READERS = ("LoadImageFromFile", "LoadRGBFromFile", "LoadImageUnlessGiven", "LoadFace")
 """Steps of a pipeline that take the arguments of ``mmcv.imfrombytes``."""
 
 READ_ALIKE = ("JPEG", "PNG")

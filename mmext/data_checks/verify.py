@@ -26,6 +26,7 @@ from mmext.data_checks.report import Report
 from mmext.errors import BadInputError
 
 SPLITS = ("train", "val", "test")
+UNLABELED = "unlabeled"
 
 
 def check(
@@ -53,6 +54,7 @@ def check(
 def _check(
     cfg: Mapping[str, Any], splits: tuple[str, ...], *, decode: bool | None, anew: bool
 ) -> list[Report]:
+    cfg, splits = _with_unlabeled(cfg, splits)
     if (shape := check_shape(cfg, splits)).errors:
         return [shape]
     # A test loads its checkpoint over whatever the model would have started from.
@@ -71,6 +73,21 @@ def _check(
     reports += [check_lists(cfg, split) for split in splits]
     reports += [check_labels(reports), check_agreement(cfg, splits)]
     return [one for one in reports if one.images or one.errors or one.warnings]
+
+
+def _with_unlabeled(
+    cfg: Mapping[str, Any], splits: tuple[str, ...]
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """The pictures without labels that training reads beside the others, as a split of its own.
+
+    A loop takes them from the config's ``unlabeled_dataloader`` or from its own argument.
+    """
+    key = f"{UNLABELED}_dataloader"
+    loop = cfg.get("train_cfg")
+    own = loop.get(key) if isinstance(loop, Mapping) else None
+    if "train" not in splits or not (own or cfg.get(key)):
+        return cfg, splits
+    return {**cfg, key: own or cfg[key]}, (*splits, UNLABELED)
 
 
 def check_shape(cfg: Mapping[str, Any], splits: Iterable[str]) -> Report:

@@ -24,14 +24,21 @@ class Preparation:
     Args:
         pipeline: the config's; steps that load annotations are left out.
         file: the config, for messages.
+        more: what the pipeline finds beside each picture, such as a box.
 
     Raises:
         BadInputError: no step of it reads a picture.
     """
 
-    def __init__(self, pipeline: Sequence[Mapping[str, Any]], file: str | Path | None) -> None:
+    def __init__(
+        self,
+        pipeline: Sequence[Mapping[str, Any]],
+        file: str | Path | None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.more = dict(more or {})
         steps = [step for step in pipeline if "Annotations" not in name_of(step)]
-        place = next((i for i, step in enumerate(steps) if "LoadImage" in name_of(step)), None)
+        place = next((i for i, step in enumerate(steps) if reads(name_of(step))), None)
         if place is None:
             kinds = ", ".join(name_of(step) for step in pipeline)
             raise BadInputError(
@@ -39,6 +46,7 @@ class Preparation:
                 f"{kinds}; the demo is for models that look at one picture"
             )
         self.reader = TRANSFORMS.build(steps[place])
+        self.takes_frames = name_of(steps[place]) == TAKES_FRAMES
         self.to_float32 = bool(steps[place].get("to_float32"))
         self.rest = Compose(steps[:place] + steps[place + 1 :])
 
@@ -50,7 +58,7 @@ class Preparation:
         """
         refuse_broken(path)
         try:
-            results = self.reader({"img_path": str(path), "img_id": 0})
+            results = self.reader({"img_path": str(path), "img_id": 0, **self.more})
         except Exception as error:  # of whichever decoder the config names
             raise BadInputError(_not_for(type(self.reader).__name__, path, error)) from error
         return looks(results["img"]), self.rest(results)
@@ -66,8 +74,18 @@ class Preparation:
             "img_id": 0,
             "img_shape": size,
             "ori_shape": size,
+            **self.more,
         }
-        return frame, self.rest(results)
+        return frame, self.rest(self.reader(results) if self.takes_frames else results)
+
+
+TAKES_FRAMES = "LoadFace"
+"""A step that reads files and completes what is read already."""
+
+
+def reads(name: str) -> bool:
+    """Whether a step of this name reads a picture."""
+    return "LoadImage" in name or name == TAKES_FRAMES
 
 
 def name_of(step: Mapping[str, Any]) -> str:

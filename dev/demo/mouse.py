@@ -1,0 +1,80 @@
+"""The README's picture of landmarks: what people marked, what a model finds there, and on a video.
+
+Run ``python -m dev.demo.mouse CONFIG CHECKPOINT --out docs/mouse.jpg`` with a model of the running
+mouse that did not see the frames of test_20.json. Above four of these as people marked them, in the
+middle what the model finds on them, below what it finds on four frames of the video.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mmext.engine.config import load_config
+from mmext.inference.drawing import colours, draw_points
+from mmext.inference.inputs import Picture, VideoClip
+from mmext.inference.points import PointFinder
+from mmext.inference.reading import read_picture
+from mmext.inference.tasks import build_model
+from mmext.prepare import mouse
+
+SHOWN = 4
+SIDE = 264
+"""Pixels across of a frame in the picture."""
+GAP = 6
+SCORE = 0.2
+
+
+def truth(root: Path, image: dict) -> Picture:
+    """A frame with the points that people marked."""
+    found = {one["image_id"]: one for one in mouse.read_split(root, "test_20")["annotations"]}
+    rows = np.reshape(found[image["id"]]["keypoints"], (-1, 3))
+    points = [(float(x), float(y)) if seen else None for x, y, seen in rows]
+    frame = read_picture(root / "images" / image["file_name"])
+    return draw_points(frame, points, mouse.SKELETON, colours(len(points)))
+
+
+def sheet(rows: Sequence[Sequence[Picture]]) -> Image.Image:
+    """The frames beside and below each other, on white."""
+    height = round(SIDE * rows[0][0].shape[0] / rows[0][0].shape[1])
+    across, down = len(rows[0]), len(rows)
+    size = across * (SIDE + GAP) - GAP, down * (height + GAP) - GAP
+    made = Image.new("RGB", size, "white")
+    for row, frames in enumerate(rows):
+        for column, frame in enumerate(frames):
+            small = Image.fromarray(frame).resize((SIDE, height), Image.Resampling.LANCZOS)
+            made.paste(small, (column * (SIDE + GAP), row * (height + GAP)))
+    return made
+
+
+def draw(config: str, checkpoint: str, root: Path, out: Path) -> None:
+    """Write the picture."""
+    model = build_model(load_config(config), checkpoint, device="cpu", strict=True)
+    finder = PointFinder(model, score_thr=SCORE)
+    images = mouse.read_split(root, "test_20")["images"][:SHOWN]
+    clip = VideoClip(root / "video.mp4")
+    frames = [clip[len(clip) * number // SHOWN] for number in range(SHOWN)]
+    rows = [
+        [truth(root, one) for one in images],
+        [finder.annotate(root / "images" / one["file_name"])[0] for one in images],
+        [finder.annotate(frame)[0] for frame in frames],
+    ]
+    sheet(rows).save(out, quality=88)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("config", help="of a model of landmarks")
+    parser.add_argument("checkpoint", help="its checkpoint")
+    parser.add_argument("--root", type=Path, default=mouse.ROOT, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("docs/mouse.jpg"))
+    args = parser.parse_args(argv)
+    draw(args.config, args.checkpoint, args.root, args.out)
+    print(args.out)
+
+
+if __name__ == "__main__":
+    main()
