@@ -11,7 +11,7 @@ from mmext.landmarks.heatmaps import decoded, gaussians
 from mmext.landmarks.samples import LandmarkSample
 from mmext.landmarks.stack.detector import LandmarkDetector
 from mmext.landmarks.ts3.model import TS3
-from mmext.landmarks.ts3.optim import TS3OptimWrapperConstructor
+from mmext.landmarks.ts3.optimizers import TS3OptimWrapperConstructor
 
 from .cases import Case
 
