@@ -1,6 +1,7 @@
 """Which samples of a data set count as labelled: lists in files, and shares drawn by a seed."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,8 +43,10 @@ def read_indices(file: str, keys: Sequence[str]) -> set[int]:
         BadInputError: it is no list, or names what is no sample.
     """
     numbers = {key: number for number, key in enumerate(keys)}
+    names = Counter(Path(key).name for key in keys)
     for number, key in enumerate(keys):
-        numbers.setdefault(Path(key).name, number)
+        if names[Path(key).name] == 1:  # a name in two folders says nothing
+            numbers.setdefault(Path(key).name, number)
     found = set()
     for entry in _entries(file):
         number = numbers.get(entry, int(entry) if entry.isdecimal() else -1)

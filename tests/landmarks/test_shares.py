@@ -58,6 +58,12 @@ def test_other_lists_are_refused(tmp_path, name, text, said):
         read_indices(str(tmp_path / name), KEYS)
 
 
+def test_a_name_in_two_folders_is_refused(tmp_path):
+    (tmp_path / "list.txt").write_text("1.jpg")
+    with pytest.raises(BadInputError, match=r"got '1.jpg'"):
+        read_indices(str(tmp_path / "list.txt"), ["a/1.jpg", "b/1.jpg"])
+
+
 def test_no_list_is_refused(tmp_path):
     with pytest.raises(BadInputError, match=r"got no file; write one, or take labeled_share=0.2"):
         read_indices(str(tmp_path / "none.txt"), KEYS)
