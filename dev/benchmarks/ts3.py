@@ -15,7 +15,7 @@ from mmext.landmarks.ts3.optimizers import TS3OptimWrapperConstructor
 
 from .cases import Case
 
-SIDE, IMAGES, POINTS = 128, 4, 17
+SIDE, IMAGES, POINTS = 128, 2, 17
 
 
 def decode(side: str) -> Case:
