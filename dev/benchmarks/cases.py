@@ -1,7 +1,7 @@
 """What rows share: the sizes of COCO's images, maps of a head, and the two sides of a row."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ class Case:
 
     forward: Callable[[], Any]
     run: Callable[[], Any]
-    in_turn: list[Tensor] | None = None
+    in_turn: list[Tensor] | None = field(default=None, kw_only=True)
 
 
 def scope(side: str) -> str:

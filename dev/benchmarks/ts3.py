@@ -11,11 +11,11 @@ from mmext.landmarks.heatmaps import decoded, gaussians
 from mmext.landmarks.samples import LandmarkSample
 from mmext.landmarks.stack.detector import LandmarkDetector
 from mmext.landmarks.ts3.model import TS3
-from mmext.landmarks.ts3.optim import TS3OptimWrapperConstructor
+from mmext.landmarks.ts3.optimizers import TS3OptimWrapperConstructor
 
 from .cases import Case
 
-SIDE, IMAGES, POINTS = 128, 4, 17
+SIDE, IMAGES, POINTS = 128, 2, 17
 
 
 def decode(side: str) -> Case:

@@ -25,6 +25,7 @@ SIDE = 264
 """Pixels across of a frame in the picture."""
 GAP = 6
 SCORE = 0.2
+"""Of points that are drawn, unless the command line says another; a short training needs less."""
 
 
 def truth(root: Path, image: dict) -> Picture:
@@ -49,10 +50,10 @@ def sheet(rows: Sequence[Sequence[Picture]]) -> Image.Image:
     return made
 
 
-def draw(config: str, checkpoint: str, root: Path, out: Path) -> None:
+def draw(config: str, checkpoint: str, root: Path, out: Path, *, score_thr: float) -> None:
     """Write the picture."""
     model = build_model(load_config(config), checkpoint, device="cpu", strict=True)
-    finder = PointFinder(model, score_thr=SCORE)
+    finder = PointFinder(model, score_thr=score_thr)
     images = mouse.read_split(root, "test_20")["images"][:SHOWN]
     clip = VideoClip(root / "video.mp4")
     frames = [clip[len(clip) * number // SHOWN] for number in range(SHOWN)]
@@ -71,8 +72,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("checkpoint", help="its checkpoint")
     parser.add_argument("--root", type=Path, default=mouse.ROOT, help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("docs/mouse.jpg"))
+    parser.add_argument("--score-thr", type=float, default=SCORE, help="default: %(default)s")
     args = parser.parse_args(argv)
-    draw(args.config, args.checkpoint, args.root, args.out)
+    draw(args.config, args.checkpoint, args.root, args.out, score_thr=args.score_thr)
     print(args.out)
 
 

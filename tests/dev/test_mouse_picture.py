@@ -15,12 +15,12 @@ from tests.cli.test_demo_landmarks import CONFIG
 
 def test_truth_is_above_and_predictions_below(mouse: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(picture, "SHOWN", 2)
-    monkeypatch.setattr(picture, "SCORE", 1e9)  # nothing is sure, so nothing is drawn
     (tmp_path / "a.py").write_text(CONFIG)
     model = MODELS.build(load_config(str(tmp_path / "a.py")).model)
     torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / "a.pth")
     words = [str(tmp_path / "a.py"), str(tmp_path / "a.pth"), "--root", str(mouse)]
-    picture.main([*words, "--out", str(tmp_path / "a.png")])
+    # nothing is that sure, so nothing is drawn
+    picture.main([*words, "--out", str(tmp_path / "a.png"), "--score-thr", "1e9"])
     made = np.asarray(Image.open(tmp_path / "a.png")).astype(int)
     side, step = picture.SIDE, picture.SIDE + picture.GAP
     down = (made.shape[0] + picture.GAP) // 3

@@ -56,7 +56,7 @@ def frames(side: int) -> Frames:
     names = {image["id"]: image["file_name"] for image in found["images"]}
     images, points, visible = [], [], []
     for one in found["annotations"]:
-        picture = cv2.imread(str(FOLDER / "images" / names[one["image_id"]]))
+        picture = np.asarray(cv2.imread(str(FOLDER / "images" / names[one["image_id"]])))
         height, width = picture.shape[:2]
         half = max(height, width) / 2
         box = np.array([width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half])
@@ -122,7 +122,9 @@ def moved_about(batch: Frames, generator: torch.Generator) -> Frames:
     points = (batch.points - centre) @ turn.transpose(1, 2) + centre + shift[:, None]
     back = torch.linalg.inv(turn)
     offset = -(back @ shift[..., None]) * 2 / side  # of torch's grid, which runs from -1 to 1
-    grid = F.affine_grid(torch.cat([back, offset], -1), batch.images.shape, align_corners=False)
+    grid = F.affine_grid(
+        torch.cat([back, offset], -1), list(batch.images.shape), align_corners=False
+    )
     images = F.grid_sample(batch.images, grid, padding_mode="zeros", align_corners=False)
     inside = ((points >= 0) & (points <= side - 1)).all(-1)
     light = (1 + draw(LIGHT))[:, None, None, None]

@@ -186,7 +186,11 @@ def trained_on(labelled: Any, unlabelled: Any, bank: Bank, exchange: str) -> Rou
     points, weights = exchanged(
         torch.from_numpy(bank.points), torch.from_numpy(bank.weights), exchange
     )
-    rows = np.flatnonzero(weights.flatten(1).sum(1).numpy() > 0).tolist()
+    counts = np.flatnonzero(weights.flatten(1).sum(1).numpy() > 0).tolist()
+    known = names_of(labelled)
+    # A picture may be in both sets, in one of them without its box: people's labels stay.
+    known_too = {*known, *(name.split("@")[0] for name in known)}
+    rows = [row for row in counts if bank.names[row] not in known_too]
     others = with_pipeline(unlabelled, pipeline_of(labelled))
     return RoundDataset(labelled, others, rows, points.numpy(), weights.numpy())
 

@@ -70,10 +70,8 @@ class TS3TrainLoop(IterBasedTrainLoop):
         BaseLoop.__init__(self, runner, dataloader)
         _refuse(warmup_iters, round_iters, rounds, pseudo_share)
         self.warmup_iters, self.round_iters, self.rounds = warmup_iters, round_iters, rounds
-        self.pseudo_share, self._weighing = (
-            pseudo_share,
-            dict(filter=filter, reach=reach, step=step),
-        )
+        self.pseudo_share = pseudo_share
+        self._weighing: dict[str, Any] = dict(filter=filter, reach=reach, step=step)
         self._max_iters, self._max_epochs = warmup_iters + rounds * round_iters, 1
         self._epoch = self._iter = 0
         self.val_begin, self.val_interval = val_begin, val_interval

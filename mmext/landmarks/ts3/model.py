@@ -163,7 +163,8 @@ class TS3(BaseModel):
         """
         data = self.data_preprocessor(data, True)
         inputs, samples = data["inputs"], data["data_samples"]
-        logged, guesses = {}, []
+        logged: dict[str, Tensor] = {}
+        guesses = []
         for number in (0, 1):
             member = MEMBERS[number]
             with optim_wrapper[member].optim_context(getattr(self, member)):
@@ -176,7 +177,7 @@ class TS3(BaseModel):
             total = self.teacher_loss(inputs, samples, guesses)
         optim_wrapper["teacher"].update_params(total)
         logged["teacher.loss"] = total.detach()
-        logged["loss"] = sum(value for name, value in logged.items() if name.endswith(".loss"))
+        logged["loss"] = torch.stack([logged[f"{member}.loss"] for member in MEMBERS]).sum()
         return logged
 
     def student_loss(

@@ -13,8 +13,10 @@ from mmext.landmarks.geometry import composed, mirrored
 from mmext.landmarks.samples import LandmarkSample
 from mmext.landmarks.ts3 import batches
 from mmext.landmarks.ts3.batches import RoundSampler
+from mmext.landmarks.ts3.labelling import Labelling, Predicted
 from mmext.registry import DATASETS
 from tests.landmarks.ts3 import rig
+from tests.landmarks.ts3.faces import K
 
 
 def drawn(labelled, pseudo, size=4, share=0.25, first=0, last=12, **group):
@@ -118,6 +120,29 @@ def test_a_labelled_picture_is_handed_out_as_it_is(datasets):
     assert found["data_samples"].gt_keypoints.equal(expected["data_samples"].gt_keypoints)
     assert "student_keypoints" not in found["data_samples"]
     assert len(data) == rig.LABELLED
+
+
+def test_a_labelled_picture_among_the_others_keeps_its_labels(datasets):
+    labelled, unlabelled = datasets
+    both = ConcatDataset([unlabelled, labelled])
+    rng = np.random.default_rng(0)
+    count = len(both)
+    bank = Labelling(filter="hard", step=1.0).bank(
+        batches.names_of(both),
+        Predicted(
+            points=rng.random((count, 2, K, 2)).astype(np.float32),
+            peaks=rng.random((count, 2, K)).astype(np.float32),
+            quality=rng.random((count, 2)).astype(np.float32),
+            apart=rng.random((count, K)).astype(np.float32),
+            error=np.zeros((count, 2)),
+        ),
+        1,
+    )
+    data = batches.trained_on(labelled, both, bank, "self")
+    assert data.rows == list(range(rig.HIDDEN))
+    for number in range(len(data)):
+        item = data[number, 0]["data_samples"]
+        assert ("student_keypoints" in item) == (number >= rig.LABELLED)
 
 
 def test_names_tell_pictures_frames_and_boxes_apart():

@@ -8,7 +8,7 @@ from dev.benchmarks import ts3 as rows
 from mmext.landmarks.heatmaps import decoded, gaussians
 from mmext.landmarks.samples import LandmarkSample
 from mmext.landmarks.ts3.model import TS3
-from mmext.landmarks.ts3.optim import TS3OptimWrapperConstructor
+from mmext.landmarks.ts3.optimizers import TS3OptimWrapperConstructor
 from mmext.measure import most_bytes_kept, num_operators
 
 SIDE, POINTS = 64, 5
