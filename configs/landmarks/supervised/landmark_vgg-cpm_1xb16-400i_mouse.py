@@ -3,7 +3,8 @@
 Run       python tools/data/mouse.py && python tools/train.py
           configs/landmarks/supervised/landmark_vgg-cpm_1xb16-400i_mouse.py
 Hardware  two CPU cores
-Expected  to be measured
+Expected  NME 9.8 % of the crop's side, 33 % of the points within 5 % (one run, the 20 frames of
+          test_20); cells of 8 pixels are coarse at this size, and so short a run is not its end
 """
 
 _base_ = [
