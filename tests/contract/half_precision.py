@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
@@ -56,8 +57,10 @@ def calls_of(model: nn.Module, step: Callable[[], Any]) -> list[Call]:
     """
     found: dict[tuple[type, str], Call] = {}
     open_calls: list[int] = []  # how many others each has led to
-    # Our wrapper of a whole model, which has few parts of ours, runs the host's as well.
-    whole = [model, *model.children()]
+    # Our wrapper of a whole model, which has few parts of ours, runs the host's as well; a model of
+    # several models holds their nets one level deeper.
+    models = [one for one in model.modules() if one is model or isinstance(one, BaseModel)]
+    whole = [part for one in models for part in (one, *one.children())]
 
     def spy(part: nn.Module, name: str, run: Callable, *args: Any, **kwargs: Any) -> Any:
         given = tree_map(kept, (args, kwargs))

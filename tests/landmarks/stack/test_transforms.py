@@ -102,6 +102,13 @@ def test_a_face_without_a_box_takes_the_picture(tmp_path):
         assert loaded["ori_shape"] == (64, 48)
 
 
+def test_a_whole_picture_may_be_asked_for_where_there_is_a_box(tmp_path):
+    picture(tmp_path / "one.png")
+    sample = dict(img_path=str(tmp_path / "one.png"), bbox=np.array([2.0, 4, 6, 8]))
+    assert step("LoadFace")(dict(sample))["bbox"].tolist() == [2, 4, 6, 8]
+    assert step("LoadFace", whole=True)(dict(sample))["bbox"].tolist() == [0, 0, 48, 64]
+
+
 def test_a_wrong_picture_is_refused(tmp_path):
     (tmp_path / "bad.png").write_text("no picture")
     with pytest.raises(BadInputError, match=r"bad.png: expected a picture, got a file that cannot"):
