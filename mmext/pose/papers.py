@@ -1,1 +1,8 @@
 """Table of contents: one import a paper. The registry loads this module and nothing else."""
+
+from mmext.pose.fastpose import (  # noqa: F401
+    keypoint_head,
+    reid_head,
+    roi_head,
+    snip_assigner,
+)

@@ -8,6 +8,7 @@ Letters   N RoIs, K points of each; h w cells of the maps that the network gives
           cells of those that loss and decoding look at; boxes and points in pixels
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -61,15 +62,18 @@ class _CellCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, cell: Tensor, valid: Tensor, scale: int) -> Tensor:
-        with torch.enable_grad():
-            small = maps.detach().requires_grad_()
-            logits = enlarged(small, scale).flatten(2)  # (N, K, H * W)
-            picked = logits.gather(2, cell[:, :, None]).squeeze(2)
-            loss = (logits.logsumexp(2) - picked).where(valid, 0.0)
-            # Each value depends on its own map alone, so this is the gradient of each of them.
-            if ctx.needs_input_grad[0]:
-                ctx.save_for_backward(torch.autograd.grad(loss.sum(), small)[0])
-        return loss.detach()
+        logits = enlarged(maps, scale)
+        H, W = logits.shape[2:]
+        logits = logits.flatten(2)  # (N, K, H * W)
+        total = logits.logsumexp(2)
+        loss = (total - logits.gather(2, cell[:, :, None]).squeeze(2)).where(valid, 0.0)
+        if ctx.needs_input_grad[0]:
+            # The softmax, less 1 in the true cell, and 0 for points that are not learnt.
+            grad = logits.sub_(total[:, :, None]).exp_().mul_(valid[:, :, None])
+            grad.scatter_add_(2, cell[:, :, None], -valid[:, :, None].to(grad.dtype))
+            rows, columns = (linear_weights(n, scale, grad) for n in maps.shape[2:])
+            ctx.save_for_backward(rows.T @ grad.unflatten(2, (H, W)) @ columns)
+        return loss
 
     @staticmethod
     @once_differentiable
@@ -98,10 +102,15 @@ def cell_cross_entropy(
 
 
 def enlarged(maps: Float[Tensor, "N K h w"], scale: int) -> Float[Tensor, "N K H W"]:
-    """Maps S times as large, bilinear between the centres of cells."""
-    if scale == 1 or not len(maps):
-        return maps.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    return F.interpolate(maps, scale_factor=scale, mode="bilinear", align_corners=False)
+    """Maps S times as large, as ``interpolate(mode="bilinear", align_corners=False)`` does it."""
+    rows, columns = (linear_weights(n, scale, maps) for n in maps.shape[2:])
+    return rows @ maps @ columns.T
+
+
+def linear_weights(length: int, scale: int, like: Tensor) -> Float[Tensor, "H {length}"]:
+    """Weights of a row's cells in each of the S times as many cells that it is enlarged to."""
+    cells = torch.eye(length, dtype=like.dtype, device=like.device)
+    return F.interpolate(cells[None], scale_factor=scale, mode="linear", align_corners=False)[0].T
 
 
 def cubic_weights(
@@ -109,7 +118,8 @@ def cubic_weights(
 ) -> Float[Tensor, "N {most} {length}"]:
     """Weights of a row's cells in each of its pixels, where a row of N has its own number of pixels.
 
-    What ``interpolate(mode="bicubic", align_corners=False)`` multiplies by, for many sizes at once.
+    What ``interpolate(mode="bicubic", align_corners=False)`` multiplies by, for many sizes at once,
+    but for the edges.
 
     Args:
         length: cells of a row.
@@ -124,9 +134,12 @@ def cubic_weights(
     x = distance.abs()
     near = ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1
     far = ((x - 5) * x + 8) * x * CUBIC - 4 * CUBIC
-    around = (base[..., None].long() + offset).clamp(0, length - 1)
+    around = (base[..., None].long() + offset).abs()
+    # DEVIATION: beyond the edge the cells are mirrored at the centre of the last one. Mask R-CNN
+    # repeats the last one, which moves a peak in it to the very edge, half a cell away.
+    around = (length - 1 - (length - 1 - around).abs()).clamp(min=0)
     weights = torch.zeros(*place.shape, length, device=pixels.device)
-    # Cells beyond the edge are the edge's: several of the four may be the same one.
+    # Added, since several of the four may be the same cell.
     return weights.scatter_add(2, around, torch.where(x <= 1, near, far))
 
 
@@ -135,8 +148,8 @@ def decode_keypoints(
 ) -> tuple[Float[Tensor, "N K 2"], Float[Tensor, "N K"]]:
     """Points and the peaks of their softmax, which lie in [0, 1].
 
-    Each map is enlarged to its RoI's size in whole pixels, and the point is the centre of the
-    largest pixel. Of a RoI below 1 px it is the RoI's centre, with a peak of 0.
+    Each map is enlarged to its RoI's size in whole pixels, unless that is smaller, and the point is
+    the centre of the largest pixel. Of a RoI below 1 px it is the RoI's centre, with a peak of 0.
 
     Args:
         maps: logits, S times smaller than the maps that count.
@@ -145,11 +158,20 @@ def decode_keypoints(
     """
     if not len(maps):
         return maps.new_zeros(*maps.shape[:2], 2), maps.new_zeros(maps.shape[:2])
-    # The softmax and the largest pixel are found in float32, as the boxes are.
-    logits, boxes = enlarged(maps.float(), scale), boxes.float()
+    # In float32, as the boxes are: autocast would round the maps and so move their largest pixel.
+    with torch.autocast(maps.device.type, enabled=False):
+        return _decoded(enlarged(maps.float(), scale), boxes.float())
+
+
+def _decoded(
+    logits: Float[Tensor, "N K H W"], boxes: Float[Tensor, "N 4"]
+) -> tuple[Float[Tensor, "N K 2"], Float[Tensor, "N K"]]:
     peak = logits.flatten(2).softmax(2).amax(2)  # (N, K)
     start, extent = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
-    pixels = extent.ceil().clamp(min=1).long()  # (N, 2)
+    # DEVIATION: Mask R-CNN also shrinks maps to smaller RoIs, which passes over cells between the
+    # pixels, a sharp peak among them.
+    cells = extent.new_tensor(logits.shape[:1:-1])
+    pixels = torch.maximum(extent.ceil(), cells).long()  # (N, 2)
     place = (largest_pixel(logits, pixels) + 0.5) / pixels[:, None]
     thin = (extent < 1).any(1)[:, None]  # (N, 1)
     points = start[:, None] + place.where(~thin[..., None], 0.5) * extent[:, None]
@@ -182,7 +204,10 @@ def largest_pixel(
 
 
 def flip_points(
-    points: Float[Tensor, "N K 2"], values: Float[Tensor, "N K M"], width: float, pairs: list[int]
+    points: Float[Tensor, "N K 2"],
+    values: Float[Tensor, "N K M"],
+    width: float,
+    flip_pairs: Sequence[Sequence[int]],
 ) -> tuple[Float[Tensor, "N K 2"], Float[Tensor, "N K M"]]:
     """Points of a mirrored picture, and what belongs to them, as of the picture itself.
 
@@ -190,7 +215,10 @@ def flip_points(
         points: x and y.
         values: numbers of each point, such as its score.
         width: of the picture.
-        pairs: for each point the number of its counterpart on the other side.
+        flip_pairs: points that change places with each other.
     """
+    order = list(range(points.shape[1]))
+    for one, other in flip_pairs:
+        order[one], order[other] = other, one
     mirrored = torch.stack([width - points[..., 0], points[..., 1]], 2)
-    return mirrored[:, pairs], values[:, pairs]
+    return mirrored[:, order], values[:, order]
