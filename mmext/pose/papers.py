@@ -4,5 +4,6 @@ from mmext.pose.fastpose import (  # noqa: F401
     keypoint_head,
     reid_head,
     roi_head,
+    scale_tta,
     snip_assigner,
 )

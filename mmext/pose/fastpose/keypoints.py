@@ -206,7 +206,7 @@ def largest_pixel(
 def flip_points(
     points: Float[Tensor, "N K 2"],
     values: Float[Tensor, "N K M"],
-    width: float,
+    width: int | float,
     flip_pairs: Sequence[Sequence[int]],
 ) -> tuple[Float[Tensor, "N K 2"], Float[Tensor, "N K M"]]:
     """Points of a mirrored picture, and what belongs to them, as of the picture itself.
