@@ -40,7 +40,7 @@ class KeypointRCNNHead(BaseModule):
         num_convs: int = 8,
         conv_channels: int = 512,
         scale: int = 2,
-        loss_weight: float = 1.0,
+        loss_weight: int | float = 1.0,
         init_cfg: dict | list[dict] | None = KAIMING,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -101,7 +101,7 @@ class VisibilityHead(BaseModule):
         num_keypoints: int,
         *,
         in_channels: int = 512,
-        loss_weight: float = 0.25,
+        loss_weight: int | float = 0.25,
         init_cfg: dict | list[dict] | None = dict(type="Normal", layer="Linear", std=0.01),  # noqa: B006
     ) -> None:
         super().__init__(init_cfg=init_cfg)

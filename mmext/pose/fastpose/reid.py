@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def batch_hard_triplet(
-    embeddings: Float[Tensor, "N D"], identity: Int[Tensor, " N"], *, margin: float
+    embeddings: Float[Tensor, "N D"], identity: Int[Tensor, " N"], *, margin: int | float
 ) -> tuple[Float[Tensor, " N"], Bool[Tensor, " N"]]:
     """Hinge of each object's farthest same and nearest other, and whether it has an other.
 
@@ -44,7 +44,7 @@ def norm_over(
     running_mean: Float[Tensor, " D"],
     running_var: Float[Tensor, " D"],
     *,
-    eps: float,
+    eps: int | float,
 ) -> tuple[Float[Tensor, "N D"], Float[Tensor, " D"], Float[Tensor, " D"]]:
     """Normalise by the statistics of what counts; also the mean and the unbiased variance.
 

@@ -47,10 +47,10 @@ class RoIReIDHead(BaseModule):
         in_channels: int = 256,
         conv_channels: int = 256,
         embed_channels: int = 128,
-        margin: float = 0.3,
-        loss_weight: float = 1.0,
-        triplet_weight: float = 0.3,
-        momentum: float = 0.1,
+        margin: int | float = 0.3,
+        loss_weight: int | float = 1.0,
+        triplet_weight: int | float = 0.3,
+        momentum: int | float = 0.1,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=list(INIT) if init_cfg is None else init_cfg)

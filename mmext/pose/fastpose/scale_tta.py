@@ -63,9 +63,9 @@ class ScaleNormalizedTTA(BaseTTAModel):
         nms: dict | None = None,
         max_per_img: int = 100,
         focus: bool = False,
-        focus_score: float = 0.1,
-        focus_margin: float = 1.0,
-        focus_area: float = 0.7,
+        focus_score: int | float = 0.1,
+        focus_margin: int | float = 1.0,
+        focus_area: int | float = 0.7,
         flip_pairs: Sequence[Sequence[int]] | None = None,
         **host_cfg: Any,
     ) -> None:

@@ -62,7 +62,7 @@ def uncovered(scales: Sequence[int | float], ranges: Sequence[Range]) -> list[Ra
 
 
 def focus_regions(
-    boxes: Float[Tensor, "N 4"], size: tuple[int, int], *, margin: float
+    boxes: Float[Tensor, "N 4"], size: tuple[int, int], *, margin: int | float
 ) -> list[Region]:
     """Parts of a picture that hold all boxes with a margin, and do not overlap.
 

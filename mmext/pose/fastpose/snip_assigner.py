@@ -32,10 +32,10 @@ class SNIPAssigner(MaxIoUAssigner):
 
     def __init__(
         self,
-        pos_iou_thr: float = 0.5,
+        pos_iou_thr: int | float = 0.5,
         neg_iou_thr: float | tuple[float, float] = 0.5,
         *,
-        ignore_iou_thr: float = 0.5,
+        ignore_iou_thr: int | float = 0.5,
         **host_cfg: Any,
     ) -> None:
         host_cfg = {"iou_calculator": dict(type="mmdet.BboxOverlaps2D"), **host_cfg}
