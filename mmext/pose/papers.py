@@ -1,9 +1,15 @@
 """Table of contents: one import a paper. The registry loads this module and nothing else."""
 
-from mmext.pose.fastpose import (  # noqa: F401
+from mmext.pose.fastpose import (  # noqa: F401  registers the parts
+    coco_dataset,
     keypoint_head,
+    keypoint_metric,
+    packing,
     reid_head,
     roi_head,
+    scale_range,
     scale_tta,
     snip_assigner,
+    transforms,
+    video_dataset,
 )
