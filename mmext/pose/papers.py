@@ -4,7 +4,10 @@ from mmext.pose.fastpose import (  # noqa: F401  registers the parts
     coco_dataset,
     keypoint_metric,
     packing,
+    posetrack_metric,
     scale_range,
+    tracker,
     transforms,
     video_dataset,
+    video_model,
 )

@@ -176,6 +176,7 @@ def idf1(counts: np.ndarray) -> np.ndarray:
 
 
 def all_ids(frames: Sequence[FramePairs]) -> tuple[np.ndarray, np.ndarray]:
+    """True and found identities of a video, sorted."""
     none = [np.zeros(0, np.int64)]
     return (
         np.unique(np.concatenate([*none, *(one.true_ids for one in frames)])),
