@@ -10,7 +10,7 @@ from typing import Any
 
 from mmdet.models.mot import BaseMOTModel
 from mmdet.registry import MODELS as HOST_MODELS
-from mmdet.structures import TrackDataSample
+from mmdet.structures import DetDataSample, TrackDataSample
 from torch import Tensor
 
 from mmext.errors import BadInputError
@@ -50,9 +50,14 @@ class FastPose(BaseMOTModel):
         self.tracker = HOST_MODELS.build(tracker) if tracker else None
 
     def loss(
-        self, inputs: Tensor, data_samples: list[TrackDataSample], **kwargs: Any
-    ) -> dict[str, Tensor]:
-        """The detector's losses of all frames of all clips (B, T, C, H, W)."""
+        self,
+        inputs: Tensor,
+        data_samples: list[TrackDataSample] | list[DetDataSample],
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """The detector's losses of all frames of clips (B, T, C, H, W), or of pictures, 4D."""
+        if inputs.ndim == 4:  # from a preprocessor with use_det_processor
+            return self.detector.loss(inputs, data_samples, **kwargs)
         frames = [frame for clip in data_samples for frame in clip.video_data_samples]
         return self.detector.loss(inputs.flatten(0, 1), frames, **kwargs)
 
