@@ -7,7 +7,7 @@ Host      mmdet.CocoDataset
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 from mmdet.datasets import CocoDataset
 
@@ -68,6 +68,7 @@ class PoseCocoDataset(CocoDataset):
         """The host's instances, each with its points and identity."""
         # The host leaves annotations out, and hands their outline through as it is: an annotation
         # in the outline's place says which one an instance is.
+        reader = self.reader  # though there may be nothing to read: it tells what the points are
         own = [{**one, "segmentation": one} for one in raw_data_info["raw_ann_info"]]
         info = super().parse_data_info({**raw_data_info, "raw_ann_info": own})
         for instance in info["instances"]:
@@ -76,12 +77,12 @@ class PoseCocoDataset(CocoDataset):
                 instance["mask"] = annotation["segmentation"]
             known = identity(annotation)
             instance["instance_id"] = UNKNOWN if known is None else known
-            points = self.reader.points(annotation)
+            points = reader.points(annotation)
             if points is not None:
                 instance["keypoints"] = points
         return info
 
-    def get_data_info(self, idx: int) -> dict[str, Any]:
+    def get_data_info(self, idx: SupportsIndex) -> dict[str, Any]:
         """The host's, and what transforms want to know of the points."""
         info = super().get_data_info(idx)
         return {**info, **self.reader.told_to_transforms} if self._reader else info

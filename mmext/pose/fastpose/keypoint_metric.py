@@ -43,7 +43,8 @@ class CocoKeypointMetric(BaseMetric):
     Args:
         ann_file: the file that the predictions are judged by.
         sigmas: spread of each point; None takes the data set's.
-        outfile_prefix: where to keep the predictions, ``<prefix>.keypoints.json``.
+        outfile_prefix: where to keep the predictions, ``<prefix>.keypoints.json``: COCO's form, and
+            a bbox in each, which ``mmext track`` wants and pycocotools must not see.
         format_only: write the predictions and judge nothing.
         backend_args: as in mmengine, for the file.
         collect_device: as in mmengine.
@@ -202,9 +203,11 @@ def judged(
     sigmas: np.ndarray,
     categories: Sequence[Any],
     images: Sequence[Any],
-) -> Sequence[float]:
+) -> np.ndarray:
     """The ten numbers of pycocotools."""
-    evaluation = COCOeval(truth, truth.loadRes(predictions), "keypoints")
+    # With boxes it would take their area instead of that of the points.
+    bare = [{key: one[key] for key in one if key != "bbox"} for one in predictions]
+    evaluation = COCOeval(truth, truth.loadRes(bare), "keypoints")
     evaluation.params.kpt_oks_sigmas = sigmas
     evaluation.params.maxDets = [MOST]
     evaluation.params.catIds = list(categories)

@@ -21,7 +21,7 @@ DET_KEYS = (
 TRACK_KEYS = (
     *DET_KEYS,
     *("frame_id", "frame_number", "video_id", "video_length", "ori_video_length"),
-    *("ignore_regions", "instances"),
+    *("is_labeled", "ignore_regions", "instances"),
 )
 POINTS = {"gt_point_places": "keypoints", "gt_points_visible": "keypoints_visible"}
 

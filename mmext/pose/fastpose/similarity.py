@@ -12,19 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-# COCO's spread of a point that people mark again, as a share of the person's size, by kind of point
-_HEAD = (0.026, 0.025, 0.025, 0.035, 0.035)
-_BODY = (0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089)
-COCO_SIGMAS = _HEAD + _BODY
-POSETRACK_SIGMAS = (0.026, 0.079, 0.079, *_BODY)
-"""Nose, neck, top of the head; the two that COCO lacks as loose as a shoulder."""
+from mmext.pose.fastpose.layouts import KNOWN
+
 OTHER_SIGMA = 0.05
 
 
 def sigmas_of(num_points: int) -> tuple[float, ...]:
-    """Spread of each point where nobody says: COCO's 17, PoseTrack's 15, else .05 each."""
-    known = {17: COCO_SIGMAS, 15: POSETRACK_SIGMAS}
-    return known.get(num_points, (OTHER_SIGMA,) * num_points)
+    """Spread of each point where nobody says: COCO's for 17, PoseTrack's for 15, else .05 each."""
+    layout = {17: KNOWN["coco"], 15: KNOWN["posetrack15"]}.get(num_points)
+    return (layout and layout.sigmas) or (OTHER_SIGMA,) * num_points
 
 
 def area(boxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, " N"]:

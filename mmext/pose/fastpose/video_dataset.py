@@ -10,7 +10,7 @@ Deviates  a region to be ignored is a polygon in the files and its box here; the
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 from mmdet.datasets import BaseVideoDataset
 from mmengine.logging import print_log
@@ -190,7 +190,7 @@ class PoseVideoDataset(BaseVideoDataset):
             )
         return kept
 
-    def get_data_info(self, idx: int) -> dict[str, Any]:
+    def get_data_info(self, idx: SupportsIndex) -> dict[str, Any]:
         """The host's, with what transforms want to know of the points in each frame."""
         info = super().get_data_info(idx)
         told = self._reader.told_to_transforms if self._reader else {}
