@@ -5,9 +5,10 @@ Host      none: numpy alone
 Letters   K points of the layout; S points of a file
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -135,15 +136,55 @@ def reader_of(
     )
 
 
+class ReadsPoints:
+    """What both data sets of this paper have: how a config says which points there are.
+
+    ``mmext verify`` asks it, so that it decides as the data set will.
+    """
+
+    METAINFO: ClassVar[dict[str, Any]] = {"classes": ("person",), "palette": [(220, 20, 60)]}
+
+    @classmethod
+    def reader_for(
+        cls, config: Mapping[str, Any], categories: Sequence[Mapping[str, Any]], file: str
+    ) -> PointReader:
+        """How a data set of that config reads the points of a file with these categories.
+
+        Raises:
+            BadInputError: the file has none of its classes, or as :func:`reader_of`.
+        """
+        metainfo = {**cls.METAINFO, **(config.get("metainfo") or {})}
+        wanted = [one for one in categories if one["name"] in metainfo["classes"]]
+        if not wanted:
+            raise BadInputError(
+                f"{file}: expected categories among {some(metainfo['classes'])}, got "
+                f"{some(str(one['name']) for one in categories)}; set metainfo=dict(classes=…)"
+            )
+        given = {key: config[key] for key in ("layout", "joint_map") if key in config}
+        given["offset"] = config.get("point_offset", 0.0)
+        given["visible_from"] = config.get("visible_from", 2)
+        return reader_of(wanted, file=file, metainfo=metainfo, **given)
+
+
 def identity(annotation: Mapping[str, Any]) -> int | None:
     """The number that a file gives an object over time; None if it gives none.
+
+    Raises:
+        BadInputError: it is no number.
 
     Example:
         >>> identity(dict(track_id=0)), identity(dict(instance_id=3)), identity({})
         (0, 3, None)
     """
     value = annotation.get("track_id", annotation.get("instance_id"))
-    return None if value is None or int(value) < 0 else int(value)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadInputError(
+            f"annotation {annotation.get('id')}: expected a number as track_id, got {value!r}; "
+            "number the identities"
+        )
+    return None if value < 0 else int(value)
 
 
 def box_around(points: Float[np.ndarray, "K 3"]) -> tuple[float, float, float, float] | None:

@@ -10,20 +10,20 @@ Deviates  a region to be ignored is a polygon in the files and its box here; the
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, SupportsIndex
+from typing import Any, SupportsIndex
 
 from mmdet.datasets import BaseVideoDataset
 from mmengine.logging import print_log
 
 from mmext.errors import BadInputError, some
 from mmext.pose.fastpose import annotations, video_files
-from mmext.pose.fastpose.annotations import UNKNOWN, PointReader, identity, reader_of
+from mmext.pose.fastpose.annotations import UNKNOWN, PointReader, ReadsPoints, identity
 from mmext.pose.fastpose.video_files import Entry, Video
 from mmext.registry import DATASETS
 
 
 @DATASETS.register_module()
-class PoseVideoDataset(BaseVideoDataset):
+class PoseVideoDataset(ReadsPoints, BaseVideoDataset):
     """mmdet's BaseVideoDataset on files with keypoints, PoseTrack's of 2018 and 2021 among them.
 
     A frame has ``frame_id``, its place in the video from 0 as mmdet's trackers count,
@@ -46,7 +46,11 @@ class PoseVideoDataset(BaseVideoDataset):
             belongs to no video, or numbers of keypoints differ.
     """
 
-    METAINFO: ClassVar[dict[str, Any]] = {"classes": ("person",), "palette": [(220, 20, 60)]}
+    # what mmext verify asks
+    videos_of = staticmethod(video_files.videos_of)
+    oddities = staticmethod(video_files.oddities)
+    regions = staticmethod(video_files.regions)
+    identity = staticmethod(identity)
 
     def __init__(
         self,
@@ -57,8 +61,12 @@ class PoseVideoDataset(BaseVideoDataset):
         visible_from: int = 2,
         **kwargs: Any,
     ) -> None:
-        self.layout, self.joint_map = layout, joint_map
-        self.point_offset, self.visible_from = point_offset, visible_from
+        self._points: dict[str, Any] = dict(
+            layout=layout,
+            joint_map=joint_map,
+            point_offset=point_offset,
+            visible_from=visible_from,
+        )
         self._reader: PointReader | None = None
         self._identities: dict[Any, int] = {}
         super().__init__(*args, **kwargs)  # this loads the files
@@ -86,25 +94,15 @@ class PoseVideoDataset(BaseVideoDataset):
 
     def _open(self, data: Entry) -> None:
         """Set classes and points by the file's categories."""
-        wanted = [one for one in data["categories"] if one["name"] in self.metainfo["classes"]]
-        if not wanted:
-            names = some(str(one["name"]) for one in data["categories"])
-            raise BadInputError(
-                f"{data['file']}: expected categories among {some(self.metainfo['classes'])}, got "
-                f"{names}; set metainfo=dict(classes=…)"
-            )
-        self.cat_ids = [one["id"] for one in wanted]
-        self.cat2label = {one: label for label, one in enumerate(self.cat_ids)}
-        self._reader = reader_of(
-            wanted,
-            file=self.ann_file,
-            metainfo=self._metainfo,
-            layout=self.layout,
-            joint_map=self.joint_map,
-            offset=self.point_offset,
-            visible_from=self.visible_from,
+        self._reader = self.reader_for(
+            {**self._points, "metainfo": self._metainfo}, data["categories"], self.ann_file
         )
-        self._metainfo.update(self._reader.metainfo, joint_map=dict(self.joint_map or {}))
+        self._metainfo.update(
+            self._reader.metainfo, joint_map=dict(self._points["joint_map"] or {})
+        )
+        classes = self.metainfo["classes"]
+        self.cat_ids = [one["id"] for one in data["categories"] if one["name"] in classes]
+        self.cat2label = {one: label for label, one in enumerate(self.cat_ids)}
 
     def _check_ids(self, videos: Sequence[Video]) -> None:
         for what, ids in {
