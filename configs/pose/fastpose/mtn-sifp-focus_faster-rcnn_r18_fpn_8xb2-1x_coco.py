@@ -1,6 +1,7 @@
 """Scale-normalised on COCO's persons, ResNet-18; larger scales look where people are small.
 
-Run       tools/dist_train.sh configs/pose/fastpose/mtn-sifp-focus_faster-rcnn_r18_fpn_8xb2-1x_coco.py 8
+Run       tools/dist_train.sh
+          configs/pose/fastpose/mtn-sifp-focus_faster-rcnn_r18_fpn_8xb2-1x_coco.py 8
 Hardware  8 GPUs
 Expected  not measured; tools/test.py tests one scale, with --tta all three
 """

@@ -1,6 +1,7 @@
 """Scale-normalised training and testing on COCO's persons, ResNet-50.
 
-Run       tools/dist_train.sh configs/pose/fastpose/mtn-sifp_faster-rcnn_r50_fpn_8xb2-1x_coco.py 8
+Run       tools/dist_train.sh
+          configs/pose/fastpose/mtn-sifp_faster-rcnn_r50_fpn_8xb2-1x_coco.py 8
 Hardware  8 GPUs
 Expected  not measured; tools/test.py tests one scale, with --tta all three
 """

@@ -2,7 +2,8 @@
 
 COCO has no neck and no top of the head; these two count as not labelled.
 
-Run       tools/dist_train.sh configs/pose/fastpose/mtn_faster-rcnn_r50_fpn_8xb2-1x_coco-posetrack.py 8
+Run       tools/dist_train.sh
+          configs/pose/fastpose/mtn_faster-rcnn_r50_fpn_8xb2-1x_coco-posetrack.py 8
 Hardware  8 GPUs
 Expected  not measured
 """
