@@ -102,8 +102,8 @@ class MTNRoIHead(StandardRoIHead):
     def forward(
         self,
         x: tuple[Tensor, ...],
-        rpn_results_list: list[InstanceData],
-        batch_data_samples: list[DetDataSample] | None = None,
+        rpn_results_list: Sequence[InstanceData],
+        batch_data_samples: Sequence[DetDataSample] | None = None,
     ) -> tuple:
         """What each branch gives for the proposals, without decoding: the host's, then ours."""
         results = super().forward(x, rpn_results_list, batch_data_samples)
@@ -113,8 +113,8 @@ class MTNRoIHead(StandardRoIHead):
     def loss(
         self,
         x: tuple[Tensor, ...],
-        rpn_results_list: list[InstanceData],
-        batch_data_samples: list[DetDataSample],
+        rpn_results_list: Sequence[InstanceData],
+        batch_data_samples: Sequence[DetDataSample],
     ) -> dict[str, Tensor]:
         """The host's losses and those of the other branches.
 
@@ -147,8 +147,8 @@ class MTNRoIHead(StandardRoIHead):
     def predict(
         self,
         x: tuple[Tensor, ...],
-        rpn_results_list: list[InstanceData],
-        batch_data_samples: list[DetDataSample],
+        rpn_results_list: Sequence[InstanceData],
+        batch_data_samples: Sequence[DetDataSample],
         rescale: bool = False,
     ) -> list[InstanceData]:
         """Boxes as in the host, and what the other branches say of each.
@@ -268,7 +268,7 @@ class MTNRoIHead(StandardRoIHead):
             for result, own in zip(results, values.split(counts), strict=True):
                 result[name] = own
 
-    def _rescale(self, result: InstanceData, scale_factor: Sequence[float]) -> None:
+    def _rescale(self, result: InstanceData, scale_factor: Sequence[int | float]) -> None:
         """Bring boxes and points of an image to its original pixels; a mask head did the boxes."""
         back = [1 / factor for factor in scale_factor]
         if not self.with_mask:
