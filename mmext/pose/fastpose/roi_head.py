@@ -277,22 +277,6 @@ class MTNRoIHead(StandardRoIHead):
             result.keypoints = result.keypoints * result.keypoints.new_tensor(back)
 
 
-def mtn_head_of(detector: nn.Module) -> MTNRoIHead:
-    """The ``MTNRoIHead`` of a detector.
-
-    Raises:
-        BadInputError: the detector has no second stage, or the second stage is another one.
-    """
-    head = getattr(detector, "roi_head", None)
-    if not isinstance(head, MTNRoIHead):
-        got = f"{type(detector).__name__} with {type(head).__name__ if head else 'no RoI head'}"
-        raise BadInputError(
-            f"keypoints and embeddings need a two-stage detector with an MTNRoIHead, got {got}; "
-            "take a Faster or Mask R-CNN and set roi_head=dict(type='mmext.MTNRoIHead', ...)"
-        )
-    return head
-
-
 def _like_boxes(host_cfg: dict, layer: dict) -> dict:
     """The box branch's extractor with RoI features of another size."""
     if host_cfg.get("bbox_roi_extractor") is None:
