@@ -69,7 +69,8 @@ class TaskRegistry(Registry):
             load_task(task)
         # An unscoped name may belong to mmengine's root, which super() searches next.
         found = super().get(name)
-        if found is None and _failures:
+        ours = any(name in registry.module_dict for registry in ALL)
+        if found is None and _failures and not ours:
             raise ImportError(self._not_found(name)) from next(iter(_failures.values()))
         if found is None and not self._is_known_elsewhere(name) and (near := _nearest(name)):
             raise KeyError(f"mmext.{name} is not a part of mmext; did you mean mmext.{near}?")

@@ -649,6 +649,67 @@ def test_max_testing_views_is_mended_late_and_undone(tmp_path: Path) -> None:
     )
 
 
+def with_transformers(folder: Path, modeling: str) -> None:
+    """A package of that name, of version 5, whose modeling_utils reads so."""
+    (folder / "transformers").mkdir()
+    (folder / "transformers" / "__init__.py").touch()
+    (folder / "transformers" / "modeling_utils.py").write_text(modeling)
+    (folder / "transformers-5.0.0.dist-info").mkdir()
+    (folder / "transformers-5.0.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: transformers\nVersion: 5.0.0\n"
+    )
+
+
+def test_mmaction_is_imported_beside_a_transformers_that_is_too_new(tmp_path: Path) -> None:
+    with_transformers(tmp_path, "class PreTrainedModel: pass\n")
+    script = """
+import sys
+sys.path.insert(0, ".")
+import mmext
+from mmaction.registry import MODELS
+import mmaction.models
+assert mmaction.utils.dependency.WITH_MULTIMODAL is False
+assert mmext.compat.state()["mmaction_transformers"] == "applied"
+assert MODELS.get("mmaction.ResNet") is mmaction.models.ResNet
+try:
+    MODELS.build(dict(type="mmaction.VindLUVQA"))
+except Exception as error:
+    assert "transformers" in str(error) or "multimodal" in str(error), error
+else:
+    raise AssertionError("VindLU without transformers")
+"""
+    run(script, cwd=tmp_path)
+    out = run(
+        """
+import sys
+sys.path.insert(0, ".")
+import mmext
+try:
+    import mmaction.models
+except ImportError as error:
+    print("refused:", error)
+""",
+        cwd=tmp_path,
+        MMEXT_COMPAT="mmaction_transformers",
+    )
+    assert "refused: No module named 'transformers." in out or "cannot import name" in out
+
+
+def test_a_transformers_that_suits_is_left_to_mmaction(tmp_path: Path) -> None:
+    with_transformers(tmp_path, "from .pytorch_utils import apply_chunking_to_forward\n")
+    run(
+        """
+import sys
+sys.path.insert(0, ".")
+import mmext
+from mmaction.utils import dependency
+assert dependency.WITH_MULTIMODAL is True
+assert mmext.compat.state()["mmaction_transformers"] == "not needed"
+""",
+        cwd=tmp_path,
+    )
+
+
 NMS_PRE = """
 import sys
 import torch

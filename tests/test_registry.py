@@ -153,6 +153,31 @@ except ImportError as error:
     assert "MMCV==9.9 is used but incompatible" in line
 
 
+def test_a_host_that_breaks_does_not_hide_the_parts_of_the_others(tmp_path: Path) -> None:
+    (tmp_path / "mmaction").mkdir()
+    (tmp_path / "mmaction" / "__init__.py").write_text("import no_such_package\n")
+    run(
+        """
+import sys
+sys.path.insert(0, ".")
+from mmengine.config import Config
+from mmext import registry
+from mmext.engine.config import check_types
+for one in registry.ALL:  # the others look for the name as well
+    assert (one.get("mmext.SACBackbone") is not None) == (one is registry.MODELS)
+check_types(Config(dict(model=dict(type="mmext.SACBackbone"), default_scope="mmdet")))
+assert "action" in registry._failures
+try:
+    registry.MODELS.get("mmext.ResNetSTM")
+except ImportError as error:
+    assert "no_such_package" in str(error)
+else:
+    raise AssertionError("a part of the broken host")
+""",
+        cwd=tmp_path,
+    )
+
+
 def test_a_misspelt_name_is_not_taken_for_a_missing_host(tmp_path: Path) -> None:
     run(
         BUILD

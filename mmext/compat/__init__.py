@@ -4,6 +4,7 @@
 ``mmaction_drn``            mmaction2's wheel lacks a folder that ``import mmaction.models`` needs
 ``mmaction_metadata``       mmaction2 imports ``importlib_metadata``, which it does not declare
 ``mmaction_mmcv``           mmaction2 refuses the mmcv of the maintained forks
+``mmaction_transformers``   mmaction2 cannot be imported where transformers is too new for VindLU
 ``mmaction_testing_views``  mmaction2's ``max_testing_views`` fails for every 2D backbone
 ``two_stage_bfloat16``      two-stage detectors cannot train in bfloat16
 ``mmdet_nms_pre``           mmdet's ``nms_pre=-1`` loses the last candidate of each level
@@ -66,7 +67,12 @@ from mmext.compat.data_files import (
 )
 from mmext.compat.forks import ForkPackages
 from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncBatchNormOnCpu
-from mmext.compat.mmaction import MmactionMetadata, MmactionMmcv, MmactionTestingViews
+from mmext.compat.mmaction import (
+    MmactionMetadata,
+    MmactionMmcv,
+    MmactionTestingViews,
+    MmactionTransformers,
+)
 from mmext.compat.mmdet import MmdetNmsPre, MmdetRecalls
 from mmext.compat.repair import Repair, logger
 from mmext.compat.resuming import NewestCheckpoint
@@ -78,6 +84,7 @@ REPAIRS: tuple[Repair, ...] = (
     MmactionDrn(),
     MmactionMetadata(),
     MmactionMmcv(),
+    MmactionTransformers(),
     MmactionTestingViews(),
     NumpyNames(),
     TwoStageBfloat16(),

@@ -1,8 +1,9 @@
-"""Repairs of mmaction2 1.2.0: an undeclared package, a check of mmcv's version, many-view tests."""
+"""Repairs of mmaction2 1.2.0: an undeclared package, two checks of versions, many-view tests."""
 
 import importlib.metadata
 import importlib.util
 import sys
+from pathlib import Path
 from typing import Any
 
 from mmext.compat.repair import Repair
@@ -65,6 +66,46 @@ class MmactionMmcv(Repair):
         mmcv: Any = sys.modules.get("mmcv")
         if mmcv is not None and mmcv.__version__ == ACCEPTED:
             mmcv.__version__ = self.version
+
+
+class MmactionTransformers(Repair):
+    """VindLU asks for an older transformers when it is built; everything else is imported.
+
+    mmaction2 imports VindLU wherever transformers 4.28 or newer is installed, which is no upper
+    limit: the newer ones have moved what it imports.
+    """
+
+    name = "mmaction_transformers"
+    why = "mmaction2 cannot be imported where transformers is too new for its VindLU"
+    after = ("mmaction.utils.dependency",)
+
+    def needed(self) -> bool:
+        """Look for a name in the text of transformers, whose import takes seconds."""
+        host: Any = sys.modules.get(self.after[0])
+        if host is None or not host.WITH_MULTIMODAL:
+            return False
+        spec = importlib.util.find_spec("transformers")
+        folders = (spec and spec.submodule_search_locations) or ()
+        files = [Path(folder, "modeling_utils.py") for folder in folders]
+        return not any("apply_chunking_to_forward" in read_text(file) for file in files)
+
+    def apply(self) -> None:
+        """Say that what VindLU needs is not there, as mmaction2 does without transformers."""
+        host: Any = sys.modules[self.after[0]]
+        host.WITH_MULTIMODAL = False
+
+    def undo(self) -> None:
+        """Say again what mmaction2 found out."""
+        host: Any = sys.modules[self.after[0]]
+        host.WITH_MULTIMODAL = True
+
+
+def read_text(file: Path) -> str:
+    """A file's text, or none where it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 class MmactionTestingViews(Repair):

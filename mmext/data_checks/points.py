@@ -124,7 +124,8 @@ def check_annotations(coco: Mapping[str, Any], reads: Any, report: Report) -> No
         except BadInputError as error:
             report.error("points", str(error))
             continue
-        found.add(points, annotation, images[annotation["image_id"]])
+        labelled = points[reads.visibility(points) > 0, :2]
+        found.add(labelled, annotation, images[annotation["image_id"]])
     for is_error, sentence in found.conclusions(report.split):
         text = f"{report.file}: {sentence}"
         report.error("points", text) if is_error else report.warn(text)
@@ -164,10 +165,9 @@ class Places:
         self.first = ""
 
     def add(
-        self, points: np.ndarray, annotation: Mapping[str, Any], image: Mapping[str, Any]
+        self, labelled: np.ndarray, annotation: Mapping[str, Any], image: Mapping[str, Any]
     ) -> None:
-        """Count those of an object."""
-        labelled = points[points[:, 2] > 0, :2]
+        """Count the labelled ones of an object, (L, 2)."""
         self.objects += 1
         self.labelled += len(labelled)
         counted = annotation.get("num_keypoints", len(labelled))

@@ -174,16 +174,19 @@ def _is_known_elsewhere(kind: str, file: str | None, path: str) -> bool:
         )
     if scope in ("timm", "torchvision"):  # mmaction2 builds these by itself
         return True
+    missing: ImportError | None = None
     for one in ROOTS:
         try:
             if one.get(kind) is not None:
                 return True
         except ImportError as error:  # of mmext.registry, whose message says which host is missing
-            raise BadInputError(f"{file}: {path}.type is {kind!r}: {error}") from error
+            missing = missing or error  # another registry may have the name all the same
         # mmengine's word for a dotted path that it cannot follow, and ours for a name that is
         # nearly one.
         except (RuntimeError, KeyError) as error:
             logger.debug("%s: %s", kind, error)
+    if missing:
+        raise BadInputError(f"{file}: {path}.type is {kind!r}: {missing}") from missing
     return False
 
 

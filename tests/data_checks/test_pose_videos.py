@@ -87,6 +87,19 @@ def test_gaps_order_and_nameless_objects_are_told(tmp_path):
         assert any(part in one for one in found.warnings), part
 
 
+def test_hidden_points_of_posetrack_count_as_labelled(tmp_path):
+    data = sound()
+    pictures(tmp_path, data)
+    for one in data["annotations"]:
+        one["keypoints"][2::3] = [0] * 17
+    cfg = config(written(tmp_path, data), tmp_path)
+    (found,) = verify.check(cfg, anew=True)
+    assert "expected labelled keypoints in the train split" in found.errors[0]
+    cfg["train_dataloader"]["dataset"]["visible_from"] = 1
+    (found,) = verify.check(cfg, anew=True)
+    assert found.errors == []
+
+
 def test_a_folder_without_files_and_no_json_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     assert "expected files that end in .json" in report(tmp_path / "empty", tmp_path).errors[0]

@@ -37,7 +37,18 @@ class PointReader:
     offset: int | float = 0.0
     """What to add to the file's coordinates: half a pixel where they count pixels from 0."""
     visible_from: int = 2
-    """The least v that means visible."""
+    """The v that means visible: 2 as in COCO, or 1 as in PoseTrack."""
+
+    def visibility(self, points: Float[np.ndarray, "S 3"]) -> Float[np.ndarray, " S"]:
+        """Of points as a file has them: 0 unlabelled, 1 hidden, 2 visible.
+
+        COCO's v says so itself. PoseTrack's is 1 for a visible point, and 0 for a hidden one and
+        for one that nobody marked, whose place is (0, 0).
+        """
+        if self.visible_from == 2:
+            return points[:, 2]
+        marked = (points[:, :2] != 0).any(1) | (points[:, 2] > 0)
+        return np.where(points[:, 2] > 0, 2, marked).astype(points.dtype)
 
     def points(self, annotation: Mapping[str, Any]) -> Float[np.ndarray, "K 3"] | None:
         """Points of an annotation; None if it has none, or its class has none.
@@ -55,11 +66,9 @@ class PointReader:
                 "them, zeros for those that are not labelled"
             )
         points = np.asarray(values, np.float32).reshape(-1, 3)
-        labelled = points[:, 2] > 0
-        places = np.where(labelled[:, None], points[:, :2] + self.offset, 0)
-        seen = np.where(points[:, 2] >= self.visible_from, 2, 1)
-        stated = np.concatenate([places, (labelled * seen)[:, None]], 1).astype(np.float32)
-        return layouts.converted(stated, self.maps[category])
+        points[:, 2] = self.visibility(points)
+        points[:, :2] += self.offset
+        return layouts.converted(points, self.maps[category])  # unlabelled ones become zeros
 
     @property
     def metainfo(self) -> dict[str, Any]:

@@ -28,17 +28,18 @@ class PoseVideoDataset(ReadsPoints, BaseVideoDataset):
 
     A frame has ``frame_id``, its place in the video from 0 as mmdet's trackers count,
     ``frame_number``, the file's own number, by which time is measured, and ``ignore_regions``. An
-    instance has ``keypoints`` (K, 3), ``instance_id``, which is another number for each identity of
+    instance has ``keypoints`` (K, 3), ``instance_id``, a number of its own for each identity of
     each video, from 0, or -1 if unknown, ``track_id``, the file's own number, and ``head_box`` if
-    the file has it. Frames that nobody labelled are left out in training.
+    the file has it. A ``person_id``, as in PoseTrack21, is one identity in all videos. Frames that
+    nobody labelled are left out in training.
 
     Args:
         *args: the host's. ``ann_file`` may be a folder with one file a video; ``data_prefix`` names
             the pictures' folder ``img_path``.
         layout, joint_map, point_offset: as in :class:`PoseCocoDataset`. PoseTrack's points are
             no numbers of pixels, so nothing is added to them.
-        visible_from: the least v that means visible. PoseTrack writes 1 for every point that is
-            marked: give 1 there, and no point counts as hidden.
+        visible_from: the v that means visible. Give 1 for PoseTrack, which writes 1 for what is
+            visible, 0 for what is hidden, and three zeros for what nobody marked.
         **kwargs: the host's.
 
     Raises:
@@ -148,10 +149,11 @@ class PoseVideoDataset(ReadsPoints, BaseVideoDataset):
         instance["instance_id"] = UNKNOWN
         instance["track_id"] = UNKNOWN if known is None else known
         if known is not None:
-            # Numbers of a video mean nothing in another, and a loss over identities wants each once
-            instance["instance_id"] = self._identities.setdefault(
-                (video, known), len(self._identities)
-            )
+            # Numbers of a video mean nothing in another, and a loss over identities wants each
+            # once. PoseTrack21 has numbers of people that hold in all videos.
+            person = annotation.get("person_id")
+            whose = (video, known) if person is None else ("person", person)
+            instance["instance_id"] = self._identities.setdefault(whose, len(self._identities))
         points = self._reader.points(annotation) if self._reader else None
         if points is not None:
             instance["keypoints"] = points
@@ -174,7 +176,7 @@ class PoseVideoDataset(ReadsPoints, BaseVideoDataset):
             images = [
                 one
                 for one in video["images"]
-                if one.get("is_labeled", True)
+                if (one.get("is_labeled", True) or one.get("has_labeled_person"))
                 and (one["instances"] or not no_empty)
                 and min(one.get("width", least), one.get("height", least)) >= least
             ]
