@@ -60,6 +60,7 @@ ROWS = {  # row: module of this folder with a function of that name
     "real_labels/metric": "real_labels",
     "autohas/step": "autohas",
     "autohas/five_updates": "autohas",
+    "fastpose/keypoint_head": "fastpose",
     "search/overhead": "search",
     "ts3/decode": "ts3",
     "ts3/step": "ts3",
