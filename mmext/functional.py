@@ -1,6 +1,7 @@
 """Small tensor functions that several parts share. They need torch alone."""
 
 import torch
+import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -10,6 +11,16 @@ REDUCTIONS = ("none", "mean", "sum")
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision becomes float32; float32 and float64 stay as they are."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def all_reduce_mean(x: Tensor) -> Tensor:
+    """Mean of a tensor over all ranks, without its graph; the tensor itself where there is one."""
+    x = x.detach()
+    if not (dist.is_available() and dist.is_initialized()):
+        return x
+    mean = at_least_float32(x) / dist.get_world_size()
+    dist.all_reduce(mean)
+    return mean
 
 
 def elements_a_block(device: torch.device) -> int:

@@ -21,6 +21,7 @@ TASKS = {
     "detection": "mmdet",
     "segmentation": "mmseg",
     "action": "mmaction",
+    "pose": "mmdet",
     "classification": "mmengine",
     "search": "mmengine",
     "self_training": "mmengine",

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-SMALL = ("trees", "stamps", "motion", "mnist", "digits")
+SMALL = ("trees", "stamps", "motion", "mnist", "digits", "mouse")
 STACK = "stack"  # what a task has in place of a host belongs to no paper
 
 

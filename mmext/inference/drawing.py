@@ -1,4 +1,4 @@
-"""What is drawn: boxes, masks, class colours, scores; by OpenCV and Pillow, a few ms a picture.
+"""What is drawn: boxes, masks, points, class colours, scores; by OpenCV and Pillow, in a few ms.
 
 The hosts' visualizers draw on a canvas of matplotlib, which takes longer than a small model.
 """
@@ -20,6 +20,9 @@ from mmext.inference.inputs import Picture
 SMALLEST_SIDE = 240
 """Pixels to which smaller frames are enlarged before text is written on them."""
 OPACITY = 0.5
+PART_BITS = 4
+FAR = 1e5
+"""Pixels; OpenCV's whole numbers end where a diverged model's points may lie."""
 
 Colour = tuple[int, ...]
 
@@ -62,6 +65,44 @@ def draw_objects(picture: Picture, objects: Sequence[Found], palette: Sequence[C
         for one in objects
     ]
     return write(drawn, labels, size)
+
+
+def draw_points(
+    picture: Picture,
+    points: Sequence[tuple[float, float] | None],
+    skeleton: Sequence[tuple[int, ...]],
+    palette: Sequence[Colour],
+) -> Picture:
+    """A copy with a dot for each point that is there, and lines between those that belong together.
+
+    Args:
+        picture: RGB.
+        points: where they are, in pixels; None for those not to draw.
+        skeleton: pairs of numbers of points, from 0.
+        palette: a colour a point; a line takes its end's.
+    """
+    drawn = np.array(picture, order="C")
+    side = min(drawn.shape[:2])
+    places = {
+        number: (_part(place[0]), _part(place[1]))
+        for number, place in enumerate(points)
+        if place is not None and np.isfinite(place).all()
+    }
+    # Coordinates carry bits behind the point: OpenCV then draws between pixels.
+    for start, end in skeleton:
+        if start in places and end in places:
+            width, colour = max(1, round(side / 250)), _of(palette, end)
+            cv2.line(drawn, places[start], places[end], colour, width, cv2.LINE_AA, PART_BITS)
+    radius = max(1.5, side / 120)
+    for number, place in places.items():
+        for size, colour in ((radius + 0.75, (0, 0, 0)), (radius, _of(palette, number))):
+            cv2.circle(drawn, place, _part(size), colour, -1, cv2.LINE_AA, PART_BITS)
+    return drawn
+
+
+def _part(pixels: float) -> int:
+    """Pixels in the parts of one that OpenCV counts in; far away is enough for what is outside."""
+    return round(min(max(pixels, -FAR), FAR) * 2**PART_BITS)
 
 
 def blend(drawn: Picture, mask: Bool[np.ndarray, "H W"], colour: Colour) -> None:

@@ -1,8 +1,8 @@
 """What the contract suite checks: every part in the registry, and a small config that uses it.
 
 Nothing is listed here. A part is what a registry of mmext holds from a task's folder; its small
-config is the first ``configs/**/*_{trees,stamps,motion,mnist,digits}.py`` whose text names it. What
-a task has in place of a host (``stack``) belongs to no paper.
+config is the first of ``configs/**/*_{trees,stamps,motion,mnist,digits,mouse}.py`` whose text names
+it. What a task has in place of a host (``stack``) belongs to no paper.
 """
 
 import ast
@@ -21,7 +21,7 @@ from mmext import registry
 from mmext.search.autohas.choice import Choice
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("trees", "stamps", "motion", "mnist", "digits")
+SMALL = ("trees", "stamps", "motion", "mnist", "digits", "mouse")
 STACK = "stack"
 
 

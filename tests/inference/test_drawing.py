@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmext.inference import drawing
-from mmext.inference.drawing import Found, draw_objects, font, lay_over, write_scores
+from mmext.inference.drawing import Found, draw_objects, draw_points, font, lay_over, write_scores
 
 GROUND = np.full((120, 160, 3), 100, np.uint8)
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -77,3 +77,17 @@ def test_scores_lie_on_bars_over_darker_rows(monkeypatch: pytest.MonkeyPatch) ->
 def test_no_score_leaves_a_frame_as_it_is() -> None:
     frame = np.arange(240 * 240 * 3, dtype=np.uint8).reshape(240, 240, 3)
     assert (write_scores(frame, []) == frame).all()
+
+
+def test_points_are_dots_between_pixels_and_limbs_are_lines() -> None:
+    points = [(40.0, 30.0), (100.0, 90.0), None, (float("nan"), 4.0), (1e30, -1e30)]
+    drawn = draw_points(GROUND, points, [(0, 1), (1, 2), (3, 4), (0, 9)], [RED, BLUE])
+    assert drawn[30, 40].tolist() == list(RED)
+    assert drawn[90, 100].tolist() == list(BLUE)
+    assert drawn[60, 70].tolist() == list(BLUE)  # of the limb's end
+    rows, columns = changed(drawn)
+    assert (rows.min(), columns.min()) >= (26, 36)
+    assert (rows.max(), columns.max()) <= (94, 104)
+    moved = draw_points(GROUND, [(40.5, 30.0)], [], [RED])
+    assert (moved != draw_points(GROUND, [(40.0, 30.0)], [], [RED])).any()
+    assert not changed(draw_points(GROUND, [None], [(0, 0)], [RED]))[0].size

@@ -1,0 +1,69 @@
+"""All branches and scale-normalised training on a running mouse: minutes on a CPU.
+
+Shows where each part stands. The mouse has one size, is always visible and always the same one, so
+neither scales nor visibility nor the embedding have anything to learn here.
+
+The data set is "mmext.PoseCocoDataset", its judge "mmext.CocoKeypointMetric".
+
+Run       mmext data mouse && mmext data mobilenet_v2 && python tools/train.py
+          configs/pose/fastpose/mtn-sifp_faster-rcnn_mobilenet-v2_fpn_1xb4-300i_mouse.py
+Hardware  two CPU cores, minutes
+Expected  not measured
+"""
+
+_base_ = [
+    "../../_base_/models/faster_rcnn_mobilenet-v2_fpn.py",
+    "../../_base_/datasets/mouse_keypoints.py",
+    "../../_base_/schedules/adamw_300i.py",
+    "../../_base_/runtime_iters.py",
+]
+
+model = dict(
+    roi_head=dict(
+        type="mmext.MTNRoIHead",
+        bbox_head=dict(num_classes=1),
+        keypoint_head=dict(
+            type="mmext.KeypointRCNNHead", num_keypoints=17, num_convs=3, conv_channels=128
+        ),
+        visibility_head=dict(type="mmext.VisibilityHead"),
+        reid_head=dict(type="mmext.RoIReIDHead", num_ids=8, conv_channels=64, embed_channels=32),
+    ),
+    train_cfg=dict(
+        rpn=dict(assigner=dict(type="mmext.SNIPAssigner", ignore_iou_thr=0.3)),
+        rcnn=dict(assigner=dict(type="mmext.SNIPAssigner", ignore_iou_thr=0.5)),
+    ),
+)
+
+scales, ranges = [(256, 256), (128, 128)], [(0, 224), (64, None)]
+
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            dict(type="LoadImageFromFile"),
+            dict(type="mmext.LoadPoseAnnotations", with_bbox=True),
+            dict(
+                type="RandomChoiceResize",
+                scales=scales,
+                resize_type="mmext.PoseResize",
+                keep_ratio=True,
+            ),
+            dict(type="mmext.ScaleValidRange", ranges=ranges),
+            dict(type="mmext.PoseFlip", prob=0.5),
+            dict(type="mmext.PackPoseDetInputs"),
+        ]
+    )
+)
+
+tta_model = dict(type="mmext.ScaleNormalizedTTA", ranges=ranges)
+tta_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [dict(type="mmext.PoseResize", scale=one, keep_ratio=True) for one in scales],
+            [dict(type="mmext.PoseFlip", prob=prob) for prob in (0.0, 1.0)],
+            [dict(type="mmext.LoadPoseAnnotations", with_bbox=True)],
+            [dict(type="mmext.PackPoseDetInputs")],
+        ],
+    ),
+]

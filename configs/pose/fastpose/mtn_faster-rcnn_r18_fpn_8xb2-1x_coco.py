@@ -1,0 +1,15 @@
+"""Boxes, keypoints and their visibility of COCO's persons, ResNet-18: what PoseTrack starts from.
+
+Run       tools/dist_train.sh configs/pose/fastpose/mtn_faster-rcnn_r18_fpn_8xb2-1x_coco.py 8
+Hardware  8 GPUs; 12 epochs
+Expected  not measured
+"""
+
+_base_ = [
+    "../../_base_/models/mtn_r18_fpn.py",
+    "../../_base_/datasets/coco_keypoints.py",
+    "../../_base_/schedules/sgd_1x.py",
+    "../../_base_/runtime.py",
+]
+
+optim_wrapper = dict(optimizer=dict(lr=0.02))

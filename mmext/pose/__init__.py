@@ -1,0 +1,1 @@
+"""Poses and identities of many objects. Host: mmdet. Papers: :mod:`mmext.pose.papers`."""
