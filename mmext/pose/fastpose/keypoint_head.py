@@ -45,7 +45,7 @@ class KeypointRCNNHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.num_keypoints, self.conv_channels = num_keypoints, conv_channels
-        self.scale, self.loss_weight = scale, loss_weight
+        self.scale, self.factor = scale, loss_weight
         widths = [in_channels, *[conv_channels] * num_convs]
         self.convs = nn.ModuleList(
             ConvModule(before, after, 3, padding=1)
@@ -78,7 +78,7 @@ class KeypointRCNNHead(BaseModule):
             at_least_float32(keypoints), labelled, at_least_float32(boxes), size
         )
         loss = cell_cross_entropy(maps, cell, valid, scale=self.scale)  # (N, K)
-        return dict(loss_keypoint=self.loss_weight * mean_over(loss, valid))
+        return dict(loss_keypoint=self.factor * mean_over(loss, valid))
 
     def predict_by_feat(self, maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Points (N, K, 2) in the pixels of the RoIs (N, 4), and peaks (N, K) in [0, 1]."""
@@ -105,7 +105,7 @@ class VisibilityHead(BaseModule):
         init_cfg: dict | list[dict] | None = dict(type="Normal", layer="Linear", std=0.01),  # noqa: B006
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.num_keypoints, self.loss_weight = num_keypoints, loss_weight
+        self.num_keypoints, self.factor = num_keypoints, loss_weight
         self.fc = nn.Linear(in_channels, num_keypoints)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ class VisibilityHead(BaseModule):
         loss = F.binary_cross_entropy_with_logits(
             logits, (visible == 2).to(logits.dtype), reduction="none"
         )
-        return dict(loss_visibility=self.loss_weight * mean_over(loss, labelled))
+        return dict(loss_visibility=self.factor * mean_over(loss, labelled))
 
 
 def mean_over(loss: Tensor, counted: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Host      none of mmdet's: its re-ID heads take whole pictures and want mmpretra
 Letters   N RoIs, C channels, h w cells of their features, D numbers of an embedding
 """
 
+import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
@@ -55,7 +56,7 @@ class RoIReIDHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg=list(INIT) if init_cfg is None else init_cfg)
         self.num_ids, self.margin = num_ids, margin
-        self.loss_weight, self.triplet_weight = loss_weight, triplet_weight
+        self.factor, self.triplet_factor = loss_weight, triplet_weight
         self.convs = nn.Sequential(
             ConvModule(in_channels, conv_channels, 3, padding=1),
             ConvModule(conv_channels, conv_channels, 3, padding=1),
@@ -78,16 +79,20 @@ class RoIReIDHead(BaseModule):
             embeddings: (N, D), as :meth:`forward` gives them.
             identity: (N,), int64.
         """
-        embeddings = at_least_float32(embeddings)
+        # Distances and variances are differences of near numbers: autocast would round them away.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return self._losses(at_least_float32(embeddings), identity)
+
+    def _losses(self, embeddings: Tensor, identity: Tensor) -> dict[str, Tensor]:
         triplet, counted = batch_hard_triplet(
             F.normalize(embeddings, dim=1), identity, margin=self.margin
         )
-        losses = dict(loss_triplet=self.triplet_weight * mean_over(triplet, counted))
+        losses = dict(loss_triplet=self.triplet_factor * mean_over(triplet, counted))
         if self.num_ids:
             known = (identity >= 0) & (identity < self.num_ids)
-            scores = at_least_float32(self.classifier(self._normed(embeddings, known)))
+            scores = self.classifier(self._normed(embeddings, known))
             loss = F.cross_entropy(scores, identity.where(known, 0), reduction="none")
-            losses.update(loss_identity=self.loss_weight * mean_over(loss, known))
+            losses.update(loss_identity=self.factor * mean_over(loss, known))
         return losses
 
     def predict_by_feat(self, embeddings: Tensor) -> Tensor:
