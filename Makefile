@@ -15,7 +15,7 @@ ARGS ?=
 
 PY := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo doctor data check test test-ops test-stacks test-slow test-bare bench gpu-check evidence evidence-autohas evidence-search evidence-self-training clean
+.PHONY: help setup demo doctor data check test test-ops test-stacks test-slow test-bare bench gpu-check evidence evidence-autohas evidence-occlusion evidence-search evidence-self-training clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-26s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ evidence: setup  ## one study as it is stated: STUDY=gfl (without one, their nam
 
 evidence-autohas: setup  ## AutoHAS against random search at equal gradient steps, on digits; minutes
 	OMP_NUM_THREADS=1 $(PY) -m dev.evidence.search.autohas $(ARGS)
+
+evidence-occlusion: setup  ## trackers when real cut-outs hide each other, 1,600 scenes; about ten minutes
+	OMP_NUM_THREADS=1 $(PY) -m dev.evidence.occlusion $(ARGS)
 
 evidence-search: setup  ## replay every search on a table of 384 trained nets (docs/evidence/search_table.json)
 	OMP_NUM_THREADS=1 $(PY) -m dev.evidence.search.table

@@ -11,6 +11,7 @@ WHAT      tables   a study's tables and picture
          autohas, search_trees, journal   AutoHAS on digits, the tool on trees, and what the journal
                   of a search bears, without names
          digits   what self-training brings on digits, without names
+         occlusion  what gates save when tracked objects hide each other, without names
 """
 
 import os
@@ -22,6 +23,7 @@ from typing import Any
 
 from dev.demo import expected
 from dev.evidence import tables
+from dev.evidence.occlusion.report import known as occlusion_known
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, deciding, read
 from dev.evidence.search import report
@@ -177,6 +179,15 @@ def digits_part(names: list[str], page: Path) -> str:
     return digits_known(results_of("self_training"))
 
 
+def occlusion_part(names: list[str], page: Path) -> str:
+    """Trackers when objects hide each other, and their picture where it has been drawn."""
+    found = results_of("occlusion")
+    if not found:
+        return occlusion_known(None)
+    picture = Path(os.path.relpath(ROOT / RESULTS / "occlusion.png", page.parent)).as_posix()
+    return f"{occlusion_known(found)}\n\n![Switches of each tracker]({picture})"
+
+
 PARTS = {
     "tables": tables_part,
     "known": known_part,
@@ -187,6 +198,7 @@ PARTS = {
     "journal": lambda names, page: report.journal(results_of("search_journal")),
     "search_trees": lambda names, page: report.on_trees(results_of("search_trees")),
     "digits": digits_part,
+    "occlusion": occlusion_part,
 }
 
 
