@@ -85,7 +85,6 @@ REQUIRED = dict(
     runner=RUNNER,
     dataloader=DataLoader(TwoPictures()),
     max_iters=1,
-    num_keypoints=17,
     module=Tested(),
     detector=dict(
         type="mmdet.FasterRCNN",
