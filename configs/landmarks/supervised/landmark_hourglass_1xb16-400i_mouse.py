@@ -3,8 +3,8 @@
 Run       python tools/data/mouse.py && python tools/train.py
           configs/landmarks/supervised/landmark_hourglass_1xb16-400i_mouse.py
 Hardware  two CPU cores
-Expected  NME 6.3 % of the crop's side, 68 % of the points within 5 % (one run, the 20 frames of
-          test_20)
+Expected  to be measured on whole frames; NME 6.3 % of the crop's side, 68 % of the points within
+          5 %, on crops around the files' boxes (one run, the 20 frames of test_20)
 """
 
 _base_ = [
