@@ -16,6 +16,7 @@ COMMANDS = {  # name: what it does, and the module whose main does it
     "test": ("test a model", "mmext.cli.test"),
     "verify": ("check a config, its data and its weights", "mmext.cli.verify"),
     "demo": ("show what a model makes of pictures or videos", "mmext.cli.demo"),
+    "track": ("give the people of a video identities", "mmext.cli.track"),
     "doctor": ("say what is wrong with this environment, and what cures it", "mmext.doctor"),
     "data": ("fetch and make a small real data set, or weights", "mmext.cli.data"),
     "configs": ("list, copy or find the configs that mmext ships", "mmext.cli.configs"),

@@ -9,7 +9,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mmext.data_checks import classes, layouts, needs, panoptic_sets, pictures
+from mmext.data_checks import (
+    classes,
+    layouts,
+    needs,
+    panoptic_sets,
+    pictures,
+    points,
+    pose_videos,
+)
 from mmext.data_checks.clips import check_clips
 from mmext.data_checks.coco import check_file, check_images, read_coco
 from mmext.data_checks.layouts import dataset_class
@@ -68,11 +76,12 @@ def check_dataset(
         inside.classes,
         inside.allow_odd,
         inside.around,
+        dataclasses.astuple(inside.points),
         cure,
         split,
         decode,
     ]
-    files = [report.file] if Path(report.file).is_file() else []
+    files = pose_videos.files_of(report.file)
     return remembered(key, files, lambda: inside.check(report), anew=anew)
 
 
@@ -146,6 +155,11 @@ class Inside:
             self.dataset, self.folders, self.cfg, split=self.split, wants=self.wants
         )
 
+    @property
+    def points(self) -> points.Wanted:
+        """What the config wants of keypoints."""
+        return points.wanted(self.cfg, self.split, self.dataset)
+
     def check(self, report: Report) -> Report:
         """Check it by its layout."""
         kind = layouts.layout(self.dataset)
@@ -158,6 +172,8 @@ class Inside:
                 self.check_maps(report)
             elif kind in layouts.CLASSES:
                 self.check_classes(report, kind)
+            elif kind == layouts.POSE_VIDEOS and report.file:
+                self.check_pose_videos(report)
             elif kind in (layouts.VIDEOS, layouts.FRAMES) and report.file:
                 self.check_clips(report, raw=kind == layouts.FRAMES)
             else:
@@ -201,6 +217,11 @@ class Inside:
             needs=self.wants,
             allow_odd=self.allow_odd,
         )
+        named = wanted_classes(self.dataset)
+        if not report.errors and (
+            reads := points.reader(self.dataset, named, coco["categories"], report.file)
+        ):
+            points.check(coco, reads, report, needs=self.wants, wants=self.points)
         if (
             not report.kinds["images"]
             and not report.kinds["values"]
@@ -215,6 +236,21 @@ class Inside:
             panoptic_sets.check(
                 coco, self.around, report, wants=self.wants, cure=self.cure, decode=self.decode
             )
+
+    def check_pose_videos(self, report: Report) -> None:
+        """Check videos with keypoints."""
+        self.require_prefix("img_path", default=True)
+        pose_videos.check_videos(
+            self.dataset,
+            self.folders.get("img_path", self.root),
+            report,
+            classes=wanted_classes(self.dataset),
+            needs=self.wants,
+            wants=self.points,
+            cure=self.cure,
+            decode=self.decode,
+            reader=pictures.image_reader(self.dataset.get("pipeline") or ()),
+        )
 
     def check_xml(self, report: Report) -> None:
         """Check XML files in the manner of Pascal VOC."""

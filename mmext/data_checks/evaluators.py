@@ -190,11 +190,13 @@ def unpacked(metric: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> l
         >>> unpacked(dict(type="CocoMetric"), [dict(type="PackDetInputs")])
         ['instances']
     """
-    packing = [step for step in steps if type_name(step) == "PackDetInputs"]
+    packing = [step for step in steps if type_name(step) in ("PackDetInputs", "PackPoseDetInputs")]
     name = type_name(metric)
     read: list[str] = []
     if name == "CocoMetric":
         read = ["img_id", "ori_shape", *([] if metric.get("ann_file") else ["instances"])]
+    elif name == "CocoKeypointMetric":
+        read = ["img_id"]
     elif name == "CocoPanopticMetric":
         read = ["img_id", "img_path", "ori_shape"]
         if not metric.get("ann_file"):

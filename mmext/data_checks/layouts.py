@@ -20,6 +20,7 @@ COCO, LVIS_05, LVIS_1, OBJECTS365_1, OBJECTS365_2 = (
 PANOPTIC, XML, MAPS = "panoptic COCO", "XML files", "label maps"
 VIDEOS, FRAMES, OTHER = "videos", "folders of frames", "other"
 FOLDERS, IDX, DIGITS = "folders of classes", "idx files", "digits"
+POSE_VIDEOS = "videos with keypoints"
 
 DETECTION = (COCO, LVIS_05, LVIS_1, OBJECTS365_1, OBJECTS365_2, PANOPTIC)
 CLASSES = (FOLDERS, IDX, DIGITS)
@@ -32,6 +33,8 @@ BY_METHOD = {
     ("LVISV1Dataset", "CocoDataset"): LVIS_1,
     ("Objects365V1Dataset", "CocoDataset"): OBJECTS365_1,
     ("Objects365V2Dataset", "CocoDataset"): OBJECTS365_2,
+    ("CocoDataset", "PoseCocoDataset"): COCO,
+    ("PoseVideoDataset", "PoseVideoDataset"): POSE_VIDEOS,
     ("CocoDataset", "CocoPanopticDataset"): PANOPTIC,
     ("XMLDataset", "XMLDataset"): XML,
     ("BaseSegDataset", "BaseDataset"): MAPS,

@@ -109,12 +109,14 @@ def find(cfg: Mapping[str, Any], split: str, dataset: Mapping[str, Any]) -> Need
 
 def loads_annotations(step: Any) -> bool:
     """Whether a step of a pipeline loads boxes, masks or label maps."""
-    return "LoadAnnotations" in type_name(step) or type_name(step) == "LoadPanopticAnnotations"
+    own = ("LoadPanopticAnnotations", "LoadPoseAnnotations")
+    return "LoadAnnotations" in type_name(step) or type_name(step) in own
 
 
 def reads_coco(metric: Mapping[str, Any]) -> bool:
     """Whether COCO's own evaluation reads a file of annotations as it is written."""
-    return type_name(metric) == "CocoMetric" and bool(metric.get("ann_file"))
+    named = type_name(metric) in ("CocoMetric", "CocoKeypointMetric")
+    return named and bool(metric.get("ann_file"))
 
 
 def reads_panoptic(metric: Mapping[str, Any]) -> bool:
@@ -123,6 +125,8 @@ def reads_panoptic(metric: Mapping[str, Any]) -> bool:
 
 
 def kinds(metric: Mapping[str, Any]) -> set[str]:
-    """What a metric of COCO evaluates: of bbox, segm, proposal and proposal_fast."""
+    """What a metric of COCO evaluates: of bbox, segm, proposal, proposal_fast and keypoints."""
+    if type_name(metric) == "CocoKeypointMetric":
+        return {"keypoints"}
     named = metric.get("metric", "bbox")
     return {named} if isinstance(named, str) else set(named)

@@ -20,6 +20,8 @@ from mmext.inference.inputs import Picture
 SMALLEST_SIDE = 240
 """Pixels to which smaller frames are enlarged before text is written on them."""
 OPACITY = 0.5
+SURE = 0.3
+"""Score above which a point of an object is drawn."""
 PART_BITS = 4
 FAR = 1e5
 """Pixels; OpenCV's whole numbers end where a diverged model's points may lie."""
@@ -27,14 +29,19 @@ FAR = 1e5
 Colour = tuple[int, ...]
 
 
+Points = list[tuple[float, float, float]]
+"""Place in pixels and score of each point."""
+
+
 class Found(NamedTuple):
-    """One object: its box in pixels, class, score, and mask if there is one."""
+    """One object: its box in pixels, class, score, and mask and points if there are any."""
 
     box: tuple[float, float, float, float]
     label: int
     name: str
     score: float
     mask: Bool[np.ndarray, "H W"] | None = None
+    points: Points | None = None
 
 
 def colours(number: int) -> list[tuple[int, int, int]]:
@@ -48,8 +55,13 @@ def colours(number: int) -> list[tuple[int, int, int]]:
     return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in hues]
 
 
-def draw_objects(picture: Picture, objects: Sequence[Found], palette: Sequence[Colour]) -> Picture:
-    """A copy with masks, boxes, and names with scores."""
+def draw_objects(
+    picture: Picture,
+    objects: Sequence[Found],
+    palette: Sequence[Colour],
+    skeleton: Sequence[tuple[int, ...]] = (),
+) -> Picture:
+    """A copy with masks, boxes, points above :data:`SURE`, and names with scores."""
     drawn = np.array(picture, order="C")
     thickness = max(1, round(min(drawn.shape[:2]) / 300))
     for one in objects:
@@ -59,6 +71,9 @@ def draw_objects(picture: Picture, objects: Sequence[Found], palette: Sequence[C
         left, top, right, bottom = (round(side) for side in one.box)
         colour = _of(palette, one.label)
         cv2.rectangle(drawn, (left, top), (right, bottom), colour, thickness)
+        if one.points:
+            places = [(x, y) if score > SURE else None for x, y, score in one.points]
+            drawn = draw_points(drawn, places, skeleton, [colour])
     size = max(10, round(min(drawn.shape[:2]) / 40))
     labels = [
         ((one.box[0], one.box[1]), f"{one.name} {one.score:.2f}", _of(palette, one.label))

@@ -21,7 +21,7 @@ from mmext.data_checks import verify
 from mmext.data_checks.needs import type_name
 from mmext.engine import checkpoint
 from mmext.errors import BadInputError
-from mmext.inference.drawing import Found, colours, draw_objects, lay_over, write_scores
+from mmext.inference.drawing import Found, Points, colours, draw_objects, lay_over, write_scores
 from mmext.inference.inputs import Clip, Picture
 from mmext.inference.reading import Preparation
 
@@ -54,7 +54,7 @@ def build_model(cfg: Config, file: str, *, device: str, strict: bool) -> Model:
 
 
 def dataset_meta(cfg: Config, saved: Mapping[str, Any], model: Model) -> dict[str, Any]:
-    """Names and colours of the classes."""
+    """Names and colours of the classes, names and limbs of points."""
     meta = (saved.get("meta") or {}).get("dataset_meta") or {}
     meta = {str(key).lower(): value for key, value in meta.items()}
     dataset = next(verify.datasets(cfg.to_dict(), "test"), {})
@@ -68,15 +68,17 @@ def dataset_meta(cfg: Config, saved: Mapping[str, Any], model: Model) -> dict[st
     palette = own.get("palette") or meta.get("palette")
     if not isinstance(palette, list | tuple) or len(palette) < len(classes):
         palette = colours(len(classes))
-    return {"classes": tuple(classes), "palette": [tuple(colour) for colour in palette]}
+    points = {key: own.get(key) or meta.get(key) for key in ("keypoint_names", "skeleton")}
+    return {"classes": tuple(classes), "palette": [tuple(colour) for colour in palette], **points}
 
 
 class Detector:
-    """Boxes, and masks where the model has them."""
+    """Boxes, and masks and keypoints where the model has them."""
 
     def __init__(self, model: Model, *, score_thr: float) -> None:
         self.model, self.score_thr = model, score_thr
         self.names, self.palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
+        self.skeleton = bones(model.dataset_meta)
         self.preparation = Preparation(model.cfg.test_pipeline, model.cfg.filename)
 
     def annotate(self, source: Path | Picture) -> Annotated:
@@ -88,7 +90,7 @@ class Detector:
             if "pred_panoptic_seg" in found
             else self.objects(found)
         )
-        return draw_objects(picture, objects, self.palette), {
+        return draw_objects(picture, objects, self.palette, self.skeleton), {
             "objects": [facts_of(one) for one in objects]
         }
 
@@ -99,10 +101,11 @@ class Detector:
         kept = kept[kept.scores.argsort()].cpu()
         boxes = getattr(kept.bboxes, "tensor", kept.bboxes).float().tolist()
         masks = np.asarray(kept.masks, bool) if "masks" in kept else [None] * len(boxes)
+        labels, scores = kept.labels.tolist(), kept.scores.float().tolist()
         return [
-            Found((box[0], box[1], box[2], box[3]), label, self.name(label), score, mask)
-            for box, label, score, mask in zip(
-                boxes, kept.labels.tolist(), kept.scores.float().tolist(), masks, strict=True
+            Found((box[0], box[1], box[2], box[3]), label, self.name(label), score, *rest)
+            for box, label, score, *rest in zip(
+                boxes, labels, scores, masks, points_of(kept), strict=True
             )
         ]
 
@@ -130,6 +133,25 @@ class Detector:
     def name(self, label: int) -> str:
         """Name of a class."""
         return self.names[label] if label < len(self.names) else f"class {label}"
+
+
+def points_of(found: Any) -> list[Points | None]:
+    """Place and score of each point of each object; None where the model finds no points."""
+    if "keypoints" not in found:
+        return [None] * len(found)
+    sure = found.keypoint_scores[..., None]
+    every = torch.cat([found.keypoints, sure], -1).float().tolist()
+    return [[(x, y, score) for x, y, score in one] for one in every]
+
+
+def bones(meta: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Pairs of places that a line joins, of those that are named or numbered in metainfo."""
+    names = list(meta.get("keypoint_names") or ())
+    pairs = [
+        [names.index(end) if end in names else end for end in pair]
+        for pair in meta.get("skeleton") or ()
+    ]
+    return [(one, other) for one, other in pairs if isinstance(one, int) and isinstance(other, int)]
 
 
 class Segmentor:
@@ -210,6 +232,10 @@ def facts_of(one: Found) -> dict[str, Any]:
     """An object for a JSON file; its mask as COCO's run lengths."""
     facts: dict[str, Any] = {"class": one.name, "score": round(one.score, 6)}
     facts["bbox"] = [round(side, 2) for side in one.box]
+    if one.points is not None:
+        facts["keypoints"] = [
+            [round(x, 2), round(y, 2), round(score, 4)] for x, y, score in one.points
+        ]
     if one.mask is not None:
         import pycocotools.mask as coco_masks  # here: it comes with mmdet alone
 

@@ -75,6 +75,8 @@ REQUIRED = dict(
     runner=RUNNER,
     dataloader=DataLoader(TwoPictures()),
     max_iters=1,
+    crop_size=(32, 32),
+    ann_file="annotations.json",
 )
 """What a class may ask for: names that the hosts' own classes ask for too."""
 
@@ -87,6 +89,8 @@ INSTEAD = {
     "ImageNetDataset": dict(lazy_init=True),
     "IdxClsDataset": dict(lazy_init=True),
     "DigitsDataset": dict(lazy_init=True),
+    "PoseCocoDataset": dict(lazy_init=True),
+    "PoseVideoDataset": dict(lazy_init=True),
 }
 """Where a name means something else, or a default of the host's does not go with the rest."""
 

@@ -1,10 +1,3 @@
-<<<<<<< HEAD
-"""COCO 2017 persons with 17 keypoints, at 1333 x 800; three scales for scale-normalised training."""
-
-dataset_type = "mmext.PoseCocoDataset"
-data_root = "data/coco/"
-metainfo = dict(classes=("person",), palette=[(220, 20, 60)])
-=======
 """COCO 2017 persons with 17 keypoints, short side 640 to 800.
 
 Other points than COCO's, with those in place that both have, for a training that goes on on
@@ -14,32 +7,11 @@ test.
 
 dataset_type = "mmext.PoseCocoDataset"
 data_root = "data/coco/"
->>>>>>> 80567c8096e28cc912004b317b8a522975b61958
 backend_args = None
 
 train_pipeline = [
     dict(type="LoadImageFromFile", backend_args=backend_args),
     dict(type="mmext.LoadPoseAnnotations", with_bbox=True),
-<<<<<<< HEAD
-    dict(type="mmext.PoseResize", scale=(1333, 800), keep_ratio=True),
-    dict(type="mmext.PoseFlip", prob=0.5),
-    dict(type="mmext.PackPoseDetInputs"),
-]
-# "sifp" in a config's name: each picture at one of three scales, and each scale for its sizes.
-# The longer side may be twice the shorter one.
-sifp_scales = [(1792, 896), (1280, 640), (768, 384)]
-sifp_ranges = [(0, 224), (40, 320), (64, None)]
-sifp_train_pipeline = [
-    *train_pipeline[:2],
-    dict(
-        type="RandomChoiceResize",
-        scales=sifp_scales,
-        resize_type="mmext.PoseResize",
-        keep_ratio=True,
-    ),
-    dict(type="mmext.ScaleValidRange", ranges=sifp_ranges),
-    *train_pipeline[-2:],
-=======
     dict(
         type="RandomChoiceResize",
         scales=[(1333, 640), (1333, 672), (1333, 704), (1333, 736), (1333, 768), (1333, 800)],
@@ -74,7 +46,6 @@ turned_train_pipeline = [
     ),
     dict(type="mmext.PoseCrop", crop_size=(800, 1000), allow_negative_crop=True),
     *train_pipeline[3:],
->>>>>>> 80567c8096e28cc912004b317b8a522975b61958
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile", backend_args=backend_args),
@@ -82,21 +53,6 @@ test_pipeline = [
     dict(type="mmext.LoadPoseAnnotations", with_bbox=True),
     dict(type="mmext.PackPoseDetInputs"),
 ]
-<<<<<<< HEAD
-# With tools/test.py --tta.
-sifp_tta_pipeline = [
-    dict(type="LoadImageFromFile", backend_args=backend_args),
-    dict(
-        type="TestTimeAug",
-        transforms=[
-            [dict(type="mmext.PoseResize", scale=one, keep_ratio=True) for one in sifp_scales],
-            [dict(type="mmext.LoadPoseAnnotations", with_bbox=True)],
-            [dict(type="mmext.PackPoseDetInputs")],
-        ],
-    ),
-]
-=======
->>>>>>> 80567c8096e28cc912004b317b8a522975b61958
 
 train_dataloader = dict(
     batch_size=2,
@@ -107,10 +63,6 @@ train_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-<<<<<<< HEAD
-        metainfo=metainfo,
-=======
->>>>>>> 80567c8096e28cc912004b317b8a522975b61958
         ann_file="annotations/person_keypoints_train2017.json",
         data_prefix=dict(img="train2017/"),
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
@@ -127,10 +79,6 @@ val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-<<<<<<< HEAD
-        metainfo=metainfo,
-=======
->>>>>>> 80567c8096e28cc912004b317b8a522975b61958
         ann_file="annotations/person_keypoints_val2017.json",
         data_prefix=dict(img="val2017/"),
         test_mode=True,
@@ -155,10 +103,6 @@ val_evaluator = [
 ]
 test_evaluator = val_evaluator
 
-<<<<<<< HEAD
-# COCO's own files have a few boxes of zero size; mmdet leaves them out, and the checks count them.
-=======
 # COCO's own files have a few boxes of zero size, and points a pixel outside their picture; mmdet
 # leaves the boxes out, and the checks count both.
->>>>>>> 80567c8096e28cc912004b317b8a522975b61958
 verify = dict(allow_odd_boxes=True)

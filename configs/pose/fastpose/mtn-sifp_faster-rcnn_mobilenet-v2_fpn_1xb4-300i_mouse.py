@@ -13,7 +13,7 @@ Expected  not measured
 
 _base_ = [
     "../../_base_/models/faster_rcnn_mobilenet-v2_fpn.py",
-    "../../_base_/datasets/mouse_keypoints.py",
+    "../../_base_/datasets/mouse_pose.py",
     "../../_base_/schedules/adamw_300i.py",
     "../../_base_/runtime_iters.py",
 ]

@@ -1,7 +1,8 @@
-"""Boxes, keypoints and their visibility of COCO's persons, ResNet-50: what PoseTrack starts from.
+"""Boxes, 17 keypoints and their visibility of COCO's persons, ResNet-50.
 
-Run       tools/dist_train.sh configs/pose/fastpose/mtn_faster-rcnn_r50_fpn_8xb2-1x_coco.py 8
-Hardware  8 GPUs; 12 epochs
+Run       tools/dist_train.sh
+          configs/pose/fastpose/mtn_faster-rcnn_r50_fpn_8xb2-1x_coco.py 8
+Hardware  8 GPUs
 Expected  not measured
 """
 

@@ -5,9 +5,10 @@ Host      none: numpy alone
 Letters   K points of the layout; S points of a file
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -36,7 +37,18 @@ class PointReader:
     offset: int | float = 0.0
     """What to add to the file's coordinates: half a pixel where they count pixels from 0."""
     visible_from: int = 2
-    """The least v that means visible."""
+    """The v that means visible: 2 as in COCO, or 1 as in PoseTrack."""
+
+    def visibility(self, points: Float[np.ndarray, "S 3"]) -> Float[np.ndarray, " S"]:
+        """Of points as a file has them: 0 unlabelled, 1 hidden, 2 visible.
+
+        COCO's v says so itself. PoseTrack's is 1 for a visible point, and 0 for a hidden one and
+        for one that nobody marked, whose place is (0, 0).
+        """
+        if self.visible_from == 2:
+            return points[:, 2]
+        marked = (points[:, :2] != 0).any(1) | (points[:, 2] > 0)
+        return np.where(points[:, 2] > 0, 2, marked).astype(points.dtype)
 
     def points(self, annotation: Mapping[str, Any]) -> Float[np.ndarray, "K 3"] | None:
         """Points of an annotation; None if it has none, or its class has none.
@@ -54,10 +66,9 @@ class PointReader:
                 "them, zeros for those that are not labelled"
             )
         points = np.asarray(values, np.float32).reshape(-1, 3)
-        labelled = points[:, 2] > 0
-        places = np.where(labelled[:, None], points[:, :2] + self.offset, 0)
-        seen = np.where(points[:, 2] >= self.visible_from, 2, 1)
-        stated = np.concatenate([places, (labelled * seen)[:, None]], 1).astype(np.float32)
+        seen = self.visibility(points)[:, None]
+        places = np.where(seen > 0, points[:, :2] + self.offset, 0)
+        stated = np.concatenate([places, seen], 1).astype(np.float32)
         return layouts.converted(stated, self.maps[category])
 
     @property
@@ -135,15 +146,55 @@ def reader_of(
     )
 
 
+class ReadsPoints:
+    """What both data sets of this paper have: how a config says which points there are.
+
+    ``mmext verify`` asks it, so that it decides as the data set will.
+    """
+
+    METAINFO: ClassVar[dict[str, Any]] = {"classes": ("person",), "palette": [(220, 20, 60)]}
+
+    @classmethod
+    def reader_for(
+        cls, config: Mapping[str, Any], categories: Sequence[Mapping[str, Any]], file: str
+    ) -> PointReader:
+        """How a data set of that config reads the points of a file with these categories.
+
+        Raises:
+            BadInputError: the file has none of its classes, or as :func:`reader_of`.
+        """
+        metainfo = {**cls.METAINFO, **(config.get("metainfo") or {})}
+        wanted = [one for one in categories if one["name"] in metainfo["classes"]]
+        if not wanted:
+            raise BadInputError(
+                f"{file}: expected categories among {some(metainfo['classes'])}, got "
+                f"{some(str(one['name']) for one in categories)}; set metainfo=dict(classes=…)"
+            )
+        given = {key: config[key] for key in ("layout", "joint_map") if key in config}
+        given["offset"] = config.get("point_offset", 0.0)
+        given["visible_from"] = config.get("visible_from", 2)
+        return reader_of(wanted, file=file, metainfo=metainfo, **given)
+
+
 def identity(annotation: Mapping[str, Any]) -> int | None:
     """The number that a file gives an object over time; None if it gives none.
+
+    Raises:
+        BadInputError: it is no number.
 
     Example:
         >>> identity(dict(track_id=0)), identity(dict(instance_id=3)), identity({})
         (0, 3, None)
     """
     value = annotation.get("track_id", annotation.get("instance_id"))
-    return None if value is None or int(value) < 0 else int(value)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadInputError(
+            f"annotation {annotation.get('id')}: expected a number as track_id, got {value!r}; "
+            "number the identities"
+        )
+    return None if value < 0 else int(value)
 
 
 def box_around(points: Float[np.ndarray, "K 3"]) -> tuple[float, float, float, float] | None:

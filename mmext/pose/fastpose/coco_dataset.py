@@ -7,16 +7,16 @@ Host      mmdet.CocoDataset
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, SupportsIndex
+from typing import Any, SupportsIndex
 
 from mmdet.datasets import CocoDataset
 
-from mmext.pose.fastpose.annotations import UNKNOWN, PointReader, identity, reader_of
+from mmext.pose.fastpose.annotations import UNKNOWN, PointReader, ReadsPoints, identity
 from mmext.registry import DATASETS
 
 
 @DATASETS.register_module()
-class PoseCocoDataset(CocoDataset):
+class PoseCocoDataset(ReadsPoints, CocoDataset):
     """mmdet's CocoDataset with ``keypoints`` (K, 3) and ``instance_id`` in its instances.
 
     ``metainfo`` may have keypoint_names, flip_pairs (of places or names), skeleton and sigmas;
@@ -35,8 +35,6 @@ class PoseCocoDataset(CocoDataset):
         BadInputError: an annotation or a class has another number of keypoints than the others.
     """
 
-    METAINFO: ClassVar[dict[str, Any]] = {"classes": ("person",), "palette": [(220, 20, 60)]}
-
     def __init__(
         self,
         *args: Any,
@@ -45,7 +43,9 @@ class PoseCocoDataset(CocoDataset):
         point_offset: int | float = 0.5,
         **kwargs: Any,
     ) -> None:
-        self.layout, self.joint_map, self.point_offset = layout, joint_map, point_offset
+        self._points: dict[str, Any] = dict(
+            layout=layout, joint_map=joint_map, point_offset=point_offset
+        )
         self._reader: PointReader | None = None
         super().__init__(*args, **kwargs)  # this loads the file
 
@@ -53,15 +53,14 @@ class PoseCocoDataset(CocoDataset):
     def reader(self) -> PointReader:
         """How points are read; made while the host has the file open."""
         if self._reader is None:
-            self._reader = reader_of(
-                [self.coco.cats[one] for one in self.cat_ids],
-                file=self.ann_file,
-                metainfo=self._metainfo,
-                layout=self.layout,
-                joint_map=self.joint_map,
-                offset=self.point_offset,
+            self._reader = self.reader_for(
+                {**self._points, "metainfo": self._metainfo},
+                list(self.coco.cats.values()),
+                self.ann_file,
             )
-            self._metainfo.update(self._reader.metainfo, joint_map=dict(self.joint_map or {}))
+            self._metainfo.update(
+                self._reader.metainfo, joint_map=dict(self._points["joint_map"] or {})
+            )
         return self._reader
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any]:

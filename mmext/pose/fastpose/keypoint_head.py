@@ -6,6 +6,8 @@ Letters   N RoIs, C channels, K points; h w cells of the features, of the maps t
           that loss and decoding look at are ``scale`` times as large again
 """
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
@@ -48,8 +50,7 @@ class KeypointRCNNHead(BaseModule):
         self.scale, self.factor = scale, loss_weight
         widths = [in_channels, *[conv_channels] * num_convs]
         self.convs = nn.ModuleList(
-            ConvModule(before, after, 3, padding=1)
-            for before, after in zip(widths, widths[1:], strict=False)
+            ConvModule(before, after, 3, padding=1) for before, after in pairwise(widths)
         )
         self.deconv = nn.ConvTranspose2d(widths[-1], num_keypoints, 4, stride=2, padding=1)
 

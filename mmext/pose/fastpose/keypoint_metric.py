@@ -58,7 +58,7 @@ class CocoKeypointMetric(BaseMetric):
 
     def __init__(
         self,
-        ann_file: str | None = None,
+        ann_file: str,
         *,
         sigmas: Sequence[float] | None = None,
         outfile_prefix: str | None = None,
@@ -72,11 +72,6 @@ class CocoKeypointMetric(BaseMetric):
             raise BadInputError(
                 "expected outfile_prefix with format_only, since nothing else is made, got none; "
                 "say where the predictions shall go"
-            )
-        if ann_file is None:
-            raise BadInputError(
-                "expected ann_file, the file that predictions are judged by, got none; give the "
-                "data set's"
             )
         self.ann_file, self.sigmas = ann_file, sigmas
         self.outfile_prefix, self.format_only = outfile_prefix, format_only

@@ -31,8 +31,8 @@ def encode_keypoints(
 ) -> tuple[Int[Tensor, "N K"], Bool[Tensor, "N K"]]:
     """The cell in which each point lies, and whether it may be learnt.
 
-    A point that is not labelled, or outside of its RoI, may not, nor one of a RoI below 1 px. Points
-    on the right or the lower edge belong to the last cell.
+    A point that is not labelled, or outside of its RoI, may not, nor one of a RoI below 1 px.
+    Points on the right or the lower edge belong to the last cell.
 
     Args:
         keypoints: x and y.
@@ -116,7 +116,7 @@ def linear_weights(length: int, scale: int, like: Tensor) -> Float[Tensor, "H {l
 def cubic_weights(
     length: int, pixels: Int[Tensor, " N"], most: int
 ) -> Float[Tensor, "N {most} {length}"]:
-    """Weights of a row's cells in each of its pixels, where a row of N has its own number of pixels.
+    """Weights of a row's cells in each of its pixels, of which each of N rows has its own number.
 
     What ``interpolate(mode="bicubic", align_corners=False)`` multiplies by, for many sizes at once,
     but for the edges.
@@ -181,7 +181,7 @@ def _decoded(
 def largest_pixel(
     logits: Float[Tensor, "N K H W"], pixels: Int[Tensor, "N 2"]
 ) -> Int[Tensor, "N K 2"]:
-    """x and y of the largest pixel of each map after its bicubic enlargement to ``pixels``.
+    """X and y of the largest pixel of each map after its bicubic enlargement to ``pixels``.
 
     As many maps as stay near the caches are enlarged at once, each by two products with the weights
     of its rows and columns.

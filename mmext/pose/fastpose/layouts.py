@@ -118,6 +118,17 @@ def known(name: str) -> Layout:
     return KNOWN[name]
 
 
+def usual(num_points: int) -> Layout | None:
+    """The layout of a person with so many points, where nobody names it; None for other numbers."""
+    return {17: KNOWN["coco"], 15: KNOWN["posetrack15"]}.get(num_points)
+
+
+def usual_skeleton(num_points: int) -> Pairs:
+    """Its bones; none for other numbers."""
+    layout = usual(num_points)
+    return (layout and layout.skeleton) or ()
+
+
 def of_category(category: Mapping[str, Any]) -> Layout | None:
     """What a file's category says of its points; None if it has none.
 

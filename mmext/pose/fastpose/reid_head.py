@@ -5,6 +5,8 @@ Host      none of mmdet's: its re-ID heads take whole pictures and want mmpretra
 Letters   N RoIs, C channels, h w cells of their features, D numbers of an embedding
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
@@ -101,7 +103,8 @@ class RoIReIDHead(BaseModule):
 
     def _normed(self, embeddings: Tensor, known: Tensor) -> Tensor:
         """Through the batch norm, whose statistics are those of known objects."""
-        neck, dtype = self.neck, embeddings.dtype
+        neck: Any = self.neck
+        dtype = embeddings.dtype
         running = neck.running_mean.to(dtype), neck.running_var.to(dtype)
         if not self.training:
             known = known & False

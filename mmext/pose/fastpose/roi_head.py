@@ -132,8 +132,8 @@ class MTNRoIHead(StandardRoIHead):
         truths, ignored, _ = unpack_gt_instances(batch_data_samples)
         self._check(truths)
         samples = [
-            self._sample(proposals, *truth, [level[i, None] for level in x])
-            for i, (proposals, *truth) in enumerate(
+            self._sample(proposals, truth, ignore, [level[i, None] for level in x])
+            for i, (proposals, truth, ignore) in enumerate(
                 zip(rpn_results_list, truths, ignored, strict=True)
             )
         ]
@@ -173,8 +173,11 @@ class MTNRoIHead(StandardRoIHead):
 
     def _check(self, truths: list[InstanceData]) -> None:
         """Refuse a truth without what the branches learn."""
-        wanted = ("keypoints", "keypoints_visible") if self.keypoint_head is not None else ()
-        wanted += ("instances_ids",) if self.reid_head is not None else ()
+        wanted: list[str] = []
+        if self.keypoint_head is not None:
+            wanted += ["keypoints", "keypoints_visible"]
+        if self.reid_head is not None:
+            wanted.append("instances_ids")
         for truth in truths:
             if missing := [name for name in wanted if name not in truth]:
                 raise BadInputError(
@@ -202,7 +205,7 @@ class MTNRoIHead(StandardRoIHead):
         assigned = self.bbox_assigner.assign(proposals, truth, ignored)
         return self.bbox_sampler.sample(assigned, proposals, truth, feats=features)
 
-    def _features(self, x: tuple[Tensor, ...], rois: Tensor, extractor: nn.Module) -> Tensor:
+    def _features(self, x: tuple[Tensor, ...], rois: Tensor, extractor: Any) -> Tensor:
         features = extractor(x[: extractor.num_inputs], rois)
         return self.shared_head(features) if self.with_shared_head else features
 
@@ -210,7 +213,9 @@ class MTNRoIHead(StandardRoIHead):
         """What the branches give for RoIs (N, 5): ``maps``, ``visible``, ``embeddings``."""
         found = {}
         if self.keypoint_head is not None:
-            maps, features = self.keypoint_head(self._features(x, rois, self.keypoint_roi_extractor))
+            maps, features = self.keypoint_head(
+                self._features(x, rois, self.keypoint_roi_extractor)
+            )
             found["maps"] = maps
             if self.visibility_head is not None:
                 found["visible"] = self.visibility_head(features)

@@ -18,6 +18,9 @@ from mmext.errors import BadInputError
 from mmext.pose.fastpose.points import out_of_range
 from mmext.registry import TRANSFORMS
 
+RANGES = ((0, 224), (40, 320), (64, None))
+"""For short sides of 896, 640 and 384: each object is usual at one of them."""
+
 
 @TRANSFORMS.register_module()
 class ScaleValidRange(BaseTransform):
@@ -33,7 +36,7 @@ class ScaleValidRange(BaseTransform):
         BadInputError: no scale was drawn before, or there are more scales than ranges.
     """
 
-    def __init__(self, ranges: Sequence[tuple[int | float | None, int | float | None]]) -> None:
+    def __init__(self, ranges: Sequence[Sequence[int | float | None]] = RANGES) -> None:
         for low, high in ranges:
             if high is not None and (low or 0) >= high:
                 raise BadInputError(

@@ -70,7 +70,7 @@ class ScaleNormalizedTTA(BaseTTAModel):
         **host_cfg: Any,
     ) -> None:
         super().__init__(**host_cfg)
-        self.ranges = [tuple(one) for one in ranges]
+        self.ranges: list[Range] = [(low, high) for low, high in ranges]
         self.nms = dict(type="nms", iou_threshold=0.5) if nms is None else nms
         self.max_per_img = max_per_img
         self.focus, self.focus_score = focus, focus_score
@@ -89,8 +89,8 @@ class ScaleNormalizedTTA(BaseTTAModel):
         views, scales = len(data["inputs"]), len(self.ranges)
         if views % scales:
             raise BadInputError(
-                f"ScaleNormalizedTTA expects as many resizes as ranges, {scales}, each with as many "
-                f"flips, got {views} views of a picture; make them alike"
+                f"ScaleNormalizedTTA expects as many resizes as ranges, {scales}, each with as "
+                f"many flips, got {views} views of a picture; make them alike"
             )
         if not self.focus:
             return super().test_step(data)
@@ -178,7 +178,7 @@ class ScaleNormalizedTTA(BaseTTAModel):
         return found.bboxes[(sizes < (valid[0] or 0)) & (found.scores >= self.focus_score)]
 
     def _regions(self, image: Tensor, sample: DetDataSample, around: Tensor | None) -> list[Region]:
-        """Parts of a view to look at: all of it, or what lies around boxes of the picture (N, 4)."""
+        """Parts of a view to look at: all of it, or what lies around the picture's boxes (N, 4)."""
         height, width = image.shape[-2:]
         if around is not None:
             if sample.metainfo.get("flip"):

@@ -100,7 +100,12 @@ def whole_in(
     """
     left, top, right, bottom = region
     cut = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
-    for edge, column, outer in ((left, 0, 0), (top, 1, 0), (right, 2, size[1]), (bottom, 3, size[0])):
+    for edge, column, outer in (
+        (left, 0, 0),
+        (top, 1, 0),
+        (right, 2, size[1]),
+        (bottom, 3, size[0]),
+    ):
         if edge != outer:
             cut |= (boxes[:, column] - edge).abs() < 1
     return ~cut
@@ -112,9 +117,7 @@ def area(regions: Sequence[Region]) -> int:
 
 
 def _overlap(one: Region, other: Region) -> bool:
-    return (
-        one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-    )
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _union(regions: Sequence[Region]) -> Region:

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mmext.pose.fastpose.layouts import KNOWN
+from mmext.pose.fastpose import layouts
 
 OTHER_SIGMA = 0.05
 
 
 def sigmas_of(num_points: int) -> tuple[float, ...]:
     """Spread of each point where nobody says: COCO's for 17, PoseTrack's for 15, else .05 each."""
-    layout = {17: KNOWN["coco"], 15: KNOWN["posetrack15"]}.get(num_points)
+    layout = layouts.usual(num_points)
     return (layout and layout.sigmas) or (OTHER_SIGMA,) * num_points
 
 

@@ -10,35 +10,36 @@ Deviates  a region to be ignored is a polygon in the files and its box here; the
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, SupportsIndex
+from typing import Any, SupportsIndex
 
 from mmdet.datasets import BaseVideoDataset
 from mmengine.logging import print_log
 
 from mmext.errors import BadInputError, some
 from mmext.pose.fastpose import annotations, video_files
-from mmext.pose.fastpose.annotations import UNKNOWN, PointReader, identity, reader_of
+from mmext.pose.fastpose.annotations import UNKNOWN, PointReader, ReadsPoints, identity
 from mmext.pose.fastpose.video_files import Entry, Video
 from mmext.registry import DATASETS
 
 
 @DATASETS.register_module()
-class PoseVideoDataset(BaseVideoDataset):
+class PoseVideoDataset(ReadsPoints, BaseVideoDataset):
     """mmdet's BaseVideoDataset on files with keypoints, PoseTrack's of 2018 and 2021 among them.
 
     A frame has ``frame_id``, its place in the video from 0 as mmdet's trackers count,
     ``frame_number``, the file's own number, by which time is measured, and ``ignore_regions``. An
-    instance has ``keypoints`` (K, 3), ``instance_id``, which is another number for each identity of
+    instance has ``keypoints`` (K, 3), ``instance_id``, a number of its own for each identity of
     each video, from 0, or -1 if unknown, ``track_id``, the file's own number, and ``head_box`` if
-    the file has it. Frames that nobody labelled are left out in training.
+    the file has it. A ``person_id``, as in PoseTrack21, is one identity in all videos. Frames that
+    nobody labelled are left out in training.
 
     Args:
         *args: the host's. ``ann_file`` may be a folder with one file a video; ``data_prefix`` names
             the pictures' folder ``img_path``.
         layout, joint_map, point_offset: as in :class:`PoseCocoDataset`. PoseTrack's points are
             no numbers of pixels, so nothing is added to them.
-        visible_from: the least v that means visible. PoseTrack writes 1 for every point that is
-            marked: give 1 there, and no point counts as hidden.
+        visible_from: the v that means visible. Give 1 for PoseTrack, which writes 1 for what is
+            visible, 0 for what is hidden, and three zeros for what nobody marked.
         **kwargs: the host's.
 
     Raises:
@@ -46,7 +47,11 @@ class PoseVideoDataset(BaseVideoDataset):
             belongs to no video, or numbers of keypoints differ.
     """
 
-    METAINFO: ClassVar[dict[str, Any]] = {"classes": ("person",), "palette": [(220, 20, 60)]}
+    # what mmext verify asks
+    videos_of = staticmethod(video_files.videos_of)
+    oddities = staticmethod(video_files.oddities)
+    regions = staticmethod(video_files.regions)
+    identity = staticmethod(identity)
 
     def __init__(
         self,
@@ -57,8 +62,12 @@ class PoseVideoDataset(BaseVideoDataset):
         visible_from: int = 2,
         **kwargs: Any,
     ) -> None:
-        self.layout, self.joint_map = layout, joint_map
-        self.point_offset, self.visible_from = point_offset, visible_from
+        self._points: dict[str, Any] = dict(
+            layout=layout,
+            joint_map=joint_map,
+            point_offset=point_offset,
+            visible_from=visible_from,
+        )
         self._reader: PointReader | None = None
         self._identities: dict[Any, int] = {}
         super().__init__(*args, **kwargs)  # this loads the files
@@ -86,25 +95,15 @@ class PoseVideoDataset(BaseVideoDataset):
 
     def _open(self, data: Entry) -> None:
         """Set classes and points by the file's categories."""
-        wanted = [one for one in data["categories"] if one["name"] in self.metainfo["classes"]]
-        if not wanted:
-            names = some(str(one["name"]) for one in data["categories"])
-            raise BadInputError(
-                f"{data['file']}: expected categories among {some(self.metainfo['classes'])}, got "
-                f"{names}; set metainfo=dict(classes=…)"
-            )
-        self.cat_ids = [one["id"] for one in wanted]
-        self.cat2label = {one: label for label, one in enumerate(self.cat_ids)}
-        self._reader = reader_of(
-            wanted,
-            file=self.ann_file,
-            metainfo=self._metainfo,
-            layout=self.layout,
-            joint_map=self.joint_map,
-            offset=self.point_offset,
-            visible_from=self.visible_from,
+        self._reader = self.reader_for(
+            {**self._points, "metainfo": self._metainfo}, data["categories"], self.ann_file
         )
-        self._metainfo.update(self._reader.metainfo, joint_map=dict(self.joint_map or {}))
+        self._metainfo.update(
+            self._reader.metainfo, joint_map=dict(self._points["joint_map"] or {})
+        )
+        classes = self.metainfo["classes"]
+        self.cat_ids = [one["id"] for one in data["categories"] if one["name"] in classes]
+        self.cat2label = {one: label for label, one in enumerate(self.cat_ids)}
 
     def _check_ids(self, videos: Sequence[Video]) -> None:
         for what, ids in {
@@ -150,10 +149,11 @@ class PoseVideoDataset(BaseVideoDataset):
         instance["instance_id"] = UNKNOWN
         instance["track_id"] = UNKNOWN if known is None else known
         if known is not None:
-            # Numbers of a video mean nothing in another, and a loss over identities wants each once
-            instance["instance_id"] = self._identities.setdefault(
-                (video, known), len(self._identities)
-            )
+            # Numbers of a video mean nothing in another, and a loss over identities wants each
+            # once. PoseTrack21 has numbers of people that hold in all videos.
+            person = annotation.get("person_id")
+            whose = (video, known) if person is None else ("person", person)
+            instance["instance_id"] = self._identities.setdefault(whose, len(self._identities))
         points = self._reader.points(annotation) if self._reader else None
         if points is not None:
             instance["keypoints"] = points
@@ -176,7 +176,7 @@ class PoseVideoDataset(BaseVideoDataset):
             images = [
                 one
                 for one in video["images"]
-                if one.get("is_labeled", True)
+                if (one.get("is_labeled", True) or one.get("has_labeled_person"))
                 and (one["instances"] or not no_empty)
                 and min(one.get("width", least), one.get("height", least)) >= least
             ]

@@ -7,6 +7,7 @@ Files     images with vid_id or video_id and frame_id; annotations with track_id
 """
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,8 +104,18 @@ def videos_of(data: Entry) -> list[Video]:
 
 
 def number(frame: Entry) -> int:
-    """The number of a frame, by which distances in time are measured."""
-    return int(frame["frame_id"])
+    """The number of a frame, by which distances in time are measured.
+
+    Raises:
+        BadInputError: it is none.
+    """
+    value = frame["frame_id"]
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadInputError(
+            f"image {frame.get('id')}: expected a number as frame_id, got {value!r}; number the "
+            "frames of each video"
+        )
+    return int(value)
 
 
 def check(video: Video) -> None:
@@ -160,6 +171,9 @@ def _hole(video: Video) -> tuple[int, int] | None:
 def regions(frame: Entry) -> list[list[tuple[float, float]]]:
     """Polygons of a frame in which nobody marked anything, though there may be people.
 
+    Raises:
+        BadInputError: a polygon has more x than y, or fewer.
+
     Example:
         >>> regions(dict(ignore_regions_x=[[0, 9, 9]], ignore_regions_y=[[0, 0, 5]]))
         [[(0.0, 0.0), (9.0, 0.0), (9.0, 5.0)]]
@@ -167,6 +181,11 @@ def regions(frame: Entry) -> list[list[tuple[float, float]]]:
     columns, rows = (frame.get(f"ignore_regions_{axis}") or () for axis in "xy")
     if columns and not isinstance(columns[0], Sequence):  # a single one, as some files have it
         columns, rows = [columns], [rows]
+    if [len(one) for one in columns] != [len(one) for one in rows]:
+        raise BadInputError(
+            f"image {frame.get('id')}: expected ignore_regions_x and ignore_regions_y of the same "
+            "lengths, got others; write x and y of every corner"
+        )
     return [
         [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
         for xs, ys in zip(columns, rows, strict=True)

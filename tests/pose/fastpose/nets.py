@@ -5,12 +5,11 @@ from typing import Any
 
 import torch
 from mmdet.models.detectors import FasterRCNN
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
 from tests.contract import pose
 from tests.contract.parts import ROOT
-from mmengine.config import Config
 
 BASE = ROOT / "configs/_base_/models/faster_rcnn_r50_fpn.py"
 KEYPOINTS = dict(type="mmext.KeypointRCNNHead", num_keypoints=17, num_convs=1, conv_channels=16)

@@ -48,7 +48,7 @@ def scene(seed: int, kind: str, frames: int = 40) -> list[Frame]:
         seen = seen + rng.normal(scale=0.11, size=seen.shape)
         boxes = np.concatenate([corners, corners + SIDE], 1) + rng.normal(scale=1.5, size=(2, 4))
         people = [0, 1] if covered <= 0.85 else [0]
-        people = list(rng.permutation(people))
+        people = rng.permutation(people).tolist()
         told.append(Frame(boxes[people], points[people], visibility[people], seen[people], people))
     return told
 

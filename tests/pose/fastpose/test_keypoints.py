@@ -64,7 +64,9 @@ def test_targets_are_those_of_a_loop_over_points():
     points[::3] += 40  # some leave their RoI
     size = (28, 36)
     cell, valid = encode_keypoints(points, torch.ones(40, 5, dtype=torch.bool), boxes, size)
-    expected = [[encoded_by_loop(p, b, size) for p in ps] for ps, b in zip(points, boxes)]
+    expected = [
+        [encoded_by_loop(p, b, size) for p in ps] for ps, b in zip(points, boxes, strict=True)
+    ]
     assert 0 < sum(one is None for row in expected for one in row) < 100
     for i, row in enumerate(expected):
         for k, one in enumerate(row):
@@ -156,7 +158,7 @@ def test_no_rois_give_no_points():
 
 
 def test_flipping_twice_changes_nothing():
-    boxes, points = boxes_and_points(4, 3)
+    _, points = boxes_and_points(4, 3)
     values = torch.rand(4, 3, 1)
     once = flip_points(points, values, 640.0, [(0, 2)])
     assert_close(once[0][:, 0, 0], 640 - points[:, 2, 0])

@@ -25,8 +25,9 @@ def triplet_by_loop(x, identity, margin):
     values = []
     for i, own in enumerate(identity.tolist()):
         distance = [float((x[i] - x[j]).norm()) for j in range(len(x))]
-        same = [d for d, other in zip(distance, identity.tolist(), strict=True) if other == own]
-        others = [d for d, other in zip(distance, identity.tolist()) if other not in (own, -1)]
+        pairs = list(zip(distance, identity.tolist(), strict=True))
+        same = [d for d, other in pairs if other == own]
+        others = [d for d, other in pairs if other not in (own, -1)]
         learnt = own >= 0 and others
         values.append(max(0.0, max(same) - min(others) + margin) if learnt else None)
     return values
@@ -39,13 +40,17 @@ def test_triplets_are_those_of_a_loop(unknown):
     loss, counted = batch_hard_triplet(embeddings(), identity, margin=0.3)
     expected = triplet_by_loop(embeddings(), identity, 0.3)
     assert counted.tolist() == [one is not None for one in expected]
-    assert_close(loss, torch.tensor([one or 0.0 for one in expected], dtype=loss.dtype), atol=1e-5, rtol=0)
+    assert_close(
+        loss, torch.tensor([one or 0.0 for one in expected], dtype=loss.dtype), atol=1e-5, rtol=0
+    )
 
 
 def test_triplets_are_the_hosts_where_it_has_any():
     x = embeddings(dtype=torch.float32)
     loss, counted = batch_hard_triplet(x, IDENTITY, margin=0.3)
-    assert_close(loss.sum() / counted.sum(), TripletLoss(margin=0.3)(x, IDENTITY), atol=1e-4, rtol=0)
+    assert_close(
+        loss.sum() / counted.sum(), TripletLoss(margin=0.3)(x, IDENTITY), atol=1e-4, rtol=0
+    )
     assert loss.sum() > 0
 
 
@@ -76,9 +81,7 @@ def test_norm_is_the_batch_norm_of_what_counts():
     x = torch.randn(9, 5, dtype=torch.float64) * 3 + 2
     counted = torch.tensor([True, False, True] * 3)
     norm = torch.nn.BatchNorm1d(5, dtype=torch.float64)
-    normed, mean, var = norm_over(
-        x, counted, norm.running_mean, norm.running_var, eps=norm.eps
-    )
+    normed, mean, var = norm_over(x, counted, norm.running_mean, norm.running_var, eps=norm.eps)
     assert_close(normed[counted], norm(x[counted]))
     assert_close(norm.running_mean, 0.1 * mean)
     assert_close(norm.running_var, 0.9 + 0.1 * var)

@@ -145,9 +145,7 @@ def test_a_shared_head_comes_before_the_branches():
                 type="mmext.MTNRoIHead",
                 shared_head=shared,
                 bbox_roi_extractor=extractor,
-                bbox_head=dict(
-                    type="BBoxHead", with_avg_pool=True, in_channels=512, num_classes=1
-                ),
+                bbox_head=dict(type="BBoxHead", with_avg_pool=True, in_channels=512, num_classes=1),
                 **nets.BRANCHES,
             )
         )
@@ -220,7 +218,7 @@ def test_another_number_of_points_is_refused(model):
 
 
 def test_visibility_needs_keypoints():
-    with pytest.raises(BadInputError, match="visibility_head looks at .* got none; add"):
+    with pytest.raises(BadInputError, match=r"visibility_head looks at .* got none; add"):
         nets.detector(visibility_head=nets.VISIBILITY)
 
 

@@ -1,4 +1,4 @@
-"""ScaleNormalizedTTA: each scale for its sizes, no object twice, larger scales only where needed."""
+"""ScaleNormalizedTTA: each scale for its sizes, no object twice, more only where it is needed."""
 
 import copy
 import itertools
@@ -156,7 +156,10 @@ def test_focus_looks_at_less():
     (part,), focused = results_of(batch(), focus=True)
     assert sum(focused.pixels) < 0.5 * sum(all_of_it.pixels)
     assert_close(
-        part.pred_instances.bboxes.sort(0)[0], whole.pred_instances.bboxes.sort(0)[0], atol=1, rtol=0
+        part.pred_instances.bboxes.sort(0)[0],
+        whole.pred_instances.bboxes.sort(0)[0],
+        atol=1,
+        rtol=0,
     )
 
 
@@ -186,7 +189,9 @@ def test_regions_hold_their_boxes_and_do_not_overlap():
         boxes = torch.cat([corner, corner + torch.rand(count, 2, generator=g) * 30], 1)
         regions = focus_regions(boxes, (310, 320), margin=0.5)
         for one, other in itertools.combinations(regions, 2):
-            apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+            apart = (
+                one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+            )
             assert apart
         for left, top, right, bottom in boxes.clamp(max=310).tolist():
             assert any(
@@ -203,7 +208,7 @@ def test_what_a_cut_goes_through_is_left_to_others():
 
 
 def test_resizes_and_ranges_go_together():
-    with pytest.raises(BadInputError, match="expects as many resizes as ranges, 3, .* got 2 views"):
+    with pytest.raises(BadInputError, match=r"as many resizes as ranges, 3, .* got 2 views"):
         results_of(batch(SIDES[:2]))
 
 

@@ -56,7 +56,10 @@ def test_the_threshold_is_an_iou(threshold, expected):
 
 
 def test_without_objects_that_count_ignored_ones_still_are():
-    assert assigned(SNIPAssigner(match_low_quality=False), [VALID, IGNORED, FAR], valid=()) == ([0, -1, 0], [-1, -1, -1])
+    assert assigned(SNIPAssigner(match_low_quality=False), [VALID, IGNORED, FAR], valid=()) == (
+        [0, -1, 0],
+        [-1, -1, -1],
+    )
 
 
 def test_without_priors_there_is_nothing():

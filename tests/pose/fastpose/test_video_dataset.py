@@ -74,11 +74,37 @@ def test_a_frame_as_posetrack_has_it(tmp_path):
     assert "width" not in frames[0], "the file does not say it"
 
 
-def test_v_1_is_hidden_unless_the_file_knows_no_other(tmp_path):
-    for least, expected in ((2, 1), (1, 2)):
-        own = dataset(tmp_path, posetrack(), visible_from=least)
-        found = own[0]["images"][0]["instances"][0]["keypoints"]
-        assert set(found[:, 2]) == {expected}
+@pytest.mark.parametrize(
+    ("visible_from", "point", "expected"),
+    [
+        (2, (5, 6, 2), 2),
+        (2, (5, 6, 1), 1),
+        (2, (5, 6, 0), 0),
+        (1, (5, 6, 1), 2),
+        (1, (5, 6, 0), 1),
+        (1, (0, 6, 0), 1),
+        (1, (0, 0, 0), 0),
+        (1, (0, 0, 1), 2),
+    ],
+)
+def test_what_v_means_in_coco_and_in_posetrack(tmp_path, visible_from, point, expected):
+    data = posetrack((0,), people=(0,))
+    data["annotations"][0]["keypoints"][:3] = point
+    own = dataset(tmp_path, data, visible_from=visible_from)
+    found = own[0]["images"][0]["instances"][0]["keypoints"][0]
+    assert found.tolist() == [*(point[:2] if expected else (0, 0)), expected]
+
+
+def test_a_person_of_posetrack21_is_one_in_all_videos(tmp_path):
+    data = posetrack((0,))
+    other = posetrack((0,), video="b", first_id=50)
+    for key in ("images", "annotations"):
+        data[key] += other[key]
+    for one, person in zip(data["annotations"], (7, 0, 0, 9), strict=True):
+        one["person_id"] = person
+    own = dataset(tmp_path, data)
+    ids = [[x["instance_id"] for x in own[video]["images"][0]["instances"]] for video in (0, 1)]
+    assert (ids, own.num_identities) == ([[0, 1], [1, 2]], 3)
 
 
 def test_a_box_is_put_around_points_where_there_is_none(tmp_path):
@@ -99,12 +125,16 @@ def test_training_leaves_out_frames_that_nobody_labelled(tmp_path):
     data = posetrack((0, 1, 2, 3))
     data["images"][1]["is_labeled"] = False
     data["annotations"] = [one for one in data["annotations"] if one["image_id"] != 3]
+    data["images"][1]["has_labeled_person"] = False
     keep = dict(filter_cfg=dict(filter_empty_gt=False))
     for more, expected in (({}, [0, 3]), (keep, [0, 2, 3]), (dict(test_mode=True), [0, 1, 2, 3])):
         own = dataset(tmp_path, data, **more)
         video = own.get_data_info(0)
         assert [one["frame_number"] for one in video["images"]] == expected
         assert video["video_length"] == own.get_len_per_video(0) == len(expected)
+    data["images"][1]["has_labeled_person"] = True  # boxes without points, as in PoseTrack21
+    frames = dataset(tmp_path, data).get_data_info(0)["images"]
+    assert [one["frame_number"] for one in frames] == [0, 1, 3]
 
 
 def test_a_video_without_people_goes_and_a_split_without_any_gets_a_sentence(tmp_path):
