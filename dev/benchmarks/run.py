@@ -60,6 +60,7 @@ ROWS = {  # row: module of this folder with a function of that name
     "real_labels/metric": "real_labels",
     "autohas/step": "autohas",
     "autohas/five_updates": "autohas",
+    "fastpose/keypoint_head": "fastpose",
     "search/overhead": "search",
     "self_training/policy_v0": "policy_v0",
     "ops/nms_1000_torchvision": "ops",

@@ -15,4 +15,5 @@ from mmext.pose.fastpose import (  # noqa: F401  registers the parts
     transforms,
     video_dataset,
     video_model,
+    vis_hook,
 )

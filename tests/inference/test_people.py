@@ -12,7 +12,7 @@ def test_box_bones_and_sure_points_have_the_person_s_colour():
     drawn = draw_people(plain, [PERSON], [(0, 1), (1, 2)])
     assert not plain.any()
     for x, y in ((20, 50), (40, 55), (50, 70)):  # an edge of the box, a bone, a point
-        assert tuple(drawn[y, x]) == colour_of(3)
+        assert np.abs(drawn[y, x].astype(int) - colour_of(3)).max() < 20  # lines are smooth
     assert not drawn[90, 90].any()  # of a point that is not sure, and the bone to it
     assert not drawn[80:90, 65:90].any()
 

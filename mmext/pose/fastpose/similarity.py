@@ -104,7 +104,8 @@ def visible_share(
     count, num_points = visibility.shape
     if not num_points:
         return np.ones(count)
-    return np.average(visibility > threshold, axis=1, weights=weights)
+    share = np.ones(num_points) if weights is None else np.asarray(weights, float)
+    return (visibility > threshold) @ (share / share.sum())
 
 
 def mixed(

@@ -160,6 +160,26 @@ def test_single_frames_in_any_order_and_twice_are_the_same_video():
     assert score(PoseTrackMetric(), [*mixed, frames[4]], whole=False) == whole
 
 
+def of_one_rank(rank: int) -> dict[str, float]:
+    """One rank has two videos, the other one, and a frame that the first has too."""
+    videos = [noisy(0), noisy(100), noisy(200)]
+    for number, frames in enumerate(videos):
+        for one in frames:
+            one.set_metainfo(dict(video_id=number))
+    own = [videos[0], videos[2]] if rank == 0 else [videos[1], videos[2][:1]]
+    return score(PoseTrackMetric(), *own)
+
+
+def test_two_ranks_score_the_videos_of_both(two_ranks):
+    first, second = two_ranks(of_one_rank)
+    videos = [noisy(0), noisy(100), noisy(200)]
+    for number, frames in enumerate(videos):
+        for one in frames:
+            one.set_metainfo(dict(video_id=number))
+    alone = score(PoseTrackMetric(), *videos)
+    assert first == second == pytest.approx(alone)
+
+
 def test_a_point_never_labelled_is_left_out_and_not_zero():
     frames = [
         frame([(0, person(t, missing=[2]))], [(5, person(t))], t, num_points=3) for t in range(4)
