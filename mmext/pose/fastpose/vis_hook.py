@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 
 from mmext.errors import BadInputError
 from mmext.inference.outputs import save_picture
@@ -38,18 +37,18 @@ class PoseTrackVisHook(Hook):
         self.interval, self.folder, self.score_thr = interval, folder, score_thr
 
     def after_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Draw the frames of a batch."""
         self._draw(runner, runner.test_dataloader, outputs)
 
     def after_val_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Draw the frames of a batch."""
         self._draw(runner, runner.val_dataloader, outputs)
 
-    def _draw(self, runner: Runner, loader: Any, clips: Sequence[Any] | None) -> None:
+    def _draw(self, runner: Any, loader: Any, clips: Sequence[Any] | None) -> None:
         bones = getattr(loader.dataset, "metainfo", {}).get("skeleton")
         for frame in (one for clip in clips or () for one in clip.video_data_samples):
             meta = frame.metainfo
