@@ -61,6 +61,8 @@ ROWS = {  # row: module of this folder with a function of that name
     "autohas/step": "autohas",
     "autohas/five_updates": "autohas",
     "fastpose/keypoint_head": "fastpose",
+    "fastpose/tracker": "fastpose",
+    "fastpose/metric": "fastpose",
     "search/overhead": "search",
     "self_training/policy_v0": "policy_v0",
     "ops/nms_1000_torchvision": "ops",

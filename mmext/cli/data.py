@@ -23,6 +23,7 @@ NAMES = {  # also the module of mmext.prepare
     "digits": "handwritten digits of 8 x 8 pixels (1,797 pictures)",
     "photo_digits": "handwritten digits on photographs, with maps (320 + 100 + 200 pictures)",
     "coco_splits": "shares of COCO's labels, 1 to 50 %, for teachers and students",
+    "walkers": "people who walk past each other, a real video, and boxes of a plain detector",
     "mobilenet_v2": "ImageNet weights of MobileNetV2 for mmdet and mmseg",
 }
 
