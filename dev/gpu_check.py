@@ -4,10 +4,10 @@
     python -m dev.gpu_check --device cpu     the same steps without a GPU: a rehearsal, not a result
 
 Each registered part is looked at in the smallest config that uses it, as in the contract suite: one
-training step on the device equals the step on the CPU; float16 with a loss scale and bfloat16 come
-close to float32; the device is waited for as often as was counted; torch.compile changes nothing;
-two ranks equal one process where there are two GPUs. The rows of dev/benchmarks follow. What the
-time does not suffice for is listed as left out. Exit code 1: a check failed.
+training step on the device equals the step on the CPU; our parts in float16 with a loss scale and
+in bfloat16 come close to float32; the device is waited for as often as was counted; torch.compile
+changes nothing; two ranks equal one process where there are two GPUs. The rows of dev/benchmarks
+follow. What the time does not suffice for is listed as left out. Exit code 1: a check failed.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -33,17 +33,14 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from mmext.measure import host_waits
+from tests.contract.half_precision import calls_in_half, faults, without_chance
 from tests.contract.parts import host_of, small_configs
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mmext"
 RESULT = ROOT / "docs/evidence/gpu.json"
-LOSS_SCALE = 2.0**16  # the first of torch.amp.GradScaler
 # Of a parameter's gradient in float32, relative to its length: sums run in another order.
 TOLERANCE = 1e-3
-# In half precision layers of random weights flip signs of activations, so that single gradients
-# differ much. A slope that is lost or overflows changes the length of the whole; these catch both.
-MIN_COSINE, MAX_RATIO, MAX_LOSS_ERROR = 0.5, 1.5, 0.05
 
 Gradients = dict[str, Tensor]
 
@@ -80,11 +77,11 @@ def main() -> None:
             f"no small config has {args.configs} in its name; there are {names(small_configs())}"
         )
     deadline = time.monotonic() + args.minutes * 60
-    found = {
-        what: CHECKS[what](paths, args.device, deadline) for what in CHECKS if what in args.only
-    }
-    for file in [args.json or (RESULT if args.device == "cuda" else None)]:
-        if file:
+    file = args.json or (RESULT if args.device == "cuda" else None)
+    found: dict[str, dict[str, dict]] = {}
+    for what in (one for one in CHECKS if one in args.only):
+        found[what] = CHECKS[what](paths, args.device, deadline)
+        if file:  # after each, so that a run that is ended leaves what it has found
             file.write_text(
                 json.dumps(dict(machine=machine(args.device), checks=found), indent=1) + "\n"
             )
@@ -126,17 +123,13 @@ def over(
 # --- one training step
 
 
-def step(
-    host: ModuleType, model: nn.Module, data: dict, *, scale: float = 1.0
-) -> tuple[float, Gradients]:
-    """Loss and gradients in float64 on the CPU, the loss multiplied by ``scale`` in between."""
+def step(host: ModuleType, model: nn.Module, data: dict) -> tuple[float, Gradients]:
+    """Loss and gradients in float64 on the CPU."""
     model.zero_grad(set_to_none=True)
     loss = host.loss(model, data)
-    (loss * scale).backward()
+    loss.backward()
     grads = {
-        name: p.grad.double().cpu() / scale
-        for name, p in model.named_parameters()
-        if p.grad is not None
+        name: p.grad.double().cpu() for name, p in model.named_parameters() if p.grad is not None
     }
     return loss.item(), grads
 
@@ -179,37 +172,6 @@ def compared(
     return dict(ok=ok, gradient_error=error, parameter=worst, loss_error=loss_error)
 
 
-def alike(found: tuple[float, Gradients], expected: tuple[float, Gradients]) -> dict:
-    """Whether two steps lead one way: cosine and length ratio of all gradients as one vector."""
-    ours, theirs = (
-        torch.cat([one[1][name].flatten() for name in expected[1]]) for one in (found, expected)
-    )
-    cosine, ratio = (
-        float(ours @ theirs / (ours.norm() * theirs.norm())),
-        float(ours.norm() / theirs.norm()),
-    )
-    loss_error = abs(found[0] - expected[0]) / max(abs(expected[0]), 1e-6)
-    ok = (
-        cosine >= MIN_COSINE
-        and 1 / MAX_RATIO <= ratio <= MAX_RATIO
-        and loss_error <= MAX_LOSS_ERROR
-    )
-    return dict(ok=ok, cosine=cosine, ratio=ratio, loss_error=loss_error)
-
-
-def half_step(
-    host: ModuleType, model: nn.Module, data: dict, dtype: torch.dtype, scale: float
-) -> tuple[float, tuple[float, Gradients]]:
-    """A step in autocast, the loss scale halved until no gradient overflows, as by GradScaler."""
-    while True:
-        twin = hosts_in_float32(copy.deepcopy(model))
-        with torch.autocast(device_type(model), dtype=dtype):
-            loss, grads = step(host, twin, copy.deepcopy(data), scale=scale)
-        if scale <= 1 or all(g.isfinite().all() for g in grads.values()):
-            return scale, (loss, grads)
-        scale /= 2
-
-
 @contextmanager
 def exact() -> Iterator[None]:
     """Float32 products without TF32's 10 bits."""
@@ -227,23 +189,6 @@ def prepared(path: Path, device: str) -> tuple[ModuleType, nn.Module, dict]:
     return host, host.build(path).to(device), host.batch(counts=(4, 3))
 
 
-def hosts_in_float32(model: nn.Module) -> nn.Module:
-    """Keep the backbone, neck and heads that hold nothing of ours out of autocast.
-
-    Fifty layers of random weights either shrink activations below what float16 knows, or flip their
-    signs with any rounding; behind them nothing could be compared.
-    """
-    for child in model.children():
-        if not any(type(m).__module__.startswith("mmext.") for m in child.modules()):
-            child.forward = torch.autocast(device_type(model), enabled=False)(child.forward)
-    return model
-
-
-def device_type(model: nn.Module) -> str:
-    """Type of the device that the model is on."""
-    return next(model.parameters()).device.type
-
-
 # --- the checks
 
 
@@ -252,6 +197,7 @@ def parity(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
 
     def check(path: Path) -> dict:
         host, model, data = prepared(path, "cpu")
+        without_chance(model)  # each device draws its own numbers
         expected = step(host, copy.deepcopy(model), copy.deepcopy(data))
         with exact():
             return compared(step(host, model.to(device), data), expected, TOLERANCE)
@@ -260,20 +206,18 @@ def parity(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
 
 
 def precision(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
-    """Autocast in float16 with a loss scale, and in bfloat16, comes close to float32."""
+    """Our parts under float16 with a loss scale, and under bfloat16, come close to float32."""
 
     def check(path: Path) -> dict:
-        host, model, data = prepared(path, device)
-        if reason := host.why_not_bf16(model):
+        if reason := host_of(path).why_not_bf16(prepared(path, "cpu")[1]):
             return dict(ok=True, left_out=reason)
+        found: dict[str, Any] = {}
         with exact():
-            expected = step(host, copy.deepcopy(model), copy.deepcopy(data))
-        found = {}
-        for dtype, scale in ((torch.float16, LOSS_SCALE), (torch.bfloat16, 1.0)):
-            name = str(dtype).removeprefix("torch.")
-            scale, half = half_step(host, model, data, dtype, scale)
-            found[name] = alike(half, expected) | dict(scale=scale)
-        return dict(ok=all(one["ok"] for one in found.values()), **found)
+            for dtype in (torch.float16, torch.bfloat16):
+                calls = calls_in_half(path, device, dtype)
+                off = [fault for call in calls for fault in faults(call, dtype)]
+                found[str(dtype).removeprefix("torch.")] = dict(calls=len(calls), off=off)
+        return dict(ok=not any(one["off"] for one in found.values()), **found)
 
     return over(paths, deadline, "precision", check)
 
@@ -347,7 +291,7 @@ def ranks(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
         if data is None:
             return dict(ok=True, left_out="the host's ranks differ from one process by themselves")
         with exact(), tempfile.TemporaryDirectory() as folder:
-            expected = step(host, without_dropout(model), copy.deepcopy(data))
+            expected = step(host, without_chance(model), copy.deepcopy(data))
             mp.spawn(rank_main, args=(path, device, folder), nprocs=2)
             both = [torch.load(Path(folder, f"{rank}.pt"), weights_only=True) for rank in (0, 1)]
         mean = {name: (both[0][1][name] + both[1][1][name]) / 2 for name in expected[1]}
@@ -367,17 +311,9 @@ def rank_main(rank: int, path: Path, device: str, folder: str) -> None:
     data = host.two_rank_batch(model)
     half = {key: [values[rank]] for key, values in data.items()}
     with exact():
-        torch.save(step(host, without_dropout(model), half), Path(folder, f"{rank}.pt"))
+        torch.save(step(host, without_chance(model), half), Path(folder, f"{rank}.pt"))
     dist.barrier()
     dist.destroy_process_group()
-
-
-def without_dropout(model: nn.Module) -> nn.Module:
-    """Each rank would draw its own."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.modules.dropout._DropoutNd):
-            module.eval()
-    return model
 
 
 def benchmarks(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:
@@ -407,7 +343,7 @@ def benchmarks(paths: list[Path], device: str, deadline: float) -> dict[str, dic
             except subprocess.TimeoutExpired:
                 print(f"benchmarks of {side}: no time was left", flush=True)
             output.seek(0)
-            sides[side] = {one.pop("row"): one for one in map(json.loads, output) if one}
+            sides[side] = measured(output)
     found = {}
     for row in rows:
         both = {side: sides[side].get(row, {}) for side in SIDES}
@@ -421,6 +357,12 @@ def benchmarks(paths: list[Path], device: str, deadline: float) -> dict[str, dic
             found[row] = dict(ok=True, left_out="no time was left")
         print(f"benchmark {row}: {found[row]}", flush=True)
     return found
+
+
+def measured(lines: Iterable[str]) -> dict[str, dict]:
+    """What a process of dev.benchmarks printed, by row; hosts print lines of their own between."""
+    found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}\n")]
+    return {one.pop("row"): one for one in found if one}
 
 
 CHECKS: dict[str, Callable[[list[Path], str, float], dict[str, dict]]] = dict(

@@ -6,10 +6,19 @@ from types import SimpleNamespace
 from unittest import mock
 
 import pytest
+from mmengine.config import ConfigDict
 from mmengine.runner import Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
 from tests.contract.parts import all_parts
+
+
+class Tested(nn.Module):
+    """A model that wrappers for testing take."""
+
+    def test_step(self, data):
+        return data
 
 
 class TwoPictures:
@@ -75,6 +84,16 @@ REQUIRED = dict(
     runner=RUNNER,
     dataloader=DataLoader(TwoPictures()),
     max_iters=1,
+    num_keypoints=17,
+    module=Tested(),
+    detector=dict(
+        type="mmdet.FasterRCNN",
+        backbone=dict(type="mmdet.ResNet", depth=18, base_channels=8),
+        rpn_head=None,
+        roi_head=dict(type="mmext.MTNRoIHead"),
+        train_cfg=None,
+        test_cfg=ConfigDict(rcnn={}),
+    ),
     crop_size=(32, 32),
     ann_file="annotations.json",
 )

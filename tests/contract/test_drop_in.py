@@ -75,6 +75,8 @@ CLAIMS = [
     Claim("SWNShared2FCBBoxHead", "Shared2FCBBoxHead", TWO_STAGE, "mask-rcnn_r50_fpn_1x_coco"),
     Claim("SWNShared2FCBBoxHead", "Shared2FCBBoxHead", TWO_STAGE, "cascade-rcnn_r50_fpn_1x_coco"),
     Claim("SWNRetinaHead", "RetinaHead", ("retinanet",), "retinanet_r50_fpn_1x_coco"),
+    Claim("MTNRoIHead", "StandardRoIHead", TWO_STAGE[:2], "faster-rcnn_r50_fpn_1x_coco"),
+    Claim("MTNRoIHead", "StandardRoIHead", TWO_STAGE[:2], "mask-rcnn_r50_fpn_1x_coco"),
 ]
 STEPPED = pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.ours}-{claim.step}")
 BUILT = pytest.mark.parametrize(

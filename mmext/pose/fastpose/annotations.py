@@ -66,10 +66,9 @@ class PointReader:
                 "them, zeros for those that are not labelled"
             )
         points = np.asarray(values, np.float32).reshape(-1, 3)
-        seen = self.visibility(points)[:, None]
-        places = np.where(seen > 0, points[:, :2] + self.offset, 0)
-        stated = np.concatenate([places, seen], 1).astype(np.float32)
-        return layouts.converted(stated, self.maps[category])
+        points[:, 2] = self.visibility(points)
+        points[:, :2] += self.offset
+        return layouts.converted(points, self.maps[category])  # unlabelled ones become zeros
 
     @property
     def metainfo(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Letters   G objects; K points of the layout; S points of a file
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -262,11 +263,25 @@ def converted(
         array([[2., 3., 1.],
                [0., 0., 0.]])
     """
+    places, sources, several = _moves(mapping)
     out = np.zeros((*points.shape[:-2], len(mapping), 3), points.dtype)
-    for place, parts in enumerate(mapping):
-        if parts:
-            taken = points[..., list(parts), :]
-            visible = taken[..., 2].min(-1)
-            out[..., place, :2] = np.where(visible[..., None] > 0, taken[..., :2].mean(-2), 0)
-            out[..., place, 2] = visible
+    taken = points[..., sources, :]
+    out[..., places, :] = np.where(taken[..., 2:] > 0, taken, 0)
+    for place, parts in several:
+        taken = points[..., parts, :]
+        visible = taken[..., 2].min(-1)
+        out[..., place, :2] = np.where(visible[..., None] > 0, taken[..., :2].mean(-2), 0)
+        out[..., place, 2] = visible
     return out
+
+
+@functools.cache
+def _moves(mapping: JointMap) -> tuple[np.ndarray, np.ndarray, list[tuple[int, list[int]]]]:
+    """Places that one point of a file goes to, these points, and the middles of several.
+
+    Once a mapping: a large file has hundreds of thousands of objects.
+    """
+    single = [(place, parts[0]) for place, parts in enumerate(mapping) if len(parts) == 1]
+    several = [(place, list(parts)) for place, parts in enumerate(mapping) if len(parts) > 1]
+    places, sources = np.array(single, np.intp).reshape(-1, 2).T
+    return places, sources, several

@@ -102,8 +102,8 @@ class MTNRoIHead(StandardRoIHead):
     def forward(
         self,
         x: tuple[Tensor, ...],
-        rpn_results_list: list[InstanceData],
-        batch_data_samples: list[DetDataSample] | None = None,
+        rpn_results_list: Sequence[InstanceData],
+        batch_data_samples: Sequence[DetDataSample] | None = None,
     ) -> tuple:
         """What each branch gives for the proposals, without decoding: the host's, then ours."""
         results = super().forward(x, rpn_results_list, batch_data_samples)
@@ -113,8 +113,8 @@ class MTNRoIHead(StandardRoIHead):
     def loss(
         self,
         x: tuple[Tensor, ...],
-        rpn_results_list: list[InstanceData],
-        batch_data_samples: list[DetDataSample],
+        rpn_results_list: Sequence[InstanceData],
+        batch_data_samples: Sequence[DetDataSample],
     ) -> dict[str, Tensor]:
         """The host's losses and those of the other branches.
 
@@ -147,8 +147,8 @@ class MTNRoIHead(StandardRoIHead):
     def predict(
         self,
         x: tuple[Tensor, ...],
-        rpn_results_list: list[InstanceData],
-        batch_data_samples: list[DetDataSample],
+        rpn_results_list: Sequence[InstanceData],
+        batch_data_samples: Sequence[DetDataSample],
         rescale: bool = False,
     ) -> list[InstanceData]:
         """Boxes as in the host, and what the other branches say of each.
@@ -268,29 +268,13 @@ class MTNRoIHead(StandardRoIHead):
             for result, own in zip(results, values.split(counts), strict=True):
                 result[name] = own
 
-    def _rescale(self, result: InstanceData, scale_factor: Sequence[float]) -> None:
+    def _rescale(self, result: InstanceData, scale_factor: Sequence[int | float]) -> None:
         """Bring boxes and points of an image to its original pixels; a mask head did the boxes."""
         back = [1 / factor for factor in scale_factor]
         if not self.with_mask:
             result.bboxes = scale_boxes(result.bboxes, back)
         if "keypoints" in result:
             result.keypoints = result.keypoints * result.keypoints.new_tensor(back)
-
-
-def mtn_head_of(detector: nn.Module) -> MTNRoIHead:
-    """The ``MTNRoIHead`` of a detector.
-
-    Raises:
-        BadInputError: the detector has no second stage, or the second stage is another one.
-    """
-    head = getattr(detector, "roi_head", None)
-    if not isinstance(head, MTNRoIHead):
-        got = f"{type(detector).__name__} with {type(head).__name__ if head else 'no RoI head'}"
-        raise BadInputError(
-            f"keypoints and embeddings need a two-stage detector with an MTNRoIHead, got {got}; "
-            "take a Faster or Mask R-CNN and set roi_head=dict(type='mmext.MTNRoIHead', ...)"
-        )
-    return head
 
 
 def _like_boxes(host_cfg: dict, layer: dict) -> dict:

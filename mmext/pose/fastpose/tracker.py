@@ -62,11 +62,10 @@ class OcclusionAwareTracker(BaseTracker):
         if self.people.sigmas is None:
             self.people.sigmas = meta.get("sigmas")
         visible = "keypoints_visible" if "keypoints_visible" in found else "keypoint_scores"
-        ids = self.people.step(
-            *(_array(found, key) for key in ("bboxes", "scores", "keypoints")),
-            *(_array(found, key) for key in (visible, "embeddings", "labels")),
-            frame_id=meta.get("frame_number", meta.get("frame_id")),
-        )
+        names = dict(boxes="bboxes", scores="scores", keypoints="keypoints", visibility=visible)
+        names |= dict(embeddings="embeddings", labels="labels")
+        given: dict[str, Any] = {name: _array(found, key) for name, key in names.items()}
+        ids = self.people.step(**given, frame_id=meta.get("frame_number", meta.get("frame_id")))
         known = torch.from_numpy(np.flatnonzero(ids >= 0)).to(found.bboxes.device)
         tracked = found[known]
         tracked.instances_id = torch.from_numpy(ids).to(known.device)[known]

@@ -269,7 +269,9 @@ class OcclusionAwareTracks:
         if not self.find_cuts or not table.geo[part].size:
             return False
         # the best of each track: the mean over all pairs is low in every crowd
-        near, alike = table.geo[part].max(1).mean(), table.app[part].max(1).mean()
+        near, alike = (
+            np.where(table.same, one, 0)[part].max(1).mean() for one in (table.geo, table.app)
+        )
         return bool(near < CUT_SCORE and alike < self.lost_score)
 
     def _continue(self, tracks: Tracks, found: Detections, pairs: np.ndarray, frame: int) -> None:

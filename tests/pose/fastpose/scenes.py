@@ -1,5 +1,6 @@
 """Scripted occlusions: two figures of points that cross, or meet and turn back, as numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,16 +54,28 @@ def scene(seed: int, kind: str, frames: int = 40) -> list[Frame]:
     return told
 
 
-def switches(frames: list[Frame], *, with_looks: bool = True, **options: Any) -> int:
-    """How often a person's id is another than its last one."""
+def switches(scenes: Sequence[list[Frame]], *, with_looks: bool = True, **options: Any) -> float:
+    """How often a person's id is another than its last one, in the mean over scenes.
+
+    All scenes are tracked at once, each as a class of its own, which nothing crosses.
+    """
     tracks = OcclusionAwareTracks(**options)
-    last: dict[int, int] = {}
+    last: dict[tuple[int, int], int] = {}
     count = 0
-    for frame in frames:
-        looks = [frame.keypoints, frame.visibility, frame.embeddings] if with_looks else []
-        ids = tracks.step(frame.boxes, np.ones(len(frame.boxes)), *looks)
-        for person, identity in zip(frame.people, ids.tolist(), strict=True):
+    for frames in zip(*scenes, strict=True):
+        who = [(place, one) for place, frame in enumerate(frames) for one in frame.people]
+        parts = zip(
+            *((f.boxes, f.keypoints, f.visibility, f.embeddings) for f in frames), strict=True
+        )
+        boxes, *looks = (np.concatenate(part) for part in parts)
+        ids = tracks.step(
+            boxes,
+            np.ones(len(boxes)),
+            *(looks if with_looks else ()),
+            labels=[place for place, _ in who],
+        )
+        for person, identity in zip(who, ids.tolist(), strict=True):
             if identity >= 0:
                 count += last.get(person, identity) != identity
                 last[person] = identity
-    return count
+    return count / len(scenes)

@@ -4,15 +4,13 @@ import copy
 
 import pytest
 import torch
-from mmdet.models.dense_heads import RetinaHead
 from mmdet.registry import MODELS
 from mmengine.registry import DefaultScope
-from torch import nn
 from torch.testing import assert_close
 
 from mmext.errors import BadInputError
 from mmext.measure import host_waits
-from mmext.pose.fastpose.roi_head import mtn_head_of
+from mmext.pose.fastpose.roi_head import MTNRoIHead
 from tests.contract import pose
 from tests.contract.parts import ROOT
 from tests.pose.fastpose import nets
@@ -222,12 +220,6 @@ def test_visibility_needs_keypoints():
         nets.detector(visibility_head=nets.VISIBILITY)
 
 
-@pytest.mark.parametrize("head", [None, nn.Identity()], ids=["one-stage", "another-head"])
-def test_a_detector_without_our_second_stage_is_refused(head, model):
-    assert mtn_head_of(model) is model.roi_head
-    other = nn.Module()
-    other.roi_head = head
-    with pytest.raises(BadInputError, match="need a two-stage detector with an MTNRoIHead, got"):
-        mtn_head_of(other)
-    with pytest.raises(BadInputError, match="RetinaHead with no RoI head"):
-        mtn_head_of(RetinaHead(num_classes=1, in_channels=8))
+def test_a_branch_needs_features():
+    with pytest.raises(BadInputError, match="got no bbox_roi_extractor; give it, or keypoint_roi"):
+        MTNRoIHead(keypoint_head=nets.KEYPOINTS)
