@@ -110,7 +110,7 @@ def tracker(side: str) -> Case:
 
 
 def random_records() -> list[Record]:
-    """People on random walks; one in twenty is not found, and in one frame of five identities mix."""
+    """People on random walks; one in twenty is not found, and at times identities mix."""
     rng = np.random.default_rng(0)
     records = []
     for video in range(VIDEOS):
