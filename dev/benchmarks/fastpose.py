@@ -9,6 +9,7 @@ only time counts; the goal of the tracker is .05 of the loops'.
 import copy
 import math
 from collections.abc import Sequence
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -85,26 +86,30 @@ def one_oks(
     return sum(likes) / len(likes) if len(likes) >= 3 else 0.0
 
 
+def crowd(number: int, rng: np.random.Generator) -> dict[str, Any]:
+    """People anywhere, as the tracker takes them."""
+    corner, extent = rng.uniform(0, 1000, (number, 1, 2)), rng.uniform(20, 150, (number, 1, 2))
+    return dict(
+        boxes=np.concatenate([corner, corner + extent], 2)[:, 0],
+        scores=rng.uniform(0.1, 1, number),
+        keypoints=corner + extent * rng.uniform(0, 1, (number, POINTS, 2)),
+        visibility=rng.uniform(0.2, 1, (number, POINTS)),
+        embeddings=rng.normal(size=(number, 128)),
+    )
+
+
 def tracker(side: str) -> Case:
     """A frame of a crowd; the copy of the tracks that each call starts from is in both times."""
     rng = np.random.default_rng(0)
-
-    def crowd(number: int) -> tuple[np.ndarray, ...]:
-        corner, extent = rng.uniform(0, 1000, (number, 1, 2)), rng.uniform(20, 150, (number, 1, 2))
-        points = corner + extent * rng.uniform(0, 1, (number, POINTS, 2))
-        box = np.concatenate([corner, corner + extent], 2)[:, 0]
-        visible, looks = rng.uniform(0.2, 1, (number, POINTS)), rng.normal(size=(number, 128))
-        return box, rng.uniform(0.1, 1, number), points, visible, looks
-
     start = {"ours": OcclusionAwareTracks, "upstream": LoopTracks}[side](gates=())
-    first = crowd(TRACKS)
-    start.step(first[0], np.ones(TRACKS), *first[2:])
-    second = crowd(DETECTIONS)
-    for old, new in zip(first, second, strict=True):
-        new[:TRACKS] = old  # they stand still; the others are new
+    first, second = crowd(TRACKS, rng), crowd(DETECTIONS, rng)
+    first["scores"] = np.ones(TRACKS)
+    start.step(**first)
+    for key, old in first.items():
+        second[key][:TRACKS] = old  # they stand still; the others are new
 
     def run() -> np.ndarray:
-        return copy.deepcopy(start).step(*second)
+        return copy.deepcopy(start).step(**second)
 
     return Case(run, run)
 
@@ -145,7 +150,7 @@ def _clear_of(frames: Sequence[FramePairs], k: int, limit: float) -> list[float]
     for frame in frames:
         true = [g for g in range(len(frame.true_ids)) if frame.true_has[k, g]]
         found = [p for p in range(len(frame.found_ids)) if frame.found_has[k, p]]
-        made = []
+        made: list[tuple[int, int]] = []
         for g in true:
             for p in found:
                 kept = last.get(int(frame.true_ids[g])) == int(frame.found_ids[p])
@@ -200,8 +205,10 @@ def metric(side: str) -> Case:
         return one.compute_metrics(records)
 
     def loops() -> dict[str, float]:
-        loop = dict(clear_mot=loop_clear, identity_counts=loop_identities)
-        with patch.multiple(posetrack_metric, **loop):
+        with (
+            patch.object(posetrack_metric, "clear_mot", loop_clear),
+            patch.object(posetrack_metric, "identity_counts", loop_identities),
+        ):
             return one.compute_metrics(records)
 
     run = {"ours": ours, "upstream": loops}[side]

@@ -64,7 +64,7 @@ class Clock:
             torch.cuda.synchronize()
 
 
-def detector(depth: int, *, branches: bool) -> nn.Module:
+def detector(depth: int, *, branches: bool) -> Any:
     """The config's model with random weights, with its branches and an embedding, or without."""
     from mmdet.registry import MODELS
     from mmdet.utils import register_all_modules
@@ -133,7 +133,7 @@ def prepared(frame: np.ndarray, short_side: int, device: str) -> tuple[Tensor, A
 
 
 @torch.inference_mode()
-def found_by(model: nn.Module, picture: Tensor, sample: Any, clock: Clock) -> Any:
+def found_by(model: Any, picture: Tensor, sample: Any, clock: Clock) -> Any:
     """A detector's instances in pixels of the resized frame."""
     with clock.of("network"):
         features = model.extract_feat(picture)
@@ -142,9 +142,11 @@ def found_by(model: nn.Module, picture: Tensor, sample: Any, clock: Clock) -> An
         return model.roi_head.predict(features, proposals, [sample], rescale=False)[0]
 
 
-def step(tracks: OcclusionAwareTracks, *arrays: Tensor) -> None:
-    """Give a frame's people to the tracker."""
-    tracks.step(*(one.double().cpu().numpy() for one in arrays))
+def step(tracks: OcclusionAwareTracks, found: Any, people: tuple[Tensor, ...]) -> None:
+    """Give a frame's people to the tracker, all of them sure."""
+    points, visible, looks = (one.double().cpu().numpy() for one in people)
+    boxes = found.bboxes.double().cpu().numpy()
+    tracks.step(boxes, np.ones(len(boxes)), points, visible, looks)
 
 
 @torch.inference_mode()
@@ -169,7 +171,7 @@ def measure(
             with clock.of("re-ID network"):
                 people = points, visible, nets[2](picture, found.bboxes)
         with clock.of("tracker"):
-            step(tracks, found.bboxes, torch.ones_like(found.scores), *people)
+            step(tracks, found, people)
         times.append(clock.seconds)
     return {
         part: 1e3 * statistics.median(one[part] for one in times[1:])

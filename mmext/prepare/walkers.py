@@ -55,7 +55,7 @@ def detect(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     import cv2  # here, since a second run needs none
 
     detector = cv2.HOGDescriptor()
-    detector.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
+    detector.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
     found: list[dict[str, Any]] = []
     images: list[dict[str, Any]] = []
     for number, frame in enumerate(frames_of(path)):

@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
-from torch import nn
 
 from dev.evidence import pairs, provenance
 from dev.evidence.results import RESULTS, read, write_json
@@ -82,8 +81,8 @@ def config_of(role: str, seed: int, iterations: int, folder: str) -> Config:
     return cfg
 
 
-def trained(role: str, seed: int, iterations: int) -> tuple[Any, nn.Module]:
-    """A runner after its training, and its model."""
+def trained(role: str, seed: int, iterations: int) -> tuple[Any, Any]:
+    """A runner after its training, and its detector."""
     from mmengine.runner import Runner
 
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +93,7 @@ def trained(role: str, seed: int, iterations: int) -> tuple[Any, nn.Module]:
 
 
 @torch.no_grad()
-def points_in_boxes(boxes: nn.Module, points: nn.Module, batch: Any) -> list[Any]:
+def points_in_boxes(boxes: Any, points: Any, batch: Any) -> list[Any]:
     """Samples with the first network's boxes and the second one's points in them."""
     data = boxes.data_preprocessor(batch, False)
     inputs, samples = data["inputs"], data["data_samples"]
