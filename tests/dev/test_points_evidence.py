@@ -47,7 +47,7 @@ def test_pairs_are_of_one_seed():
     }
     rows = study.summarise(runs)
     assert [one["mean"] for one in rows] == [-1.0, 5.0]
-    assert study.table(dict(runs=runs, pairs=rows)).count("\n| ") == 6
+    assert study.table(dict(AP=runs, pairs=rows)).count("\n| ") == 6
 
 
 def test_what_is_published_is_what_is_stated():

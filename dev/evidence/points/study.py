@@ -179,7 +179,7 @@ def table(found: Mapping[str, Any]) -> str:
     """Means of the arms, and the pairs."""
     means = [
         [name, f"{np.mean(list(one.values())):.1f} ± {np.std(list(one.values()), ddof=1):.1f}"]
-        for name, one in found["runs"].items()
+        for name, one in found["AP"].items()
     ]
     rows = [
         [
@@ -208,7 +208,7 @@ def publish() -> None:
         command="python -m dev.evidence.points.study",
         commit=commit,
         statement=statement(),
-        runs=runs,
+        AP=runs,
         pairs=summarise(runs),
         seconds=round(sum(one["seconds"] for one in kept.values())),
         machine=provenance.read_machine(),
