@@ -273,3 +273,34 @@ def rate_to_zero(cfg: Config) -> None:
     cfg.param_scheduler = [
         dict(type="CosineAnnealingLR", by_epoch=False, T_max=cfg.train_cfg.max_iters)
     ]
+
+
+# FastPose
+
+
+def mouse_in_three(cfg: Config) -> None:
+    """Train on 50 frames, choose on 20 and judge on 20 others."""
+    cfg.train_dataloader.dataset.ann_file = "annotations/hidden_50.json"
+    for split, file in (("val", "labeled_20"), ("test", "test_20")):
+        cfg[f"{split}_dataloader"] = copy.deepcopy(cfg.val_dataloader)
+        cfg[f"{split}_dataloader"].dataset.ann_file = f"annotations/{file}.json"
+        cfg[f"{split}_evaluator"] = copy.deepcopy(cfg.val_evaluator)
+        for judge in cfg[f"{split}_evaluator"]:
+            judge.ann_file = f"{cfg.data_root}annotations/{file}.json"
+
+
+def mean_pose(cfg: Config) -> None:
+    """Learn where points lie in a box, and look at no feature of it."""
+    head = cfg.model.roi_head.keypoint_head
+    cfg.model.roi_head.keypoint_head = dict(
+        type="mmdet.MeanPoseHead", num_keypoints=head.num_keypoints
+    )
+    cfg.custom_imports.imports = ["mmext", "dev.evidence.pose_nets"]
+
+
+def two_nets(cfg: Config) -> None:
+    """Give the points a backbone and a neck of their own."""
+    cfg.model.type = "mmdet.TwoNets"
+    cfg.model.rpn_head.type = "mmdet.FirstLevelsRPNHead"
+    cfg.model.roi_head.keypoint_roi_extractor.type = "mmdet.LastLevelsRoIExtractor"
+    cfg.custom_imports.imports = ["mmext", "dev.evidence.pose_nets"]

@@ -118,6 +118,8 @@ def check_file(
     """
     kind = dataset_class(dataset)
     reads = points.reader(dataset, classes, coco["categories"], report.file)
+    if dataset.get("single_frames"):
+        coco = kind.each_a_video(coco)
     videos = kind.videos_of({**coco, "file": report.file})
     for sentence in kind.oddities({**coco, "file": report.file}, videos):
         report.warn(sentence)

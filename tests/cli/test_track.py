@@ -72,6 +72,7 @@ def test_dumped_detections_become_tracks_files_and_a_drawing(dump, capsys):
     assert len({one["id"] for one in told["annotations"]}) == len(told["annotations"])
     lines = (dump / "out" / "walk.txt").read_text().splitlines()
     assert len(lines) == len(told["annotations"])
+    assert {int(line.split(",")[0]) for line in lines} == set(range(1, 41))
     assert frames_of(dump / "out" / "walk.mp4") == 40
 
 
@@ -86,6 +87,11 @@ def test_detections_that_cannot_be_tracked_end_in_a_sentence(dump, capsys):
         (("found.json", "--draw", "pictures/0.png"), "--draw"),
     ):
         assert expected in sentence(capsys, dump, *more, *words), more
+    images = json.loads((dump / "images.json").read_text())
+    del images["images"][0]["file_name"]
+    (dump / "images.json").write_text(json.dumps(images))
+    drawn = ("found.json", *words, "--draw", str(dump / "pictures"))
+    assert "image 0: expected file_name, to draw on, got none" in sentence(capsys, dump, *drawn)
     assert "expected another folder" in sentence(capsys, dump, "found.json", "--out", str(dump))
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mmext.data_checks import verify
-from tests.pose.fastpose.files import pictures, points, posetrack, written
+from tests.pose.fastpose.files import annotation, coco, pictures, points, posetrack, written
 
 VALUES = (None, "x", -1, 1e40, [None], {})
 
@@ -98,6 +98,17 @@ def test_hidden_points_of_posetrack_count_as_labelled(tmp_path):
     cfg["train_dataloader"]["dataset"]["visible_from"] = 1
     (found,) = verify.check(cfg, anew=True)
     assert found.errors == []
+
+
+def test_pictures_as_videos_of_one_frame_are_sound(tmp_path):
+    data = coco([annotation(bbox=[0, 0, 64, 48])])
+    pictures(tmp_path, data)
+    cfg = config(written(tmp_path, data), tmp_path)
+    (found,) = verify.check(cfg, anew=True)
+    assert "or single_frames=True" in found.errors[0]
+    cfg["train_dataloader"]["dataset"]["single_frames"] = True
+    (found,) = verify.check(cfg, anew=True)
+    assert (found.errors, found.warnings, found.boxes) == ([], [], 1)
 
 
 def test_a_folder_without_files_and_no_json_are_refused(tmp_path):

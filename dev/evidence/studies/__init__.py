@@ -5,11 +5,12 @@ Until then designs are chosen on the development split (make evidence STUDY=… 
 CONTRIBUTING.md says how a study is designed, docs/evidence/README.md has what came out.
 """
 
-from dev.evidence.studies import action, classification, detection, segmentation
+from dev.evidence.studies import action, classification, detection, pose, segmentation
 
 STUDIES = {
     **detection.STUDIES,
     **segmentation.STUDIES,
     **action.STUDIES,
     **classification.STUDIES,
+    **pose.STUDIES,
 }

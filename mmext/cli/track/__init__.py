@@ -25,7 +25,7 @@ from mmext.inference.inputs import FRAMES_A_SECOND, Picture, VideoClip, find_inp
 from mmext.inference.outputs import write_video
 from mmext.inference.people import draw_people
 from mmext.inference.reading import read_picture
-from mmext.pose.fastpose import calibration, dumped, layouts
+from mmext.pose.fastpose import calibration, dumped, layouts, video_files
 from mmext.pose.fastpose.dumped import Seen
 
 logger = logging.getLogger("mmext")
@@ -58,7 +58,14 @@ class Dump:
         """What to draw on."""
         if self.clip:
             return self.clip[place]
-        return read_picture(self.draw / frame.image["file_name"]) if self.draw else None
+        if not self.draw:
+            return None
+        if "file_name" not in frame.image:
+            raise BadInputError(
+                f"image {frame.image['id']}: expected file_name, to draw on, got none; write it, "
+                "or give the video as --draw"
+            )
+        return read_picture(self.draw / frame.image["file_name"])
 
     def skeleton(self, num_points: int) -> Sequence[tuple[int, ...]]:
         """Lines between points: as the file says, else as their number tells."""
@@ -153,7 +160,11 @@ def shown(
 
 def write_mot(path: Path, told: Told) -> Path:
     """Write a video's MOT file."""
-    lines = dumped.mot_lines((place, people) for place, (_, people) in enumerate(told))
+    numbers = [video_files.number(image) for image, _ in told]
+    # They count frames from 1, and so do some data sets.
+    first = min(1, numbers[0])
+    people = (one for _, one in told)
+    lines = dumped.mot_lines(zip([one - first for one in numbers], people, strict=True))
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 

@@ -63,7 +63,8 @@ class ModelFrames:
 
     def skeleton(self, num_points: int) -> Sequence[tuple[int, ...]]:
         """Lines between points: as the data set says, else as their number tells."""
-        return self.model.dataset_meta.get("skeleton") or layouts.usual_skeleton(num_points)
+        own = self.model.dataset_meta.get("skeleton")
+        return [tuple(bone) for bone in own] if own else layouts.usual_skeleton(num_points)
 
     @property
     def categories(self) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class Record:
 
 
 def inside_polygon(
-    points: Float[np.ndarray, "*N 2"], polygon: Sequence[tuple[float, float]]
+    points: Float[np.ndarray, "*N 2"], polygon: Sequence[Sequence[int | float]]
 ) -> Bool[np.ndarray, "*N"]:
     """Which points lie in a polygon, by the number of its sides to their right.
 

@@ -40,6 +40,9 @@ class PoseVideoDataset(ReadsPoints, BaseVideoDataset):
             no numbers of pixels, so nothing is added to them.
         visible_from: the v that means visible. Give 1 for PoseTrack, which writes 1 for what is
             visible, 0 for what is hidden, and three zeros for what nobody marked.
+        single_frames: whether a picture without a video is a video of one frame, and an object
+            without an identity the only one of its kind. A clip is then a picture beside altered
+            copies of itself, from which embeddings can be learned without videos.
         **kwargs: the host's.
 
     Raises:
@@ -49,6 +52,7 @@ class PoseVideoDataset(ReadsPoints, BaseVideoDataset):
 
     # what mmext verify asks
     videos_of = staticmethod(video_files.videos_of)
+    each_a_video = staticmethod(video_files.each_a_video)
     oddities = staticmethod(video_files.oddities)
     regions = staticmethod(video_files.regions)
     identity = staticmethod(identity)
@@ -60,8 +64,10 @@ class PoseVideoDataset(ReadsPoints, BaseVideoDataset):
         joint_map: Mapping[str, str | Sequence[str]] | None = None,
         point_offset: int | float = 0.0,
         visible_from: int = 2,
+        single_frames: bool = False,
         **kwargs: Any,
     ) -> None:
+        self.single_frames = single_frames
         self._points: dict[str, Any] = dict(
             layout=layout,
             joint_map=joint_map,
@@ -84,6 +90,8 @@ class PoseVideoDataset(ReadsPoints, BaseVideoDataset):
         self._open(files[0])
         videos = []
         for data in files:
+            if self.single_frames:
+                data = video_files.each_a_video(data)
             found = video_files.videos_of(data)
             for sentence in video_files.oddities(data, found):
                 print_log(sentence, "current", logging.WARNING)

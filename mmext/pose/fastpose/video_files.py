@@ -92,8 +92,8 @@ def videos_of(data: Entry) -> list[Video]:
         if key is None or image.get("frame_id") is None:
             lacking = "frame_id" if key is not None else "vid_id or video_id"
             raise BadInputError(
-                f"{file}: image {image['id']}: expected {lacking}, got none; write it, or use "
-                "mmext.PoseCocoDataset for single pictures"
+                f"{file}: image {image['id']}: expected {lacking}, got none; write it, use "
+                "mmext.PoseCocoDataset, or single_frames=True for single pictures"
             )
         videos.setdefault(key, Video(file, key)).frames.append(image)
     for video in videos.values():
@@ -101,6 +101,27 @@ def videos_of(data: Entry) -> list[Video]:
         video.annotations = [of_image[frame["id"]] for frame in video.frames]
         check(video)
     return list(videos.values())
+
+
+def each_a_video(data: Entry) -> dict[str, Any]:
+    """A file of pictures as one of videos of one frame, with an identity for each object.
+
+    What has a video or an identity keeps it.
+
+    Example:
+        >>> own = each_a_video(dict(images=[dict(id=7)], annotations=[dict(id=3, image_id=7)]))
+        >>> own["images"], own["annotations"]
+        ([{'vid_id': 7, 'frame_id': 0, 'id': 7}], [{'track_id': 3, 'id': 3, 'image_id': 7}])
+    """
+    images = [
+        one if "video_id" in one else {"vid_id": one["id"], "frame_id": 0, **one}
+        for one in data["images"]
+    ]
+    annotations = [
+        one if "instance_id" in one else {"track_id": one["id"], **one}
+        for one in data["annotations"]
+    ]
+    return {**data, "images": images, "annotations": annotations}
 
 
 def number(frame: Entry) -> int:

@@ -92,8 +92,32 @@ def test_predictions_have_points_in_the_original_image(model, data):
     assert_close(scaled.bboxes, result.bboxes / factor.repeat(2))
 
 
-def test_masks_stand_beside_points(data):
-    model = nets.detector(nets.config(MASK_RCNN, **nets.BRANCHES))
+@pytest.fixture(scope="module")
+def with_masks():
+    return nets.detector(nets.config(MASK_RCNN, **nets.BRANCHES))
+
+
+def test_nobody_is_found(model, with_masks, data, monkeypatch):
+    for one in (model, with_masks):
+        monkeypatch.setitem(one.roi_head.test_cfg, "score_thr", 1.1)
+        for result in nets.predicted(one, data):
+            assert result.bboxes.shape == (0, 4)
+            assert result.keypoints.shape == (0, 17, 2)
+            assert result.keypoint_scores.shape == result.keypoints_visible.shape == (0, 17)
+            assert result.embeddings.shape == (0, 8)
+
+
+def test_tensor_mode_gives_what_each_branch_gives(model, data):
+    with torch.no_grad():
+        (outs,) = model(**model.data_preprocessor(copy.deepcopy(data)), mode="tensor")
+    cls_score, bbox_pred, maps, visible, embeddings = outs
+    assert len(cls_score) == len(bbox_pred) > 0
+    n = min(len(cls_score), 100)
+    assert (maps.shape, visible.shape, embeddings.shape) == ((n, 17, 28, 28), (n, 17), (n, 8))
+
+
+def test_masks_stand_beside_points(with_masks, data):
+    model = with_masks
     found = nets.losses(model, data)
     assert found.keys() >= OURS | {"loss_mask"}
     half = copy.deepcopy(data)

@@ -137,6 +137,24 @@ def test_training_leaves_out_frames_that_nobody_labelled(tmp_path):
     assert [one["frame_number"] for one in frames] == [0, 1, 3]
 
 
+def test_pictures_can_be_videos_of_one_frame(tmp_path):
+    """Each object is the only one of its kind, and a clip shows it twice."""
+    data = files.coco([files.annotation(one, one) for one in (1, 2)], images=2)
+    sample = dict(type="UniformRefFrameSample", num_ref_imgs=1, frame_range=2)
+    changed = dict(type="mmext.PoseAffine", max_rotate_degree=20.0)
+    apart = dict(type="TransformBroadcaster", transforms=[*FRAME[:2], changed])
+    with pytest.raises(BadInputError, match="or single_frames=True for single pictures"):
+        built(tmp_path, data, [])
+    own = built(tmp_path, data, [sample, apart, WHOLE[1]], single_frames=True)
+    assert (len(own), own.num_identities) == (2, 2)
+    for place in (0, 1):
+        first, second = own[place]["data_samples"]
+        assert first.video_id == second.video_id == place + 1
+        assert first.gt_instances.instances_ids.tolist() == [place]
+        assert second.gt_instances.instances_ids.tolist() == [place]
+        assert not torch.equal(first.gt_instances.keypoints, second.gt_instances.keypoints)
+
+
 def test_a_video_without_people_goes_and_a_split_without_any_gets_a_sentence(tmp_path):
     data = posetrack((0, 1))
     empty = posetrack((0, 1), video="empty", first_id=50, people=())

@@ -1,0 +1,42 @@
+"""FastPose on clips, tracker and metrics included, of a running mouse: minutes on a CPU.
+
+Shows where each part stands and that all of them run. A clip is a labelled frame beside an altered
+copy of itself, cut by "mmext.PoseCrop" and packed by "mmext.PackPoseTrackInputs" from a
+"mmext.PoseVideoDataset". Each frame is a video of its own, so nothing moves, and
+"mmext.PoseTrackMetric" and "mmext.PoseHOTAMetric" measure no more than whether the mouse and its
+points are found.
+
+Run       mmext data mouse && mmext data mobilenet_v2 && python tools/train.py
+          configs/pose/fastpose/fastpose_mobilenet-v2_fpn_1xb2-300i_mouse.py
+Hardware  two CPU cores, minutes
+Expected  not measured
+"""
+
+_base_ = [
+    "../../_base_/models/faster_rcnn_mobilenet-v2_fpn.py",
+    "../../_base_/datasets/mouse_video.py",
+    "../../_base_/schedules/adamw_300i.py",
+    "../../_base_/runtime_iters.py",
+]
+
+detector = _base_.model
+preprocessor = detector.pop("data_preprocessor")
+preprocessor["type"] = "TrackDataPreprocessor"
+detector["roi_head"]["type"] = "mmext.MTNRoIHead"
+detector["roi_head"]["bbox_head"]["num_classes"] = 1
+detector["roi_head"]["keypoint_head"] = dict(
+    type="mmext.KeypointRCNNHead", num_keypoints=17, num_convs=3, conv_channels=128
+)
+detector["roi_head"]["visibility_head"] = dict(type="mmext.VisibilityHead")
+detector["roi_head"]["reid_head"] = dict(
+    type="mmext.RoIReIDHead", num_ids=64, conv_channels=64, embed_channels=32
+)
+
+model = dict(
+    _delete_=True,
+    type="mmext.FastPose",
+    data_preprocessor=preprocessor,
+    detector=detector,
+    tracker=dict(type="mmext.OcclusionAwareTracker"),
+)
+default_hooks = dict(visualization=dict(_delete_=True, type="mmext.PoseTrackVisHook", interval=1))
