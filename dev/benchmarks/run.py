@@ -61,6 +61,8 @@ ROWS = {  # row: module of this folder with a function of that name
     "autohas/step": "autohas",
     "autohas/five_updates": "autohas",
     "fastpose/keypoint_head": "fastpose",
+    "fastpose/tracker": "fastpose",
+    "fastpose/metric": "fastpose",
     "search/overhead": "search",
     "ts3/decode": "ts3",
     "ts3/step": "ts3",

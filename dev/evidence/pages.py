@@ -184,8 +184,15 @@ def occlusion_part(names: list[str], page: Path) -> str:
     found = results_of("occlusion")
     if not found:
         return occlusion_known(None)
-    picture = Path(os.path.relpath(ROOT / RESULTS / "occlusion.png", page.parent)).as_posix()
-    return f"{occlusion_known(found)}\n\n![Switches of each tracker]({picture})"
+    folder = Path(os.path.relpath(ROOT / RESULTS, page.parent)).as_posix()
+    return (
+        f"{occlusion_known(found)}\n\n![Switches of each tracker]({folder}/occlusion.png)\n\n"
+        "A development scene by re-ID without gates, above, and with all gates, below; a colour is "
+        "an identity, white is none, a filled point is told to be visible. *Composed of pictures "
+        "of the packages tuxpaint-stamps-default and mate-backgrounds, and like them under the "
+        f"GPL, version 2 or later.*\n\n![Who is who while one hides the other]({folder}/"
+        "occlusion_scene.jpg)"
+    )
 
 
 PARTS = {

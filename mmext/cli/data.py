@@ -24,6 +24,7 @@ NAMES = {  # also the module of mmext.prepare
     "photo_digits": "handwritten digits on photographs, with maps (320 + 100 + 200 pictures)",
     "mouse": "a running mouse: 17 points marked by people, and a video (90 + 994 frames)",
     "coco_splits": "shares of COCO's labels, 1 to 50 %, for teachers and students",
+    "walkers": "people who walk past each other, a real video, and boxes of a plain detector",
     "mobilenet_v2": "ImageNet weights of MobileNetV2 for mmdet and mmseg",
 }
 

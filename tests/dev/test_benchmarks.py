@@ -2,8 +2,10 @@
 
 import ast
 
+import numpy as np
 import pytest
 
+from dev.benchmarks import fastpose
 from dev.benchmarks import run as benchmarks
 
 
@@ -33,3 +35,14 @@ def test_the_table_gives_both_sides_and_their_ratio() -> None:
         "2 / 0 = ∞",
     ]
     assert heading.count("|") == rule.count("|") == line.count("|") == 7
+
+
+def test_loops_that_a_tracker_and_a_metric_are_timed_against_find_the_same(monkeypatch) -> None:
+    for name, value in dict(DETECTIONS=30, TRACKS=12, VIDEOS=3, FRAMES=12, JOINTS=3).items():
+        monkeypatch.setattr(fastpose, name, value)
+    ours, loops = (fastpose.tracker(side).run() for side in benchmarks.SIDES)
+    np.testing.assert_array_equal(ours, loops)
+    assert (ours < 12).any()  # some of the first frame's people are found again
+    ours, loops = (fastpose.metric(side).run() for side in benchmarks.SIDES)
+    assert ours == pytest.approx(loops)
+    assert ours["switches"] > 0

@@ -134,7 +134,7 @@ def test_a_run_takes_over_the_chunks_of_the_same_statement(pictures, tmp_path, m
     told = [np.arange(len(one.people)) for one in frames]
     report.two_strips(frames, [told, told], tmp_path / "strip.jpg")
     with Image.open(tmp_path / "strip.jpg") as strip:
-        assert strip.width == 1200
+        assert strip.size == (6 * scenes.SIDE, 2 * 80 + 4)
 
 
 def test_arms_differ_in_gates_alone():

@@ -103,10 +103,10 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
-def strip(frames: list[Frame], told: list[np.ndarray], every: int = 4) -> Image.Image:
+def strip(frames: list[Frame], told: list[np.ndarray], every: int = 6) -> Image.Image:
     """Some frames in a row, each object in its box, in the colour of its identity."""
     tiles = []
-    for frame, ids in list(zip(frames, told, strict=True))[1::every]:
+    for frame, ids in list(zip(frames, told, strict=True))[::every]:
         tile = Image.fromarray(frame.picture)
         pen = ImageDraw.Draw(tile)
         for box, points, visible, one in zip(
@@ -116,7 +116,7 @@ def strip(frames: list[Frame], told: list[np.ndarray], every: int = 4) -> Image.
             pen.rectangle(tuple(box), outline=colour, width=2)
             for (x, y), seen in zip(points, visible, strict=True):
                 pen.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=colour if seen else None)
-        tiles.append(np.asarray(tile)[40:-40])
+        tiles.append(np.asarray(tile)[56:-56])
     return Image.fromarray(np.concatenate(tiles, 1))
 
 

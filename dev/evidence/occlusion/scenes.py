@@ -139,7 +139,7 @@ def hidden_share(front: Thing, rear: Thing, offset: np.ndarray) -> float:
 
 def cast(
     pictures: Pictures, kind: str, rng: np.random.Generator
-) -> tuple[list[Thing], Ways, list[str]]:
+) -> tuple[tuple[Thing, Thing], Ways, list[str]]:
     """Two cut-outs of one class, in front and behind, and their ways.
 
     Raises:
@@ -150,7 +150,7 @@ def cast(
         if len(stamps) < 2:
             continue
         chosen = [stamps[n] for n in rng.choice(len(stamps), 2, replace=False)]
-        things = [thing(one, rng) for one in chosen]
+        things = thing(chosen[0], rng), thing(chosen[1], rng)
         way = ways(things, kind, rng)
         offsets = way[:, 1] - way[:, 0]
         middle = int(np.abs(offsets[:, 0] + (things[1].size[0] - things[0].size[0]) / 2).argmin())

@@ -47,7 +47,9 @@ def identities(
         tracks.step(
             frame.boxes,
             np.ones(len(frame.boxes)),
-            *([frame.points, frame.visible, feature] if looks else []),
+            keypoints=frame.points if looks else None,
+            visibility=frame.visible if looks else None,
+            embeddings=feature if looks else None,
         )
         for frame, feature in zip(frames, features, strict=True)
     ]
