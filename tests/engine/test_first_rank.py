@@ -22,7 +22,7 @@ def check():
 
 ranks.on_first_rank(check)
 print("met", flush=True)
-torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(seconds=1.5))
+torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(seconds=5))
 number = torch.ones(1)
 torch.distributed.all_reduce(number)
 print(int(number), flush=True)
@@ -58,7 +58,7 @@ def run(tmp_path: Path, *, seconds: float, fails: bool) -> list[tuple[int, str, 
 
 
 def test_they_wait_longer_than_the_group_would(tmp_path: Path) -> None:
-    first, second = run(tmp_path, seconds=3, fails=False)
+    first, second = run(tmp_path, seconds=7, fails=False)
     assert first[:2] == (0, "checking\nmet\n2\n"), first
     assert second[:2] == (0, "met\n2\n"), second
 
