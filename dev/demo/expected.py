@@ -176,7 +176,7 @@ def main(argv: list[str] | None = None) -> None:
         default=Path("work_dirs/demo_expected"),
         help="default: %(default)s",
     )
-    parser.add_argument("--seeds", type=int, nargs="+", choices=SEEDS, default=SEEDS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="default: 0 1 2")
     parser.add_argument("--threads", type=int, nargs="+", choices=THREADS, default=THREADS)
     args = parser.parse_args(argv)
     for seed in args.seeds:
