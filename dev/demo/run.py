@@ -42,7 +42,7 @@ def steps(work_dir: Path, cfg_options: list[str]) -> Iterator[Step]:
     yield Step("trees", "Fetch the photographs", ["tools/data/trees.py"])
     yield Step("weights", "Fetch the ImageNet weights", ["tools/data/mobilenet_v2.py"])
     train = ["tools/train.py", CONFIG, "--work-dir", str(work_dir), *options]
-    yield Step("train", "Train 400 iterations, 5 to 16 minutes", train, show="Iter(")
+    yield Step("train", "Train 400 iterations, 3 to 16 minutes", train, show="Iter(")
     checkpoint = (work_dir / "last_checkpoint").read_text()
     for split, heading, redirect in (
         ("val", "Test on validation", VALIDATION),

@@ -3,7 +3,7 @@
 Run       make demo, or its parts: python tools/data/trees.py &&
           python tools/data/mobilenet_v2.py &&
           python tools/train.py configs/detection/gfl/gfl_mobilenet-v2_fpn_1xb4-400i_trees.py
-Hardware  two CPU cores, 5 to 16 minutes
+Hardware  two CPU cores, 3 to 16 minutes
 Expected  AP50 on validation in the interval that the README states and ``make demo`` prints, from
           runs that differ in seed and threads alone (docs/evidence/demo.json)
 """
