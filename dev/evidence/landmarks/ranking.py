@@ -19,7 +19,9 @@ Measure   Spearman over the 50 hidden frames of score and minus error, a student
 Pairs     all arms of a seed judge the same labels
 Decides   TS3's score against peak and agreement: mean paired difference, 95 % interval, 12 seeds
 Beside it teacher alone against each of both; the share of the error that is left in the better half
-Chosen    sizes, iterations and rates on seed 100 alone, before any of the 12 ran
+Chosen    before any of the 12 ran, on seed 100 alone, its hidden errors in view: iterations, rates,
+          augmentation and the window of decoding, in two whole runs (TS3's score +.05, then +.04
+          beyond peak and agreement) and five of the students; tau and sigma on drawn faces
 Shows     tiny students on one recording rig; nothing about faces, nor whether retraining gains
 """
 
