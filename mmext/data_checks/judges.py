@@ -11,11 +11,11 @@ from typing import Any
 
 from mmext.data_checks import layouts, needs
 from mmext.data_checks.coco import check_file, read_coco
-from mmext.data_checks.data_sets import cure_of, join, wanted_classes
 from mmext.data_checks.evaluators import other_images, panoptic_troubles, unpacked, voc_troubles
 from mmext.data_checks.lists import read_lines
 from mmext.data_checks.needs import parts, type_name
 from mmext.data_checks.report import Report
+from mmext.data_checks.stated import cure_of, join, wanted_classes
 from mmext.errors import BadInputError
 
 Sets = Sequence[Mapping[str, Any]]

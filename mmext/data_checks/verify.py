@@ -18,11 +18,12 @@ from typing import Any
 from mmengine.registry import DefaultScope
 
 from mmext.data_checks import agreement, conclusions, layouts, needs
-from mmext.data_checks.data_sets import check_dataset, cure_of, wanted_classes
+from mmext.data_checks.data_sets import check_dataset
 from mmext.data_checks.judges import check_evaluator, check_judges
 from mmext.data_checks.label_lists import read_labels
 from mmext.data_checks.needs import metrics, parts, type_name
 from mmext.data_checks.report import Report
+from mmext.data_checks.stated import cure_of, wanted_classes
 from mmext.errors import BadInputError
 
 SPLITS = ("train", "val", "test")

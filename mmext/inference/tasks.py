@@ -54,7 +54,7 @@ def build_model(cfg: Config, file: str, *, device: str, strict: bool) -> Model:
 
 
 def dataset_meta(cfg: Config, saved: Mapping[str, Any], model: Model) -> dict[str, Any]:
-    """Names and colours of the classes, names and limbs of points."""
+    """Names and colours of the classes, names, limbs and spread of points."""
     meta = (saved.get("meta") or {}).get("dataset_meta") or {}
     meta = {str(key).lower(): value for key, value in meta.items()}
     dataset = next(verify.datasets(cfg.to_dict(), "test"), {})
@@ -68,7 +68,9 @@ def dataset_meta(cfg: Config, saved: Mapping[str, Any], model: Model) -> dict[st
     palette = own.get("palette") or meta.get("palette")
     if not isinstance(palette, list | tuple) or len(palette) < len(classes):
         palette = colours(len(classes))
-    points = {key: own.get(key) or meta.get(key) for key in ("keypoint_names", "skeleton")}
+    points = {
+        key: own.get(key) or meta.get(key) for key in ("keypoint_names", "skeleton", "sigmas")
+    }
     return {"classes": tuple(classes), "palette": [tuple(colour) for colour in palette], **points}
 
 

@@ -19,7 +19,8 @@ detector = _base_.model
 preprocessor = detector.pop("data_preprocessor")
 preprocessor["type"] = "TrackDataPreprocessor"
 detector["roi_head"]["keypoint_head"]["num_keypoints"] = 15
-# Its files mark every point as visible: what COCO taught this branch must not be unlearnt.
+# Whether all its files tell hidden points from visible ones was not checked without the data: this
+# branch keeps what COCO taught it.
 detector["roi_head"]["visibility_head"]["loss_weight"] = 0.0
 # As many as the log of the data set says; identities beyond them train by triplets alone.
 detector["roi_head"]["reid_head"] = dict(type="mmext.RoIReIDHead", num_ids=8192)

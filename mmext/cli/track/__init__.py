@@ -96,7 +96,7 @@ def find_clip(path: Path, videos: int) -> VideoClip | None:
 def calibrated(args: argparse.Namespace, frames: Iterable[Seen]) -> float:
     """Print how alike the embedding finds people, and return the threshold for lost ones."""
     found = calibration.alikeness(
-        *calibration.sightings(frames, dumped.parsed(Path(args.calibrate)))
+        *calibration.sightings(frames, video_files.parsed(Path(args.calibrate)))
     )
     print(
         f"{args.calibrate}: one person {found.same:.3f} alike, two {found.other:.3f}, so "
@@ -115,7 +115,7 @@ def track(args: argparse.Namespace) -> None:
     else:
         from mmext.cli.track.of_models import ModelFrames
 
-        source = ModelFrames(args, dumped.parsed(args.calibrate) if args.calibrate else None)
+        source = ModelFrames(args, video_files.parsed(args.calibrate) if args.calibrate else None)
     options = {**source.options, **args.options}
     if args.every > 1:
         options.setdefault("recent_frames", 2 * args.every)

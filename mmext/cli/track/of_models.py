@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 
@@ -14,9 +13,10 @@ from mmext.engine.config import check_types, load_config
 from mmext.errors import BadInputError
 from mmext.inference.inputs import Clip, FolderClip, VideoClip, find_input
 from mmext.inference.reading import Preparation, read_picture
-from mmext.inference.tasks import Model, build_model, predict
+from mmext.inference.tasks import Model, bones, build_model, predict
 from mmext.pose.fastpose import layouts
 from mmext.pose.fastpose.dumped import Seen
+from mmext.pose.fastpose.state import arguments_of
 from mmext.pose.fastpose.video_files import number
 
 
@@ -45,6 +45,8 @@ class ModelFrames:
         self.model = build_model(
             cfg, str(checkpoint), device=args.device, strict=not args.no_strict
         )
+        if sigmas := self.model.dataset_meta["sigmas"]:
+            self.options.setdefault("sigmas", sigmas)
         self.preparation = Preparation(picture_pipeline(cfg.test_pipeline), config)
         self.every = args.every
         self.labelled = {number(one): one for one in (labelled or {}).get("images", ())}
@@ -54,7 +56,7 @@ class ModelFrames:
             picture, data = self.preparation.of_frame(self.clip[place])
             image = dict(id=place, video_id=self.name, frame_id=place)
             image.update(self.labelled.get(place, {}))
-            yield Seen(self.name, place, image, found_of(found(self.model, data)), picture)
+            yield Seen(self.name, place, image, arguments_of(found(self.model, data)), picture)
 
     @property
     def fps(self) -> float:
@@ -63,8 +65,7 @@ class ModelFrames:
 
     def skeleton(self, num_points: int) -> Sequence[tuple[int, ...]]:
         """Lines between points: as the data set says, else as their number tells."""
-        own = self.model.dataset_meta.get("skeleton")
-        return [tuple(bone) for bone in own] if own else layouts.usual_skeleton(num_points)
+        return bones(self.model.dataset_meta) or layouts.usual_skeleton(num_points)
 
     @property
     def categories(self) -> list[dict[str, Any]]:
@@ -124,14 +125,3 @@ def found(model: Model, data: dict[str, Any]) -> Any:
             dict(inputs=[data["inputs"][None]], data_samples=[clip]), training=False
         )
         return detector.predict(batch["inputs"][:, 0], clip.video_data_samples)[0].pred_instances
-
-
-def found_of(instances: Any) -> dict[str, np.ndarray | None]:
-    """Arguments of the tracker's step."""
-    visible = "keypoints_visible" if "keypoints_visible" in instances else "keypoint_scores"
-    names = dict(boxes="bboxes", scores="scores", keypoints="keypoints", visibility=visible)
-    names |= dict(embeddings="embeddings", labels="labels")
-    return {
-        key: instances[name].double().cpu().numpy() if name in instances else None
-        for key, name in names.items()
-    }

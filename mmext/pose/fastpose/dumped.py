@@ -8,7 +8,6 @@ Files     in: a list of image_id, category_id, bbox (x, y, w, h) and score, with
 Letters   N detections; K points; D numbers of an embedding
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from jaxtyping import Float
 
 from mmext.errors import BadInputError
 from mmext.pose.fastpose.tracks import OcclusionAwareTracks
-from mmext.pose.fastpose.video_files import Video, number, oddities, videos_of
+from mmext.pose.fastpose.video_files import Video, number, oddities, parsed, videos_of
 
 MOST_IDS = 1000
 """PoseTrack's files have identities from 0 to 999."""
@@ -36,22 +35,6 @@ class Seen:
     image: Entry
     found: dict[str, np.ndarray | None]
     picture: Any = None  # to draw on
-
-
-def parsed(file: Path) -> Any:
-    """A JSON file.
-
-    Raises:
-        BadInputError: it is missing, or no JSON.
-    """
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInputError(f"{file}: expected a JSON file, got none; check the path") from None
-    except ValueError as error:
-        raise BadInputError(
-            f"{file}: expected JSON, got something else ({error}); write it again"
-        ) from None
 
 
 def read_detections(file: Path, images: Path | None) -> tuple[list[Video], dict[str, Any], list]:

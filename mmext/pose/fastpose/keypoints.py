@@ -44,12 +44,15 @@ def encode_keypoints(
         Number of the cell, row by row; 0 where the point may not be learnt.
     """
     H, W = size
-    cells = keypoints.new_tensor([W, H])
     start, extent = boxes[:, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None]
-    place = (keypoints - start) / extent.clamp(min=1e-6) * cells  # (N, K, 2), in cells
-    inside = ((place >= 0) & (place <= cells)).all(2) & (extent >= 1).all(2)
+    share = (keypoints - start) / extent.clamp(min=1e-6)  # (N, K, 2), 0 to 1 inside
+    inside = ((share >= 0) & (share <= 1)).all(2) & (extent >= 1).all(2)
     valid = labelled & inside
-    column, row = torch.minimum(place, cells - 1).nan_to_num(0).long().unbind(2)
+    # Each side on its own: a tensor of both, made here, would be a copy that a GPU waits for.
+    column, row = (
+        (one * cells).clamp(max=cells - 1).nan_to_num(0).long()
+        for one, cells in zip(share.unbind(2), (W, H), strict=True)
+    )
     return (row * W + column).where(valid, 0), valid
 
 

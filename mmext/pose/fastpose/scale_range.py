@@ -16,10 +16,8 @@ from mmcv.transforms import BaseTransform
 
 from mmext.errors import BadInputError
 from mmext.pose.fastpose.points import out_of_range
+from mmext.pose.fastpose.scale_views import RANGES
 from mmext.registry import TRANSFORMS
-
-RANGES = ((0, 224), (40, 320), (64, None))
-"""For short sides of 896, 640 and 384: each object is usual at one of them."""
 
 
 @TRANSFORMS.register_module()

@@ -21,6 +21,7 @@ from torch import Tensor
 from mmext.errors import BadInputError
 from mmext.pose.fastpose.keypoints import flip_points
 from mmext.pose.fastpose.scale_views import (
+    RANGES,
     Range,
     Region,
     area,
@@ -30,9 +31,6 @@ from mmext.pose.fastpose.scale_views import (
     whole_in,
 )
 from mmext.registry import MODELS
-
-RANGES: tuple[Range, ...] = ((0, 224), (40, 320), (64, None))
-"""For shorter sides of 896, 640 and 384 pixels."""
 
 
 @MODELS.register_module()

@@ -19,6 +19,8 @@ from torch import Tensor
 Range: TypeAlias = tuple[int | float | None, int | float | None]
 """Least and greatest root of an object's area, in pixels after the resize; None is an open end."""
 Region: TypeAlias = tuple[int, int, int, int]
+RANGES: tuple[Range, ...] = ((0, 224), (40, 320), (64, None))
+"""For shorter sides of 896, 640 and 384 pixels: each object is usual at one of them."""
 
 
 def sizes_after(

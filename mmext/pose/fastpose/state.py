@@ -64,6 +64,7 @@ def detections(
     *,
     threshold: float = 0.3,
     weights: Any = None,
+    sigmas: Any = None,
 ) -> Detections:
     """Check and complete what a detector gives; arrays or tensors on the CPU.
 
@@ -77,9 +78,11 @@ def detections(
         labels: (N,); None for one class.
         threshold: visibility above which a point is seen.
         weights: how much each point counts in v; None for all alike.
+        sigmas: spread of each point; None where nobody says.
 
     Raises:
-        BadInputError: the shapes do not fit each other, or a box is no number.
+        BadInputError: the shapes do not fit each other, there are more or fewer points than weights
+            or sigmas, or a box is no number.
     """
     boxes = _rows("boxes", boxes, None, (4,))
     count = len(boxes)
@@ -88,6 +91,8 @@ def detections(
     if visibility is None:
         visibility = np.ones(points.shape[:2])
     visibility = _rows("visibility", visibility, count, (points.shape[1] or None,))
+    _refuse_other_count("sigmas", sigmas, points.shape[1])
+    _refuse_other_count("point_weights", weights, visibility.shape[1])
     appearance = np.zeros((count, 0)) if embeddings is None else embeddings
     if not np.isfinite(boxes).all():
         raise BadInputError(
@@ -103,6 +108,27 @@ def detections(
         unit(_rows("embeddings", appearance, count, (None,))),
         _rows("labels", np.zeros(count) if labels is None else labels, count, ()).astype(np.int64),
     )
+
+
+def _refuse_other_count(name: str, values: Any, num_points: int) -> None:
+    """Refuse values for another number of points; without points there is nothing to weigh."""
+    if values is not None and num_points and len(values) != num_points:
+        raise BadInputError(
+            f"{name}: expected one for each of the detector's {num_points} keypoints, got "
+            f"{len(values)}; set num_keypoints of its heads to the data set's, or give the tracker "
+            f"{num_points} {name}"
+        )
+
+
+def arguments_of(found: Any) -> dict[str, np.ndarray | None]:
+    """Arguments of a tracker's step, from the instances that a detector of mmdet predicts."""
+    visible = "keypoints_visible" if "keypoints_visible" in found else "keypoint_scores"
+    names = dict(boxes="bboxes", scores="scores", keypoints="keypoints", visibility=visible)
+    names |= dict(embeddings="embeddings", labels="labels")
+    return {
+        name: found[key].detach().cpu().double().numpy() if key in found else None
+        for name, key in names.items()
+    }
 
 
 def _rows(name: str, value: Any, count: int | None, shape: tuple[int | None, ...]) -> np.ndarray:

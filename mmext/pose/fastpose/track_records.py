@@ -112,11 +112,11 @@ def record_of(sample: Any, *, norm: str, point_thr: float) -> Record:
         true_has = true_has & ~inside_polygon(true[..., :2], region)
         found_has = found_has & ~inside_polygon(points, region)
     here, seen = true_has.any(1), found_has.any(1)
-    heads = np.array([head_size(one, norm, where) for one in named])
+    heads = [head_size(one, norm, where) for one, is_in in zip(named, here, strict=True) if is_in]
     return Record(
         *(meta.get("video_id"), int(meta.get("frame_number", meta.get("frame_id", 0)))),
         len(people),
-        *(true_ids[here], true[here, :, :2], true_has[here], heads[here]),
+        *(true_ids[here], true[here, :, :2], true_has[here], np.array(heads, float)),
         *(ids[seen], points[seen], found_has[seen]),
         labelled=bool(meta.get("is_labeled", True)),
     )
@@ -226,7 +226,7 @@ class TrackedPoses(BaseMetric):
             BadInputError: there is no labelled person in them.
         """
         counts = [len(row) for one in results for row in (*one.true_has, *one.found_has)]
-        if not any(len(one.true_ids) for one in results):
+        if not any(len(one.true_ids) for one in results if one.labelled):
             raise BadInputError(
                 f"expected videos with labelled people, got none in {len(results)} frames; check "
                 "ann_file"

@@ -15,6 +15,7 @@ from mmdet.models.trackers import BaseTracker
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
+from mmext.pose.fastpose.state import arguments_of
 from mmext.pose.fastpose.tracks import OcclusionAwareTracks
 from mmext.registry import MODELS
 
@@ -33,6 +34,7 @@ class OcclusionAwareTracker(BaseTracker):
 
     def __init__(self, **options: Any) -> None:
         self.people = OcclusionAwareTracks(**options)
+        self.own_sigmas = self.people.sigmas is not None
         self.video: Any = None
         super().__init__()  # this resets
 
@@ -59,18 +61,12 @@ class OcclusionAwareTracker(BaseTracker):
         if meta.get("video_id") != self.video or meta.get("frame_id") == 0:
             self.reset()
             self.video = meta.get("video_id")
-        if self.people.sigmas is None:
+        if not self.own_sigmas:
             self.people.sigmas = meta.get("sigmas")
-        visible = "keypoints_visible" if "keypoints_visible" in found else "keypoint_scores"
-        names = dict(boxes="bboxes", scores="scores", keypoints="keypoints", visibility=visible)
-        names |= dict(embeddings="embeddings", labels="labels")
-        given: dict[str, Any] = {name: _array(found, key) for name, key in names.items()}
-        ids = self.people.step(**given, frame_id=meta.get("frame_number", meta.get("frame_id")))
+        ids = self.people.step(
+            **arguments_of(found), frame_id=meta.get("frame_number", meta.get("frame_id"))
+        )
         known = torch.from_numpy(np.flatnonzero(ids >= 0)).to(found.bboxes.device)
         tracked = found[known]
         tracked.instances_id = torch.from_numpy(ids).to(known.device)[known]
         return tracked
-
-
-def _array(found: InstanceData, key: str) -> np.ndarray | None:
-    return found[key].detach().cpu().double().numpy() if key in found else None

@@ -9,7 +9,6 @@ Letters   M tracks; N detections; K points; D embedding; v share of the points t
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from jaxtyping import Int
 
 from mmext.errors import BadInputError, did_you_mean
 from mmext.pose.fastpose.matching import match
-from mmext.pose.fastpose.similarity import appearance, area, iou, mixed, oks
+from mmext.pose.fastpose.similarity import mixed
 from mmext.pose.fastpose.state import (
     Detections,
     Tracks,
@@ -25,21 +24,9 @@ from mmext.pose.fastpose.state import (
     follow_camera,
     new_tracks,
 )
+from mmext.pose.fastpose.tables import Tables, is_cut, tables
 
 GATES = ("reading", "gallery", "birth", "re-find")
-CUT_SCORE = 0.1
-"""Mean of the tracks' best S_geo below which the picture may be another scene's."""
-
-
-@dataclass
-class Tables:
-    """Scores of every track with every detection."""
-
-    geo: np.ndarray  # S_geo
-    app: np.ndarray  # S_app
-    same: np.ndarray  # of one class
-    score: np.ndarray  # S
-    allowed: np.ndarray
 
 
 class OcclusionAwareTracks:
@@ -156,6 +143,7 @@ class OcclusionAwareTracks:
             labels,
             threshold=self.point_threshold,
             weights=self.point_weights,
+            sigmas=self.sigmas,
         )
         frame = self._advance(frame_id)
         ids = np.full(len(found), -1)
@@ -212,12 +200,13 @@ class OcclusionAwareTracks:
         tentative = tracks.ids < 0
         recent = frame - tracks.last_seen <= self.recent_frames
         strong = found.scores >= self.birth_score
-        table = self._tables(tracks, found, frame)
-        if self._is_cut(table, tracks, recent, strong):
+        table = tables(tracks, found, frame, moving=self.moving, sigmas=self.sigmas)
+        known = recent & tracks.written
+        if self.find_cuts and is_cut(table, known, strong, lost_score=self.lost_score):
             recent = np.zeros_like(recent)
         self._score(table, tracks, found, recent)
-        known = [recent & ~tentative, ~recent & ~tentative]
-        passes = [*(known if self.passes else [~tentative]), tentative & recent]
+        in_turn = [recent & ~tentative, ~recent & ~tentative]
+        passes = [*(in_turn if self.passes else [~tentative]), tentative & recent]
         first = match(table.score, table.allowed, passes, strong)
         # DEVIATION: low scores and tentative tracks are not in the paper, but in every tracker
         # that came after it.
@@ -226,19 +215,6 @@ class OcclusionAwareTracks:
         weak = ~strong & (found.scores >= self.low_score)
         near = table.same & (table.geo > self.recent_score)
         return np.concatenate([first, match(table.geo, near, [left], weak)])
-
-    def _tables(self, tracks: Tracks, found: Detections, frame: int) -> Tables:
-        boxes, poses = tracks.predicted(frame, moving=self.moving)
-        geo = iou(boxes, found.boxes)
-        if poses.shape[1]:
-            areas = (area(boxes)[:, None] + area(found.boxes)[None]) / 2
-            alike = oks(
-                poses, found.poses, tracks.visible, found.visible, areas, sigmas=self.sigmas
-            )
-            geo = np.maximum(alike, geo)
-        same = tracks.labels[:, None] == found.labels[None]
-        app = appearance(tracks.gallery, found.embeddings)
-        return Tables(geo, app, same, geo, same)
 
     def _score(self, table: Tables, tracks: Tracks, found: Detections, recent: np.ndarray) -> None:
         """S, and which pairs may be made, of tracks just seen and of lost ones."""
@@ -257,22 +233,6 @@ class OcclusionAwareTracks:
         table.score = np.where(recent[:, None], near, table.app)
         allowed = np.where(recent[:, None], near > self.recent_score, again)
         table.allowed = table.same & allowed
-
-    def _is_cut(
-        self, table: Tables, tracks: Tracks, recent: np.ndarray, strong: np.ndarray
-    ) -> bool:
-        """Whether neither places nor looks go on: then places mean nothing.
-
-        Without appearance nobody could tell, and nothing but places is left to go by.
-        """
-        part = np.ix_(recent & tracks.written, strong)
-        if not self.find_cuts or not table.geo[part].size:
-            return False
-        # the best of each track: the mean over all pairs is low in every crowd
-        near, alike = (
-            np.where(table.same, one, 0)[part].max(1).mean() for one in (table.geo, table.app)
-        )
-        return bool(near < CUT_SCORE and alike < self.lost_score)
 
     def _continue(self, tracks: Tracks, found: Detections, pairs: np.ndarray, frame: int) -> None:
         rows, seen = pairs[:, 0], found.select(pairs[:, 1])

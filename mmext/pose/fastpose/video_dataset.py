@@ -99,6 +99,11 @@ class PoseVideoDataset(ReadsPoints, BaseVideoDataset):
         self._check_ids(videos)
         parsed = [self.parse_video(video) for video in videos]
         self._metainfo["num_identities"] = len(self._identities)
+        print_log(
+            f"{self.ann_file}: {len(self._identities)} identities in {len(videos)} videos",
+            "current",
+            logging.INFO,
+        )
         return parsed
 
     def _open(self, data: Entry) -> None:

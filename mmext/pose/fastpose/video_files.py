@@ -47,15 +47,31 @@ def files_of(path: str | Path) -> list[Path]:
     return files
 
 
+def parsed(file: Path) -> Any:
+    """A JSON file.
+
+    Raises:
+        BadInputError: it is missing, or no JSON.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInputError(f"{file}: expected a JSON file, got none; check the path") from None
+    except ValueError as error:
+        raise BadInputError(
+            f"{file}: expected JSON, got something else ({error}); write it again"
+        ) from None
+
+
 def read(path: str | Path) -> list[dict[str, Any]]:
     """The parsed files, each with its name under ``file``.
 
     Raises:
-        BadInputError: one is no file of annotations, or their categories differ.
+        BadInputError: one is no file of annotations, or no JSON, or their categories differ.
     """
     found: list[dict[str, Any]] = []
     for file in files_of(path):
-        data = json.loads(file.read_text())
+        data = parsed(file)
         missing = [key for key in ("images", "annotations", "categories") if key not in data]
         if missing:
             raise BadInputError(

@@ -84,9 +84,9 @@ def test_files_that_do_not_fit_are_refused_in_a_sentence(tmp_path, detections, l
 def test_no_json_is_refused_in_a_sentence(tmp_path):
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(BadInputError, match=r"a.json: expected JSON, got something else"):
-        dumped.parsed(tmp_path / "a.json")
+        dumped.read_detections(tmp_path / "a.json", None)
     with pytest.raises(BadInputError, match=r"b.json: expected a JSON file, got none"):
-        dumped.parsed(tmp_path / "b.json")
+        dumped.read_detections(tmp_path / "b.json", None)
     (tmp_path / "a.json").write_text("[]")
     with pytest.raises(BadInputError, match="expected images with video_id and frame_id, got none"):
         dumped.read_detections(tmp_path / "a.json", None)

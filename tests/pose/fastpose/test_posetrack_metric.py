@@ -222,6 +222,9 @@ def test_frames_that_nobody_labelled_count_for_nothing():
     frames = walk(6)
     frames[3] = frame([], [(5, person(0))], 3, is_labeled=False)
     assert score(PoseTrackMetric(), frames)["posetrack/MOTA_all_frames"] == 100
+    unlabelled = walk(2, is_labeled=False)
+    with pytest.raises(BadInputError, match="expected videos with labelled people, got none in 2"):
+        score(PoseTrackMetric(), unlabelled)
 
 
 def test_without_heads_the_box_measures():
@@ -232,6 +235,15 @@ def test_without_heads_the_box_measures():
     with pytest.raises(BadInputError, match=r"video 1, frame 0: expected bbox_head .* norm='box'"):
         score(PoseTrackMetric(), frames)
     assert score(PoseTrackMetric(norm="box"), frames)["posetrack/MOTA"] == 100
+
+
+def test_who_has_no_labelled_point_needs_no_head():
+    frames = walk(4)
+    for one in frames:
+        nobody = dict(one.metainfo["instances"][0], track_id=5, keypoints=np.zeros((3, 3)))
+        del nobody["head_box"]
+        one.metainfo["instances"].append(nobody)
+    assert score(PoseTrackMetric(), frames)["posetrack/MOTA"] == 100
 
 
 def bad(**changes: Any):

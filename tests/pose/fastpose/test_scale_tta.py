@@ -12,8 +12,9 @@ from torch import nn
 from torch.testing import assert_close
 
 from mmext.errors import BadInputError
-from mmext.pose.fastpose.scale_tta import RANGES, ScaleNormalizedTTA
+from mmext.pose.fastpose.scale_tta import ScaleNormalizedTTA
 from mmext.pose.fastpose.scale_views import (
+    RANGES,
     area,
     focus_regions,
     in_range,

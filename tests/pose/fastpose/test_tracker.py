@@ -70,6 +70,20 @@ def test_visibility_is_read_before_the_scores_of_points(tracker):
     assert ids(tracker, [box(0)], frame=0, **hidden) == [0]
 
 
+def test_the_data_set_s_sigmas_hold_for_its_own_videos_alone(tracker):
+    tracker.track(sample([box(0)], frame=0))
+    other = sample([box(0)], frame=0, video=2)
+    other.set_metainfo(dict(sigmas=(0.1,) * 15))
+    tracker.track(other)
+    assert tracker.people.sigmas == (0.1,) * 15
+    points = dict(keypoints=torch.rand(1, 17, 2), keypoint_scores=torch.ones(1, 17))
+    wrong = sample([box(0)], frame=0, video=3, **points)
+    with pytest.raises(BadInputError, match="each of the detector's 17 keypoints, got 4; set num"):
+        tracker.track(wrong)
+    own = OcclusionAwareTracker(sigmas=(0.2,) * 17)
+    assert own.track(wrong).instances_id.tolist() == [0]
+
+
 def test_a_frame_without_detections_and_one_out_of_order(tracker):
     assert ids(tracker, [box(0)], frame=3) == [0]
     assert ids(tracker, [], frame=4) == []

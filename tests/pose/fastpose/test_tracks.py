@@ -192,6 +192,19 @@ def test_what_does_not_fit_is_refused_in_a_sentence(wrong, message):
         tracks.step(**dict(boxes=[box(0)], scores=[0.9], frame_id=4) | wrong)
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [(dict(sigmas=[0.05] * 15), "sigmas"), (dict(point_weights=[1.0] * 15), "point_weights")],
+)
+def test_options_for_another_number_of_points_are_refused(options, name):
+    tracks = OcclusionAwareTracks(**options)
+    assert tracks.step([box(0)], [0.9]).tolist() == [0]  # without points they mean nothing
+    tracks = OcclusionAwareTracks(**options)
+    sentence = f"{name}: expected one for each of the detector's 17 keypoints, got 15; set num_key"
+    with pytest.raises(BadInputError, match=sentence):
+        tracks.step([box(0)], [0.9], np.zeros((1, 17, 2)))
+
+
 def test_options_are_checked():
     with pytest.raises(BadInputError, match=r"gates: expected .* got 'refind' \(did you mean"):
         OcclusionAwareTracks(gates=("refind",))

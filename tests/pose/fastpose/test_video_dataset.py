@@ -37,8 +37,10 @@ def built(folder, data, pipeline, **more):
     return DATASETS.build(cfg | dict(data_prefix=prefix, _scope_="mmdet") | more)
 
 
-def test_identity_0_is_an_identity_and_each_video_has_its_own(tmp_path):
+def test_identity_0_is_an_identity_and_each_video_has_its_own(tmp_path, monkeypatch):
     """mmdet's own data set puts a person's place in the list where the file says 0."""
+    said = []
+    monkeypatch.setattr(video_dataset, "print_log", lambda text, *_: said.append(text))
     first, second = posetrack((0, 1)), posetrack((0, 1), video="b", first_id=50, people=(1, 0))
     for key in ("images", "annotations"):
         first[key] += second[key]
@@ -50,6 +52,7 @@ def test_identity_0_is_an_identity_and_each_video_has_its_own(tmp_path):
     ]
     assert ids == [[(0, 0), (1, 1)]] * 2 + [[(1, 2), (0, 3)]] * 2
     assert own.num_identities == own.metainfo["num_identities"] == 4
+    assert said == [f"{own.ann_file}: 4 identities in 2 videos"]
     first["annotations"][0]["track_id"] = -1
     del first["annotations"][1]["track_id"]
     frame = dataset(tmp_path, first)[0]["images"][0]
@@ -208,7 +211,7 @@ def test_oddities_are_told_once_and_what_cannot_be_meant_stops(tmp_path, monkeyp
     told = []
     monkeypatch.setattr(video_dataset, "print_log", lambda text, *_: told.append(text))
     dataset(tmp_path, posetrack((1, 0, 9)))
-    assert ["order of frame_id" in one for one in told] == [True, False]
+    assert ["order of frame_id" in one for one in told] == [True, False, False]
     for name, first in (("a.json", 1), ("b.json", 50)):
         written(tmp_path / "videos", posetrack(first_id=first), name)
     with pytest.raises(BadInputError, match="got video 000342 in two; remove"):

@@ -96,6 +96,11 @@ def test_files_that_are_not_there_or_of_another_kind(tmp_path):
     for path in (tmp_path, tmp_path / "none.json"):
         with pytest.raises(BadInputError, match=r"expected a file of annotations or a folder"):
             video_files.read(path)
+    (tmp_path / "cut.json").write_text("{")
+    with pytest.raises(
+        BadInputError, match=r"cut.json: expected JSON, got something else .* write"
+    ):
+        video_files.read(tmp_path / "cut.json")
     with pytest.raises(BadInputError, match="got no images, annotations, categories; convert"):
         video_files.read(written(tmp_path, dict(annolist=[])))
 
