@@ -275,3 +275,8 @@ def test_an_empty_folder_and_no_video_are_refused(tmp_path):
 def test_another_take_is_refused():
     with pytest.raises(ValueError, match=r"take must be one of .* got 'some'"):
         infos(dict(type="mmext.LandmarkDataset", take="some"))
+
+
+def test_each_noughth_frame_is_refused():
+    with pytest.raises(ValueError, match="expected every to be 1 or more, got 0; change it"):
+        infos(dict(type="mmext.VideoFrames", every=0))
