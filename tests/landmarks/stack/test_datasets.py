@@ -181,6 +181,10 @@ SAMPLE = dict(img_path="0.png", keypoints=[[1, 2]])
         (dict(samples=[dict(SAMPLE, keypoints=[[1]])]), "in sample 0, got ValueError"),
         (dict(samples=[SAMPLE]), "expected the 5 points of keypoint_names, got 1"),
         (
+            dict(samples=[dict(SAMPLE, keypoints=[None] * 5, bbox=[1, 2])]),
+            r"0.png: expected a bbox of left, top, right and bottom, got \[1, 2\]; correct it",
+        ),
+        (
             dict(samples=[dict(SAMPLE, keypoints=[None] * 5)] * 2),
             "expected a sample with a labelled point, got 2 without; label some",
         ),
@@ -242,6 +246,7 @@ def test_another_table_is_refused(tmp_path):
         ("coords", "individuals", "expected one animal a picture"),
         ("scorer", "name", "expected lines that begin with scorer, bodyparts, coords"),
         ("10.0", "ten", "a number or nothing in each cell of line 4"),
+        (",x,", ",z,", "columns x and y of each point below coords, got 4 and 5"),
     ):
         (tmp_path / "table.csv").write_text(text.replace(old, new, 1))
         with pytest.raises(BadInputError, match=said):
