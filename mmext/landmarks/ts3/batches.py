@@ -26,11 +26,14 @@ Drawn = tuple[int, int]
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let random, numpy and torch draw from a seed for a while, and go on as before afterwards."""
+    """Let random, numpy and torch draw from a seed for a while, and go on as before afterwards.
+
+    Of torch the CPU alone: ``torch.manual_seed`` would seed GPUs too, for good.
+    """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  mmcv's transforms draw from it
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:

@@ -79,6 +79,16 @@ def test_chance_follows_from_the_seed_and_leaves_what_comes_after_alone():
         assert some() == first
 
 
+def test_chance_on_a_gpu_is_left_alone(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    with batches.seeded(5):
+        torch.rand(())
+    assert seeded == []
+    torch.manual_seed(5)
+    assert seeded == [5], "else the test would say nothing"
+
+
 def test_labels_move_into_the_crop_and_change_sides_in_a_mirror():
     points = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     weights = np.arange(6, dtype=np.float32).reshape(2, 3)
