@@ -150,8 +150,7 @@ def entry_to_mmpose(entry: Mapping[str, Any], index: int = 0) -> dict[str, Any]:
             "expected an entry with keypoints, got one without; mmpose's data sets list no "
             "pictures without labels, so leave those out"
         )
-    points, visible = np.asarray(entry["keypoints"]), np.asarray(entry["keypoints_visible"])
-    seen = visible > 0
+    points, seen = np.asarray(entry["keypoints"]), np.asarray(entry["keypoints_visible"]) > 0
     box = entry.get("bbox")
     if box is None or not np.isfinite(box).all():
         box = np.concatenate([points[seen].min(0), points[seen].max(0)]) if seen.any() else [0] * 4

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-NORMS = (*("outer_eye", "pupil", "sqrt_area", "bbox_long", "bbox_diag", "side", "norm_len"),)
+NORMS = ("outer_eye", "pupil", "sqrt_area", "bbox_long", "bbox_diag", "side", "norm_len")
 """The lengths: between the outer corners of the eyes, or the eyes' middles; of the box of the face,
 sqrt(w h), its longer side or its diagonal; of the crop's side; what the data set gives."""
 

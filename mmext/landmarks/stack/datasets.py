@@ -105,6 +105,11 @@ class LandmarkFiles(BaseDataset):
         visible = np.asarray(sample.get("keypoints_visible", known), dtype=np.float32) * known
         box = sample.get("bbox")
         box = np.full(4, np.nan) if box is None else np.asarray(box, dtype=np.float64)
+        if box.shape != (4,):
+            raise BadInputError(
+                f"{sample['img_path']}: expected a bbox of left, top, right and bottom, got "
+                f"{sample['bbox']}; correct it, or leave it out to take the whole picture"
+            )
         norm_len = sample.get("norm_len")
         return {
             "key": sample["img_path"],

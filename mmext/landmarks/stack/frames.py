@@ -22,11 +22,16 @@ class VideoFrames(LandmarkFiles):
         every: take each so many-th frame.
         num_keypoints: K; that of ``keypoint_names`` if None.
         **files_cfg: of :class:`~mmext.landmarks.stack.datasets.LandmarkFiles`.
+
+    Raises:
+        ValueError: another ``every``.
     """
 
     NEEDS_LABELS = False
 
     def __init__(self, every: int = 1, num_keypoints: int | None = None, **files_cfg: Any) -> None:
+        if every < 1:
+            raise ValueError(f"VideoFrames: expected every to be 1 or more, got {every}; change it")
         self.every, self.num_keypoints = every, num_keypoints
         super().__init__(**files_cfg)
 

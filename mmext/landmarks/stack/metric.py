@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 
+from mmext.errors import BadInputError
 from mmext.landmarks import nme
 from mmext.landmarks.curves import draw_curves
 from mmext.registry import METRICS
@@ -88,6 +89,10 @@ class LandmarkNME(BaseMetric):
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """All numbers, of all faces and of each subset."""
+        if not results:
+            raise BadInputError(
+                "LandmarkNME: expected samples to judge, got none; take a data set that has some"
+            )
         arrays = {
             key: np.stack([one[key] for one in results])
             for key in results[0]

@@ -27,7 +27,8 @@ class CSVLandmarkDataset(LandmarkFiles):
         """The rows of the table.
 
         Raises:
-            BadInputError: it has other headings, several animals, or a cell that is no number.
+            BadInputError: it has other headings or columns, several animals, or a cell that is no
+                number.
         """
         require_file(self.ann_file)
         with open(self.ann_file, encoding="utf-8-sig", newline="") as stream:
@@ -44,8 +45,13 @@ class CSVLandmarkDataset(LandmarkFiles):
                 f"{', '.join(headings[:3])}; take CollectedData_<scorer>.csv of DeepLabCut or "
                 "lightning-pose"
             )
-        start = next(i for i, word in enumerate(rows[2]) if word in ("x", "y", "likelihood"))
         xs, ys = ([i for i, word in enumerate(rows[2]) if word == axis] for axis in "xy")
+        if not xs or len(xs) != len(ys):
+            raise BadInputError(
+                f"{self.ann_file}: expected columns x and y of each point below coords, got "
+                f"{len(xs)} and {len(ys)}; write the table again"
+            )
+        start = next(i for i, word in enumerate(rows[2]) if word in ("x", "y", "likelihood"))
         self.learn(keypoint_names=[rows[1][i] for i in xs])
         for number, row in enumerate(rows[3:], start=4):
             name = str(Path(*row[:start]))

@@ -6,6 +6,7 @@ have seen, whatever the number of workers.
 """
 
 import copy
+import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,11 +26,14 @@ Drawn = tuple[int, int]
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let random, numpy and torch draw from a seed for a while, and go on as before afterwards."""
+    """Let random, numpy and torch draw from a seed for a while, and go on as before afterwards.
+
+    Of torch the CPU alone: ``torch.manual_seed`` would seed GPUs too, for good.
+    """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  mmcv's transforms draw from it
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:
@@ -187,10 +191,12 @@ def trained_on(labelled: Any, unlabelled: Any, bank: Bank, exchange: str) -> Rou
         torch.from_numpy(bank.points), torch.from_numpy(bank.weights), exchange
     )
     counts = np.flatnonzero(weights.flatten(1).sum(1).numpy() > 0).tolist()
-    known = names_of(labelled)
+    # By whole paths: the bank's short names may be those of two pictures in two folders.
+    known = {_picture(info) for info in _infos(labelled)}
     # A picture may be in both sets, in one of them without its box: people's labels stay.
-    known_too = {*known, *(name.split("@")[0] for name in known)}
-    rows = [row for row in counts if bank.names[row] not in known_too]
+    known |= {picture[:2] for picture in known}
+    other = [_picture(info) for info in _infos(unlabelled)]
+    rows = [row for row in counts if other[row] not in known]
     others = with_pipeline(unlabelled, pipeline_of(labelled))
     return RoundDataset(labelled, others, rows, points.numpy(), weights.numpy())
 
@@ -222,13 +228,23 @@ def with_pipeline(dataset: Any, pipeline: Any) -> Any:
 
 def names_of(dataset: Any) -> list[str]:
     """A name for each picture, or for each face in it."""
-    return [_name(dataset.get_data_info(number)) for number in range(len(dataset))]
+    return [_name(info) for info in _infos(dataset)]
+
+
+def _infos(dataset: Any) -> Iterator[Mapping[str, Any]]:
+    return (dataset.get_data_info(number) for number in range(len(dataset)))
 
 
 def _name(info: Mapping[str, Any]) -> str:
     """The end of the picture's path, the number of a frame, and the box if there is one."""
     (path,) = short_names([str(info["img_path"])])
-    frame = info.get("frame_idx")
-    box = np.ravel(info.get("bbox", np.nan)).astype(float)
-    ending = "@" + ",".join(f"{x:g}" for x in box) if np.isfinite(box).all() else ""
+    _, frame, *box = _picture(info)
+    ending = "@" + ",".join(f"{x:g}" for x in box) if box else ""
     return path + ("" if frame is None else f"#{frame}") + ending
+
+
+def _picture(info: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The path of a picture, the number of a frame or None, and the box if there is one."""
+    box = np.ravel(info.get("bbox", np.nan)).astype(float)
+    sides = box.tolist() if np.isfinite(box).all() else []
+    return (os.path.realpath(str(info["img_path"])), info.get("frame_idx"), *sides)

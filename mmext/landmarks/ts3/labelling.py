@@ -40,10 +40,13 @@ class Labelling:
 
     def __post_init__(self) -> None:
         if self.filter not in FILTERS:
-            raise ValueError(f"filter must be one of {FILTERS}, got {self.filter!r}")
+            raise ValueError(
+                f"filter must be one of {FILTERS}, got {self.filter!r}; give one of these"
+            )
         if not self.reach > 0 or not 0 < self.step <= 1:
             raise ValueError(
-                f"reach must be above 0 and step in (0, 1], got {self.reach} and {self.step}"
+                f"reach must be above 0 and step in (0, 1], got {self.reach} and {self.step}; "
+                "change them"
             )
 
     def bank(self, names: list[str], found: "Predicted", number: int) -> Bank:

@@ -38,7 +38,7 @@ class Lesson:
         if self.objective not in OBJECTIVES:
             raise ValueError(
                 f"objective must be one of {OBJECTIVES}, got {self.objective!r}"
-                + did_you_mean(self.objective, OBJECTIVES)
+                + (did_you_mean(self.objective, OBJECTIVES) or "; give one of these")
             )
         if not self.tau > 0 or not self.sigma > 0:
             raise ValueError(

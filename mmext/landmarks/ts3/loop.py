@@ -72,6 +72,7 @@ class TS3TrainLoop(IterBasedTrainLoop):
         self.warmup_iters, self.round_iters, self.rounds = warmup_iters, round_iters, rounds
         self.pseudo_share = pseudo_share
         self._weighing: dict[str, Any] = dict(filter=filter, reach=reach, step=step)
+        Labelling(**self._weighing)  # what cannot be is refused now, not after the first iterations
         self._max_iters, self._max_epochs = warmup_iters + rounds * round_iters, 1
         self._epoch = self._iter = 0
         self.val_begin, self.val_interval = val_begin, val_interval
@@ -87,6 +88,7 @@ class TS3TrainLoop(IterBasedTrainLoop):
         given = unlabeled_dataloader or runner.cfg.get("unlabeled_dataloader")
         self._unlabeled_cfg = copy.deepcopy(dict(given)) if given else None
         self.unlabelled = self._built_unlabelled()
+        _refuse_single(self.unlabelled, self.dataloader.batch_size or 1)
         self.number = -1  # of the round whose batches are at hand
         self.bank: Bank | None = None
 
@@ -261,4 +263,12 @@ def _refuse(warmup_iters: int, round_iters: int, rounds: int, pseudo_share: floa
         raise BadInputError(
             f"pseudo_share expected a share of the batch above 0 and below 1, got {pseudo_share}; "
             "change it"
+        )
+
+
+def _refuse_single(unlabelled: Any, batch_size: int) -> None:
+    if unlabelled is not None and batch_size < 2:
+        raise BadInputError(
+            "train_dataloader expected a batch_size of 2 or more, for a picture with people's "
+            f"labels and one with pseudo-labels, got {batch_size}; raise it"
         )

@@ -1,11 +1,13 @@
 """Two students and their teacher as one model, each with a step and an optimizer of its own."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel, is_model_wrapper
 from torch import Tensor, nn
@@ -202,19 +204,21 @@ class TS3(BaseModel):
         """The teacher's loss on the batch's labelled pictures; 0 with a graph without any."""
         rows = [n for n, one in enumerate(data_samples) if "student_keypoints" not in one]
         # One picture is judged even if none is labelled: on several ranks all take part.
-        images, chosen = inputs[rows or [0]], [data_samples[n] for n in rows or [0]]
+        some = rows or [0]
+        chosen = [data_samples[n] for n in some]
         points, visible = own_labels(0, chosen, inputs.device)
-        shown = torch.stack(list(guesses), 1)[rows or [0]]
-        both = points.to(shown.dtype), visible.to(shown.dtype)
+        shown = torch.stack([torch.stack([guess[n] for guess in guesses]) for n in some])
         pairs = chosen[0].get("flip_pairs")
-        partner = partners(pairs, points.shape[1]) if pairs is not None and len(pairs) else None
         loss = self.lesson.loss(
             self.teacher,
-            images,
-            *both,
+            torch.stack([inputs[n] for n in some]),
+            points.to(shown),
+            visible.to(shown),
             shown,
             generator=self._generator(inputs.device),
-            partner=None if partner is None else torch.from_numpy(partner).to(inputs.device),
+            partner=_partner(tuple(map(tuple, pairs)), points.shape[1], inputs.device)
+            if pairs is not None and len(pairs)
+            else None,
         )
         return loss if rows else loss * 0
 
@@ -240,9 +244,9 @@ class TS3(BaseModel):
         hub = MessageHub.get_current_instance()
         step = int(hub.get_info("iter", 0))
         rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-        generator = torch.Generator(device)
-        generator.manual_seed((self.seed * 2**32 + step) * 1024 + rank)
-        return generator
+        # Mixed into 32 bits: of a larger number a CPU takes the lower half alone.
+        (mixed,) = np.random.SeedSequence((self.seed, step, rank)).generate_state(1).tolist()
+        return torch.Generator(device).manual_seed(mixed)
 
 
 def own_labels(
@@ -250,12 +254,23 @@ def own_labels(
 ) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
     """The points that a student is trained on, and their weights: people's, or pseudo-labels."""
     points, weights = stacked(data_samples, device)
-    rows = [n for n, one in enumerate(data_samples) if "student_keypoints" in one]
-    if rows:
-        pseudo = [data_samples[n] for n in rows]
-        points[rows] = torch.stack([one.student_keypoints[number] for one in pseudo]).to(points)
-        weights[rows] = torch.stack([one.student_weights[number] for one in pseudo]).to(weights)
-    return points, weights
+    # Stacked anew: an index made of Python numbers would wait for a GPU to take it.
+    own = [
+        (sample.student_keypoints[number], sample.student_weights[number])
+        if "student_keypoints" in sample
+        else people
+        for sample, *people in zip(data_samples, points, weights, strict=True)
+    ]
+    return (
+        torch.stack([one.to(points) for one, _ in own]),
+        torch.stack([one.to(weights) for _, one in own]),
+    )
+
+
+@lru_cache(maxsize=8)
+def _partner(pairs: tuple[Any, ...], count: int, device: torch.device) -> Int[Tensor, " K"]:
+    """The number of the point on the other side, kept: a copy to a GPU waits for it."""
+    return torch.from_numpy(partners(pairs, count)).to(device)
 
 
 def points_of(student: Any) -> int:
@@ -281,4 +296,4 @@ def _refuse(students: Sequence[Any], score_mix: Sequence[str], exchange: str, fu
         )
     for name, value, known in (("exchange", exchange, EXCHANGES), ("fuse", fuse, FUSIONS)):
         if value not in known:
-            raise ValueError(f"{name} must be one of {known}, got {value!r}")
+            raise ValueError(f"{name} must be one of {known}, got {value!r}; give one of these")

@@ -45,7 +45,7 @@ class TS3OptimWrapperConstructor:
             for name in MEMBERS
         }
         lacking = [name for name, one in self.members.items() if not one.get("optimizer")]
-        if lacking and lacking != list(MEMBERS):
+        if lacking:
             raise BadInputError(
                 f"optim_wrapper expected an optimizer for {', '.join(MEMBERS)}, got none for "
                 f"{', '.join(lacking)}; add optim_wrapper.{lacking[0]}=dict(optimizer=dict(...))"
@@ -60,6 +60,7 @@ class TS3OptimWrapperConstructor:
 
 
 def _built(member: nn.Module, cfg: dict[str, Any]) -> OptimWrapper:
+    cfg = dict(cfg)
     paramwise = cfg.pop("paramwise_cfg", None)
     constructor = cfg.pop("constructor", "mmengine.DefaultOptimWrapperConstructor")
     if paramwise is None and any(is_cpm(one) for one in member.modules()):

@@ -115,5 +115,7 @@ def exchanged(
             weights.mean(1, keepdim=True).expand_as(weights),
         )
     if exchange != "self":
-        raise ValueError(f"exchange must be one of {EXCHANGES}, got {exchange!r}")
+        raise ValueError(
+            f"exchange must be one of {EXCHANGES}, got {exchange!r}; give one of these"
+        )
     return points, weights

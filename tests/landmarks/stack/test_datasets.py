@@ -181,6 +181,10 @@ SAMPLE = dict(img_path="0.png", keypoints=[[1, 2]])
         (dict(samples=[dict(SAMPLE, keypoints=[[1]])]), "in sample 0, got ValueError"),
         (dict(samples=[SAMPLE]), "expected the 5 points of keypoint_names, got 1"),
         (
+            dict(samples=[dict(SAMPLE, keypoints=[None] * 5, bbox=[1, 2])]),
+            r"0.png: expected a bbox of left, top, right and bottom, got \[1, 2\]; correct it",
+        ),
+        (
             dict(samples=[dict(SAMPLE, keypoints=[None] * 5)] * 2),
             "expected a sample with a labelled point, got 2 without; label some",
         ),
@@ -242,6 +246,7 @@ def test_another_table_is_refused(tmp_path):
         ("coords", "individuals", "expected one animal a picture"),
         ("scorer", "name", "expected lines that begin with scorer, bodyparts, coords"),
         ("10.0", "ten", "a number or nothing in each cell of line 4"),
+        (",x,", ",z,", "columns x and y of each point below coords, got 4 and 5"),
     ):
         (tmp_path / "table.csv").write_text(text.replace(old, new, 1))
         with pytest.raises(BadInputError, match=said):
@@ -275,3 +280,8 @@ def test_an_empty_folder_and_no_video_are_refused(tmp_path):
 def test_another_take_is_refused():
     with pytest.raises(ValueError, match=r"take must be one of .* got 'some'"):
         infos(dict(type="mmext.LandmarkDataset", take="some"))
+
+
+def test_each_noughth_frame_is_refused():
+    with pytest.raises(ValueError, match="expected every to be 1 or more, got 0; change it"):
+        infos(dict(type="mmext.VideoFrames", every=0))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmext.errors import BadInputError
 from mmext.landmarks.stack import LandmarkNME
 
 TRUTH = np.random.default_rng(0).uniform(0, 60, (6, 5, 2)).astype(np.float32)
@@ -86,6 +87,11 @@ def test_nothing_to_judge_is_a_warning_and_no_number(caplog):
         found = numbers([sample(0, norm_len=0.0)], norm="norm_len")
     assert np.isnan(found["landmarks/NME"])
     assert "0 faces, 1 left out" in caplog.text
+
+
+def test_no_sample_at_all_is_refused():
+    with pytest.raises(BadInputError, match="expected samples to judge, got none; take a data set"):
+        numbers([], norm="side")
 
 
 def test_a_prediction_that_is_no_number_is_a_failure():

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +79,16 @@ def test_chance_follows_from_the_seed_and_leaves_what_comes_after_alone():
         assert some() == first
 
 
+def test_chance_on_a_gpu_is_left_alone(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    with batches.seeded(5):
+        torch.rand(())
+    assert seeded == []
+    torch.manual_seed(5)
+    assert seeded == [5], "else the test would say nothing"
+
+
 def test_labels_move_into_the_crop_and_change_sides_in_a_mirror():
     points = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     weights = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -125,24 +136,36 @@ def test_a_labelled_picture_is_handed_out_as_it_is(datasets):
 def test_a_labelled_picture_among_the_others_keeps_its_labels(datasets):
     labelled, unlabelled = datasets
     both = ConcatDataset([unlabelled, labelled])
-    rng = np.random.default_rng(0)
-    count = len(both)
-    bank = Labelling(filter="hard", step=1.0).bank(
-        batches.names_of(both),
-        Predicted(
-            points=rng.random((count, 2, K, 2)).astype(np.float32),
-            peaks=rng.random((count, 2, K)).astype(np.float32),
-            quality=rng.random((count, 2)).astype(np.float32),
-            apart=rng.random((count, K)).astype(np.float32),
-            error=np.zeros((count, 2)),
-        ),
-        1,
-    )
-    data = batches.trained_on(labelled, both, bank, "self")
+    data = batches.trained_on(labelled, both, bank_of(both), "self")
     assert data.rows == list(range(rig.HIDDEN))
     for number in range(len(data)):
         item = data[number, 0]["data_samples"]
         assert ("student_keypoints" in item) == (number >= rig.LABELLED)
+
+
+def bank_of(dataset):
+    rng = np.random.default_rng(0)
+    count = len(dataset)
+    found = Predicted(
+        points=rng.random((count, 2, K, 2)).astype(np.float32),
+        peaks=rng.random((count, 2, K)).astype(np.float32),
+        quality=rng.random((count, 2)).astype(np.float32),
+        apart=rng.random((count, K)).astype(np.float32),
+        error=np.zeros((count, 2)),
+    )
+    return Labelling(filter="hard", step=1.0).bank(batches.names_of(dataset), found, 1)
+
+
+def test_pictures_of_one_name_in_two_folders_are_two(tmp_path, datasets):
+    """Short names are the same; the file is another one."""
+    labelled, _ = datasets
+    root = tmp_path / Path(labelled.data_root).name
+    root.mkdir()
+    rig.write_faces(root, labelled=0, hidden=rig.LABELLED)
+    others = DATASETS.build(rig.loader(root, "unlabeled", chance=False)["dataset"])
+    assert set(batches.names_of(others)) == set(batches.names_of(labelled))
+    data = batches.trained_on(labelled, others, bank_of(others), "self")
+    assert data.rows == list(range(rig.LABELLED))
 
 
 def test_names_tell_pictures_frames_and_boxes_apart():

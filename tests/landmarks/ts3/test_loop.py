@@ -194,12 +194,20 @@ def test_another_model_is_refused(root, tmp_path):
     [
         (dict(warmup_iters=0), "warmup_iters expected a positive number, got 0"),
         (dict(pseudo_share=1.0), "pseudo_share expected a share of the batch above 0 and below 1"),
+        (dict(filter="middle"), "filter must be one of .* got 'middle'; give one of these"),
+        (dict(reach=0.0), "reach must be above 0 and step in .* change them"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(wrong, told, root, tmp_path):
     runner = rig.runner(root, tmp_path)
-    with pytest.raises(BadInputError, match=told):
+    with pytest.raises(ValueError, match=told):
         TS3TrainLoop(runner, runner.train_dataloader, **wrong)
+
+
+def test_a_batch_of_one_has_no_place_for_a_pseudo_label(root, tmp_path):
+    single = rig.loader(root, "labeled", chance=True) | dict(batch_size=1)
+    with pytest.raises(BadInputError, match=r"expected a batch_size of 2 or more, .* got 1; raise"):
+        rig.runner(root, tmp_path, train_dataloader=single).train()
 
 
 def run_of_rank(rank, root, folder):

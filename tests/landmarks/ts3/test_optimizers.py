@@ -84,3 +84,13 @@ def test_amp_sets_the_precision_of_all_members(net):
 def test_a_member_without_an_optimizer_is_refused():
     with pytest.raises(BadInputError, match=r"an optimizer for .* got none for student_b, teacher"):
         TS3OptimWrapperConstructor(dict(student_a=dict(optimizer=SGD)))
+    with pytest.raises(BadInputError, match=r"got none for student_a, student_b, teacher; add"):
+        TS3OptimWrapperConstructor(dict(type="OptimWrapper"))
+
+
+def test_it_builds_as_often_as_it_is_asked(net):
+    build = TS3OptimWrapperConstructor(dict(optimizer=SGD, student_b=dict(paramwise_cfg={})))
+    first, second = build(net), build(net)
+    for name, one in first.items():
+        rates = [[g["lr"] for g in w.optimizer.param_groups] for w in (one, second[name])]
+        assert rates[0] == rates[1]
