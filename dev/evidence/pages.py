@@ -12,6 +12,7 @@ WHAT      tables   a study's tables and picture
                   of a search bears, without names
          digits   what self-training brings on digits, without names
          occlusion  what gates save when tracked objects hide each other, without names
+         landmarks  whether TS3's teacher knows good labels, and whether there is room for them
 """
 
 import os
@@ -195,6 +196,17 @@ def occlusion_part(names: list[str], page: Path) -> str:
     )
 
 
+def landmarks_part(names: list[str], page: Path) -> str:
+    """How well pseudo-labels are ranked on the mouse, and the room that is left for them."""
+    from dev.evidence.landmarks import ranking, room  # these load the nets
+
+    folder = Path(os.path.relpath(ROOT / RESULTS, page.parent)).as_posix()
+    picture = f"![Rank correlations of twelve seeds]({folder}/landmarks_ranking.png)"
+    ranked = results_of("landmarks_ranking")
+    parts = [ranking.known(ranked), room.known(results_of("landmarks_room"))]
+    return "\n\n".join([*parts, picture] if ranked else parts)
+
+
 PARTS = {
     "tables": tables_part,
     "known": known_part,
@@ -206,6 +218,7 @@ PARTS = {
     "search_trees": lambda names, page: report.on_trees(results_of("search_trees")),
     "digits": digits_part,
     "occlusion": occlusion_part,
+    "landmarks": landmarks_part,
 }
 
 
