@@ -13,7 +13,7 @@ LEAST, MOST = 0.005, 0.25
 def corrupted(
     points: Float[Tensor, "B K 2"],
     *,
-    side: float,
+    side: int | float,
     generator: torch.Generator,
     partner: Int[Tensor, " K"] | None = None,
 ) -> Float[Tensor, "B K 2"]:
@@ -56,7 +56,7 @@ def mean_error(
     truth: Float[Tensor, "B K 2"],
     visible: Float[Tensor, "B K"],
     *,
-    side: float,
+    side: int | float,
 ) -> Float[Tensor, " B"]:
     """Mean distance over visible points, in sides of the input; 0 where no point is visible."""
     # where: a point that is not labelled may be NaN

@@ -31,7 +31,7 @@ def spearman(first: Float[Tensor, " N"], second: Float[Tensor, " N"]) -> Float[T
     return (a @ b) / (a.norm() * b.norm())
 
 
-def distances(points: Float[Tensor, "N 2 K 2"], side: float) -> Float[Tensor, "N K"]:
+def distances(points: Float[Tensor, "N 2 K 2"], side: int | float) -> Float[Tensor, "N K"]:
     """How far the two students put each point from each other, in sides of the input."""
     return (points[:, 0] - points[:, 1]).norm(dim=-1) / side
 
