@@ -112,7 +112,7 @@ def record_of(sample: Any, *, norm: str, point_thr: float) -> Record:
         true_has = true_has & ~inside_polygon(true[..., :2], region)
         found_has = found_has & ~inside_polygon(points, region)
     here, seen = true_has.any(1), found_has.any(1)
-    heads = [head_size(one, norm, where) for one, is_in in zip(named, here, strict=True) if is_in]
+    heads = [head_size(named[at], norm, where) for at in np.flatnonzero(here)]
     return Record(
         *(meta.get("video_id"), int(meta.get("frame_number", meta.get("frame_id", 0)))),
         len(people),
