@@ -301,9 +301,10 @@ class TestExpected:
 
     def test_the_recorded_runs_are_of_the_recipe_that_is_shipped_and_repeat(self):
         runs = expected.recorded()["repeats"]
-        assert [(run["seed"], run["threads"]) for run in runs] == [
-            (seed, threads) for seed in expected.SEEDS for threads in expected.THREADS
-        ]
+        done = [(run["seed"], run["threads"]) for run in runs]
+        assert len(set(done)) == len(done)
+        asked = {(seed, threads) for seed in expected.SEEDS for threads in expected.THREADS}
+        assert asked <= set(done)  # others may stand beside them
         assert statistics.stdev(run["val"]["AP50"] for run in runs) <= 0.015
 
     def test_without_a_record_it_says_so(self):
