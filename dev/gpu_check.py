@@ -209,7 +209,8 @@ def precision(paths: list[Path], device: str, deadline: float) -> dict[str, dict
     """Our parts under float16 with a loss scale, and under bfloat16, come close to float32."""
 
     def check(path: Path) -> dict:
-        if reason := host_of(path).why_not_bf16(prepared(path, "cpu")[1]):
+        host = host_of(path)
+        if reason := host.why_not_bf16(host.build(path)):
             return dict(ok=True, left_out=reason)
         found: dict[str, Any] = {}
         with exact():

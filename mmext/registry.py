@@ -70,8 +70,7 @@ class TaskRegistry(Registry):
             load_task(task)
         # An unscoped name may belong to mmengine's root, which super() searches next.
         found = super().get(name)
-        ours = any(name in registry.module_dict for registry in ALL)
-        if found is None and _failures and not ours:
+        if found is None and _failures and not _is_ours(name):
             raise ImportError(self._not_found(name)) from next(iter(_failures.values()))
         if found is None and not self._is_known_elsewhere(name) and (near := _nearest(name)):
             raise KeyError(f"mmext.{name} is not a part of mmext; did you mean mmext.{near}?")
@@ -83,7 +82,7 @@ class TaskRegistry(Registry):
         mmengine asks us for the hosts' names as well.
         """
         hosts = self.parent.children.values() if self.parent else ()
-        return any(name in registry.module_dict for registry in (*hosts, *ALL))
+        return _is_ours(name) or any(name in registry.module_dict for registry in hosts)
 
     def import_from_location(self) -> None:
         """Nothing: :meth:`get` loads. mmengine would look for a module ``mmext.utils``."""
@@ -132,6 +131,11 @@ ALL = (
     OPTIM_WRAPPER_CONSTRUCTORS,
     DATA_SAMPLERS,
 )
+
+
+def _is_ours(name: str) -> bool:
+    """Whether one of our registries, whichever, knows the name."""
+    return any(name in registry.module_dict for registry in ALL)
 
 
 def _nearest(name: str) -> str | None:

@@ -7,12 +7,10 @@ from typing import Any
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ANY_CONSTRUCTORS
-from mmengine.registry import OPTIM_WRAPPERS as ANY_WRAPPERS
-from mmengine.registry import OPTIMIZERS as ANY_OPTIMIZERS
 from torch import nn
 
 from mmext.errors import BadInputError
-from mmext.landmarks.groups import cpm_groups, is_cpm
+from mmext.landmarks.groups import is_cpm
 from mmext.landmarks.ts3.model import MEMBERS, bare
 from mmext.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -64,10 +62,7 @@ def _built(member: nn.Module, cfg: dict[str, Any]) -> OptimWrapper:
     paramwise = cfg.pop("paramwise_cfg", None)
     constructor = cfg.pop("constructor", "mmengine.DefaultOptimWrapperConstructor")
     if paramwise is None and any(is_cpm(one) for one in member.modules()):
-        optimizer = dict(cfg.pop("optimizer"))
-        params = cpm_groups(member, optimizer["lr"], optimizer.get("weight_decay", 0.0))
-        built = ANY_OPTIMIZERS.build(dict(optimizer, params=params))
-        return ANY_WRAPPERS.build(dict(cfg, optimizer=built))
+        constructor = "mmext.CPMOptimWrapperConstructor"
     made = ANY_CONSTRUCTORS.build(
         dict(type=constructor, optim_wrapper_cfg=cfg, paramwise_cfg=paramwise)
     )
