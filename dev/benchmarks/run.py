@@ -68,6 +68,8 @@ ROWS = {  # row: module of this folder with a function of that name
     "ts3/step": "ts3",
     "ts3/step_separate": "ts3",
     "self_training/policy_v0": "policy_v0",
+    "self_training/step": "self_training",
+    "self_training/memory": "self_training",
     "ops/nms_1000_torchvision": "ops",
     "ops/nms_1000_torch": "ops",
     "ops/nms_20000_torchvision": "ops",
