@@ -1,6 +1,7 @@
 """Rows of self-training: a student's step beside plain ones, its memory beside SoftTeacher's.
 
-Two labelled and two pseudo-labelled pictures of 256 x 320, seven boxes each, random weights.
+Two labelled and two pseudo-labelled pictures of 128 x 160, seven boxes each, random weights; Faster
+R-CNN samples 64 RoIs a picture. The smaller the pictures, the more a second model counts.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from mmext.self_training.pseudo_labels.wrapper import SelfTrainingWrapper
 from .cases import Case, train
 
 BASES = Path(__file__).parents[2] / "configs" / "_base_" / "models"
-HEIGHT, WIDTH, BOXES = 256, 320, 7
+HEIGHT, WIDTH, BOXES, ROIS = 128, 160, 7, 64
 
 
 def config(name: str) -> Any:
@@ -30,6 +31,8 @@ def config(name: str) -> Any:
     register_all_modules()
     model = Config.fromfile(BASES / f"{name}.py", import_custom_modules=False).model
     model.backbone.init_cfg = None
+    if "rcnn" in model.train_cfg:
+        model.train_cfg.rcnn.sampler.num = ROIS
     return model
 
 

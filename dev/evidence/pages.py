@@ -11,6 +11,7 @@ WHAT      tables   a study's tables and picture
          autohas, search_trees, journal   AutoHAS on digits, the tool on trees, and what the journal
                   of a search bears, without names
          digits   what self-training brings on digits, without names
+         hosts    what it brings to a detector and to a segmentor, without names
          occlusion  what gates save when tracked objects hide each other, without names
          landmarks  whether TS3's teacher knows good labels, and whether there is room for them
 """
@@ -180,6 +181,14 @@ def digits_part(names: list[str], page: Path) -> str:
     return digits_known(results_of("self_training"))
 
 
+def hosts_part(names: list[str], page: Path) -> str:
+    """Self-training of a detector and of a segmentor: the room, and what a student gains."""
+    from dev.evidence.self_training import hosts_report  # this loads policies of augmentation
+
+    settings = hosts_report.SETTINGS
+    return "\n\n".join(hosts_report.known(name, *hosts_report.published(name)) for name in settings)
+
+
 def occlusion_part(names: list[str], page: Path) -> str:
     """Trackers when objects hide each other, and their picture where it has been drawn."""
     found = results_of("occlusion")
@@ -217,6 +226,7 @@ PARTS = {
     "journal": lambda names, page: report.journal(results_of("search_journal")),
     "search_trees": lambda names, page: report.on_trees(results_of("search_trees")),
     "digits": digits_part,
+    "hosts": hosts_part,
     "occlusion": occlusion_part,
     "landmarks": landmarks_part,
 }

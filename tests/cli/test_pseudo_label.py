@@ -219,6 +219,20 @@ def test_a_teacher_of_other_classes_is_refused(world, capsys):
     )
 
 
+def test_labels_of_pictures_that_have_another_size_since_are_refused(world, capsys):
+    folder = world / "resized"
+    folder.mkdir()
+    picture = cv2.imread("more/0.png")
+    cv2.imwrite(str(folder / "a.png"), picture)
+    label("--score-thr", 0.3, out="sized", images="resized")
+    cv2.imwrite(str(folder / "a.png"), picture[:40])
+    message = refused(
+        capsys, "--score-thr", 0.3, "--config-out", "sized.py", out="sized", images="resized"
+    )
+    assert "expected a.png of 64 x 48 pixels, got 64 x 40; label the pictures anew" in message
+    assert not Path("sized.py").exists()
+
+
 def test_files_that_are_no_pictures_are_refused(world, capsys):
     (world / "more" / "broken.jpg").write_bytes(b"no picture")
     try:

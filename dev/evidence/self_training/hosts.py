@@ -42,6 +42,7 @@ from PIL import Image
 from dev.evidence import provenance
 from dev.evidence.results import RESULTS, write_json
 from dev.evidence.self_training import hosts_report
+from dev.evidence.self_training.one_foreground import one_foreground
 from dev.evidence.self_training.settings import (
     ALONE,
     DRAWN,
@@ -120,9 +121,14 @@ class Runs:
                 began = time.process_time()
                 found = self.run(cell, arm, seed)
                 seconds = round(time.process_time() - began)
-                stated = statement(self.name)
                 write_json(
-                    self.file(cell, arm, seed), dict(found, seconds=seconds, statement=stated)
+                    self.file(cell, arm, seed),
+                    dict(
+                        **found,
+                        seconds=seconds,
+                        commit=provenance.git("rev-parse", "HEAD"),
+                        statement=statement(self.name),
+                    ),
                 )
                 told = f": {found['points']:.1f}" if self.develop else ""
                 print(f"seed {seed}, {cell.name}, {arm}{told} ({seconds} s)", flush=True)
@@ -232,7 +238,8 @@ def quality(setting: Setting, pseudo: Path, files: list[str]) -> dict[str, Any]:
     for file in files:
         own = pseudo / "labels/maps" / f"{Path(file).name}.png"
         theirs = root / data.data_prefix.seg_map_path / f"{Path(file).stem}.png"
-        counted += maps.confusion(*(np.asarray(Image.open(one)) for one in (own, theirs)), number)
+        real = one_foreground(np.asarray(Image.open(theirs)))
+        counted += maps.confusion(np.asarray(Image.open(own)), real, number)
     report = maps.compare(counted, names)
     recall = counted.diagonal()[1:].sum() / counted[1:].sum()
     return dict(precision=report["accuracy without background"], recall=float(recall))
