@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -88,8 +89,11 @@ def test_a_start_for_the_segmentor_is_learnt_on_other_pictures_and_the_detectors
     assert start_config(SETTINGS["detector"]) is None
     start, own = start_config(SETTINGS["segmentor"]), arm_of("segmentor", ALONE)
     assert start.model.backbone == own.model.backbone
-    assert start.model.decode_head.num_classes == 7
-    assert start.train_dataloader.dataset.data_root != own.train_dataloader.dataset.datasets[0]
+    assert start.model == own.model
+    own_root = own.train_dataloader.dataset.datasets[0].data_root
+    for split in ("train", "val"):
+        assert start[f"{split}_dataloader"].dataset.data_root != own_root
+        assert dict(type="OneForeground") in start[f"{split}_dataloader"].dataset.pipeline
 
 
 def test_an_arm_begins_with_the_controls_weights():
@@ -113,7 +117,7 @@ def test_an_arm_begins_with_the_controls_weights():
 def counted(seed, cell, arm):
     """Points that the oracle has ten more of, the student two, give or take the seed."""
     extra = {ORACLE: 10.0, STUDENT: 2.0 + (cell.stage == 4)}.get(arm, 0.0)
-    return 50.0 + seed % 10 + extra + 0.1 * (seed % 3 if arm != ALONE else 0)
+    return 70.0 + seed % 10 + extra + 0.1 * (seed % 3 if arm != ALONE else 0)
 
 
 @pytest.fixture
@@ -179,6 +183,30 @@ def test_a_student_without_its_teacher_is_said(folder):
     runs = Runs("detector", develop=False)
     with pytest.raises(StudyError, match="expected the control's net, got none; run this again"):
         runs.label(Cell(PRETRAINED, 1), 0, folder / "pseudo")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cell_of_few_steps_and_pictures_runs_from_teacher_to_oracle(name, folder, monkeypatch):
+    short = replace(SETTINGS[name], steps=22, others=12, half=1)
+    short = replace(short, cells=tuple(replace(one, arms=ARMS) for one in short.cells[-1:]))
+    monkeypatch.setitem(SETTINGS, name, short)
+    hosts.statement.cache_clear()
+    monkeypatch.setattr(hosts, "config", tested_on_few)
+    runs = Runs(name, develop=False)
+    runs.fill([0])
+    hosts.statement.cache_clear()
+    found = hosts.collected(runs, [0])[short.cells[0].name]
+    assert set(found) == set(ARMS)
+    assert 0 <= found[STUDENT]["0"]["points"] <= 100
+    assert found[STUDENT]["0"]["recall"] == found[PLAIN]["0"]["recall"] >= 0
+    assert not list(runs.folder.glob("*/"))
+
+
+def tested_on_few(*args, **kwargs):
+    cfg = config(*args, **kwargs)
+    cfg.val_dataloader.dataset.indices = 10
+    return cfg
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -42,7 +42,6 @@ from PIL import Image
 from dev.evidence import provenance
 from dev.evidence.results import RESULTS, write_json
 from dev.evidence.self_training import hosts_report
-from dev.evidence.self_training.one_foreground import one_foreground
 from dev.evidence.self_training.settings import (
     ALONE,
     DRAWN,
@@ -184,10 +183,14 @@ def trained(cfg: Any, folder: Path, seed: int) -> dict[str, Any]:
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    cfg.dump(str(folder / "config.py"))
-    train.main(
-        [str(folder / "config.py"), "--work-dir", str(folder), "--seed", str(seed), "--no-verify"]
-    )
+    file = str(folder / "config.py")
+    cfg.visualizer.name = str(
+        folder
+    )  # of one name there is one, which writes into its first folder
+    cfg.dump(file)
+    # What the hosts print holds the result, which is not looked at before all are there.
+    with (folder / "printed.log").open("w") as printed, contextlib.redirect_stdout(printed):
+        train.main([file, "--work-dir", str(folder), "--seed", str(seed), "--no-verify"])
     log = max(folder.glob("*/vis_data/scalars.json"))
     return json.loads(log.read_text().splitlines()[-1])
 
@@ -233,6 +236,8 @@ def quality(setting: Setting, pseudo: Path, files: list[str]) -> dict[str, Any]:
             for one in (pseudo / "labels/pseudo.json", root / data.ann_file)
         )
         return boxes.compare(found, real)["IoU 0.5"]["all"]
+    from dev.evidence.self_training.one_foreground import one_foreground  # this loads mmseg
+
     names, number = data.metainfo.classes, len(data.metainfo.classes)
     counted = np.zeros((number, number + 1), dtype=np.int64)
     for file in files:

@@ -30,8 +30,8 @@ LIMITS = {
     "segmentor": "anything about natural scenes, VOC, large nets or more than 20 labelled pictures",
 }
 WORDS = {
-    "detector": "GFL on cut-outs on photographs, AP50",
-    "segmentor": "a small U-Net on digits on photographs, mIoU",
+    "detector": "GFL on cut-outs on photographs, AP",
+    "segmentor": "a small U-Net that tells digits from the photographs behind them, mIoU",
 }
 ROOM = 2.0
 """Paired deviations that the oracle must be ahead by."""

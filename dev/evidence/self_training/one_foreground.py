@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Integer
 from mmcv.transforms import BaseTransform
-
-from mmext.registry import TRANSFORMS
+from mmseg.registry import TRANSFORMS
 
 IGNORED = 255
 

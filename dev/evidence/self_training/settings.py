@@ -115,6 +115,7 @@ def segmentor(cfg: Config) -> None:
     cfg.model.decode_head.update(
         in_channels=16, in_index=3, channels=16, num_convs=0, num_classes=2, dropout_ratio=0.0
     )
+    cfg.model.data_preprocessor.size_divisor = 16  # of which the pictures' side is a multiple
     cfg.optim_wrapper = dict(
         type="OptimWrapper", optimizer=dict(type="AdamW", lr=3e-3, weight_decay=0.05)
     )
@@ -145,10 +146,10 @@ SETTINGS = {
         steps=150,
         side=160,
         flip=True,
-        measure="coco/bbox_mAP_50",
+        measure="coco/bbox_mAP",
         scale=100,
         score_thr="auto",
-        least=30,
+        least=15,
         cells=(
             Cell(PRETRAINED, 1, ARMS),
             Cell(PRETRAINED, 4),
@@ -161,13 +162,13 @@ SETTINGS = {
         labelled=20,
         others=300,
         half=4,
-        steps=150,
+        steps=250,
         side=80,
         flip=False,
         measure="mIoU",
         scale=1,
         score_thr="0.5",
-        least=60,
+        least=50,
         cells=(
             Cell(DRAWN, 1, ARMS),
             Cell(DRAWN, 4),
@@ -210,7 +211,7 @@ def config(
     if not develop:
         cfg.val_dataloader, cfg.val_evaluator = cfg.test_dataloader, cfg.test_evaluator
     for split in ("val", "test"):
-        cfg[f"{split}_dataloader"].update(num_workers=0, persistent_workers=False)
+        cfg[f"{split}_dataloader"].update(batch_size=10, num_workers=0, persistent_workers=False)
     # A control's net is a teacher; no other net is asked for anything after its test.
     cfg.default_hooks.checkpoint.update(
         interval=steps if arm == ALONE else -1,
@@ -241,8 +242,8 @@ def start_config(setting: Setting) -> Config | None:
     *loading, pack = cfg.train_dataloader.dataset.pipeline
     stage = augmentation(1, "segmentation", setting.side, pixel_scale=setting.side / 480)
     cfg.train_dataloader.dataset.pipeline = [*loading, *stage, pack]
-    for split in ("train", "val"):
-        cfg[f"{split}_dataloader"].update(num_workers=0, persistent_workers=False)
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    cfg.val_dataloader.update(batch_size=10, num_workers=0, persistent_workers=False)
     return cfg
 
 
