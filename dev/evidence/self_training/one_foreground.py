@@ -15,9 +15,10 @@ def one_foreground(classes: Integer[np.ndarray, "H W"]) -> Integer[np.ndarray, "
 
 @TRANSFORMS.register_module()
 class OneForeground(BaseTransform):
-    """Joins all classes of a map but the first, after it is loaded."""
+    """Joins all classes of a map but the first, after it is loaded; a teacher's picture has none."""
 
     def transform(self, results: dict) -> dict:
         """Change the map."""
-        results["gt_seg_map"] = one_foreground(results["gt_seg_map"])
+        if "gt_seg_map" in results:
+            results["gt_seg_map"] = one_foreground(results["gt_seg_map"])
         return results
