@@ -15,7 +15,7 @@ def one_foreground(classes: Integer[np.ndarray, "H W"]) -> Integer[np.ndarray, "
 
 @TRANSFORMS.register_module()
 class OneForeground(BaseTransform):
-    """Joins all classes of a map but the first, after it is loaded; a teacher's picture has none."""
+    """Joins all classes of a map but the first, after it is loaded; without a map, does nothing."""
 
     def transform(self, results: dict) -> dict:
         """Change the map."""
