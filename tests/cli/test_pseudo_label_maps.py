@@ -160,10 +160,10 @@ def test_a_teacher_that_sees_background_alone_is_stopped(world):
 
 
 @pytest.mark.slow
-def test_a_real_teacher_labels_photographs_and_its_student_is_tested_as_it_is(
+def test_a_hasty_teacher_of_photographs_is_stopped_and_its_student_is_tested_as_it_is(
     tmp_path, mobilenet_weights
 ):
-    """300 steps on 20 labelled photographs, 100 of the student: the parts, not what they bring."""
+    """30 steps on 20 labelled photographs, 10 of the student: the parts, not what they bring."""
     made = run_script("data/photo_digits.py")
     assert made.returncode == 0, made.stderr
     own = (
@@ -171,26 +171,39 @@ def test_a_real_teacher_labels_photographs_and_its_student_is_tested_as_it_is(
     )
     steps = "train_cfg = dict(max_iters={0}, val_interval={0})\n"
     teacher, student = tmp_path / "teacher.py", tmp_path / "student.py"
-    teacher.write_text(f'_base_ = "{own}"\n{steps.format(300)}')
+    teacher.write_text(f'_base_ = "{own}"\n{steps.format(30)}')
+    (tmp_path / "some").mkdir()
+    for file in sorted((REPO / "data/photo_digits/train").iterdir())[:40]:
+        (tmp_path / "some" / file.name).symlink_to(file)
 
     def run(tool, *words):
         done = run_tool(tool, *words, **ENV)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout + done.stderr
+        return done.returncode, done.stdout + done.stderr
 
-    run("train.py", teacher, "--work-dir", tmp_path / "a", "--seed", 0, "--no-validate")
-    weights = tmp_path / "a" / "iter_300.pth"
-    flags = ["--images", REPO / "data/photo_digits/train", "--out", tmp_path / "pseudo"]
-    truth = ["--labels", REPO / "data/photo_digits/semantic/train", "--config-out", student]
-    said = run("pseudo_label.py", teacher, weights, *flags, *truth)
+    ended, said = run(
+        "train.py", teacher, "--work-dir", tmp_path / "a", "--seed", 0, "--no-validate"
+    )
+    assert ended == 0, said[-3000:]
+    weights = tmp_path / "a" / "iter_30.pth"
+    flags = ["--images", tmp_path / "some", "--out", tmp_path / "pseudo", "--config-out", student]
+    flags += ["--labels", REPO / "data/photo_digits/semantic/train"]
+    ended, said = run("pseudo_label.py", teacher, weights, *flags)
+    assert ended != 0
+    assert "expected at least half of the labelled foreground" in said
+    ended, said = run("pseudo_label.py", teacher, weights, *flags, "--force")
+    assert ended == 0, said[-3000:]
     report = json.loads(re.search(r"^\{.*?^\}", said, re.S | re.M)[0])
-    assert report["pictures"] == 320
-    assert report["accuracy"] > 0.9
-    assert report["accuracy without background"] > 0.3
+    assert report["pictures"] == 40
+    assert report["background"]["recall"] > 0.5
 
     with student.open("a") as more:
-        more.write(steps.format(100))
-    run("train.py", student, "--work-dir", tmp_path / "b", "--seed", 0, "--no-validate")
-    said = run("test.py", teacher, tmp_path / "b" / "iter_100.pth", "--work-dir", tmp_path / "c")
-    miou = float(re.search(r"mIoU: ([0-9.]+)", said)[1])
-    assert miou > 15  # background alone is 9
+        more.write(steps.format(10))
+    ended, said = run(
+        "train.py", student, "--work-dir", tmp_path / "b", "--seed", 0, "--no-validate"
+    )
+    assert ended == 0, said[-3000:]
+    few = ["--cfg-options", "test_dataloader.dataset.indices=20"]
+    words = [teacher, tmp_path / "b" / "iter_10.pth", "--work-dir", tmp_path / "c", *few]
+    ended, said = run("test.py", *words)
+    assert ended == 0, said[-3000:]
+    assert float(re.search(r"mIoU: ([0-9.]+)", said)[1]) > 5  # background alone is 8
