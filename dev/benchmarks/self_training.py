@@ -14,7 +14,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -128,7 +128,7 @@ def soft_teacher() -> tuple[Any, Callable[[], dict[str, Any]]]:
     detector.test_cfg.rcnn.update(score_thr=0.0, max_per_img=BOXES)
     model = drawn(
         MODELS.build(
-            dict(
+            ConfigDict(
                 type="SoftTeacher",
                 detector=detector,
                 data_preprocessor=dict(

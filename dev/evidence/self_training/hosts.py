@@ -19,6 +19,7 @@ Pairs     of a seed: one draw of labelled pictures, one start, one order of the 
 Room      in the deciding cell, on the development split with seeds from 100 on: where the oracle is
           not ahead of the control by two deviations, nothing could be shown, and no other arm runs
 Resume    one file a training; a killed one begins anew. Nothing is shown before all are there
+Data      mmext data mobilenet_v2, stamps --one-class (also the segmentor's start), photo_digits
 Tools     mmext train and mmext pseudo-label, in one process: a host takes longer to load than a
           short training
 """
