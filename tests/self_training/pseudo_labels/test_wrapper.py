@@ -11,6 +11,7 @@ from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from mmengine.structures import BaseDataElement
 from torch import nn
 
+from mmext.measure import bytes_kept_for_backward
 from mmext.registry import MODELS
 from mmext.self_training.pseudo_labels.wrapper import SelfTrainingWrapper
 
@@ -84,6 +85,20 @@ def test_gradients_are_the_branches_with_the_factor_taken_as_a_number():
     joint(model, inputs, samples)[0].backward()
     expected = (of_human + 3 * (human / pseudo).detach() * of_pseudo) / 4
     torch.testing.assert_close(weight.grad, expected)
+
+
+def test_it_keeps_for_backward_what_its_two_passes_keep_and_a_few_numbers():
+    model = wrapped()
+    inputs = torch.randn(2000, 3)
+    samples = batch(*["human"] * 1000, *["pseudo"] * 1000)[1]
+
+    def passes():
+        return own_loss(model.model, inputs[:1000]) + own_loss(model.model, inputs[1000:])
+
+    alone = bytes_kept_for_backward(passes)
+    kept = bytes_kept_for_backward(lambda: joint(model, inputs, samples)[0])
+    assert alone > 40_000
+    assert kept - alone < 100
 
 
 def test_without_the_norm_it_is_the_plain_sum():
