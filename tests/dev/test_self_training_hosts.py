@@ -192,7 +192,7 @@ def test_a_cell_of_few_steps_and_pictures_runs_from_teacher_to_oracle(name, fold
     short = replace(short, cells=tuple(replace(one, arms=ARMS) for one in short.cells[-1:]))
     monkeypatch.setitem(SETTINGS, name, short)
     hosts.statement.cache_clear()
-    monkeypatch.setattr(hosts, "config", tested_on_few)
+    monkeypatch.setattr(hosts, "config", judged_on_few)
     runs = Runs(name, develop=False)
     runs.fill([0])
     hosts.statement.cache_clear()
@@ -203,7 +203,7 @@ def test_a_cell_of_few_steps_and_pictures_runs_from_teacher_to_oracle(name, fold
     assert not list(runs.folder.glob("*/"))
 
 
-def tested_on_few(*args, **kwargs):
+def judged_on_few(*args, **kwargs):
     cfg = config(*args, **kwargs)
     cfg.val_dataloader.dataset.indices = 10
     return cfg

@@ -97,7 +97,7 @@ def test_it_keeps_for_backward_what_its_two_passes_keep_and_a_few_numbers():
 
     alone = bytes_kept_for_backward(passes)
     kept = bytes_kept_for_backward(lambda: joint(model, inputs, samples)[0])
-    assert alone > 40_000
+    assert alone >= 40_000
     assert kept - alone < 100
 
 
