@@ -5,6 +5,8 @@ Segmentor  a small U-Net; handwritten digits on photographs, told from what is b
 Batches    half of each are the labelled pictures, in one order for all arms; the other half are the
            same pictures once more, or others with true labels, or with a teacher's
 Marked     the others: the wrapper joins the halves' losses wherever there are others
+Not        trees, whose test is 98 boxes on two photographs, nor which digit it is, which a few
+           hundred steps do not teach: their teachers fail the gate, or their pairs say little
 """
 
 from collections.abc import Sequence
