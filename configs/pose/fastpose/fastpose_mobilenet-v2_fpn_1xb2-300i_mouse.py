@@ -20,8 +20,6 @@ _base_ = [
 ]
 
 detector = _base_.model
-preprocessor = detector.pop("data_preprocessor")
-preprocessor["type"] = "TrackDataPreprocessor"
 detector["roi_head"]["type"] = "mmext.MTNRoIHead"
 detector["roi_head"]["bbox_head"]["num_classes"] = 1
 detector["roi_head"]["keypoint_head"] = dict(
@@ -35,7 +33,7 @@ detector["roi_head"]["reid_head"] = dict(
 model = dict(
     _delete_=True,
     type="mmext.FastPose",
-    data_preprocessor=preprocessor,
+    data_preprocessor=dict(detector.pop("data_preprocessor"), type="TrackDataPreprocessor"),
     detector=detector,
     tracker=dict(type="mmext.OcclusionAwareTracker"),
 )
