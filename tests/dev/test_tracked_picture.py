@@ -28,6 +28,16 @@ def test_each_video_is_a_row_of_its_own_height(tmp_path, capsys):
     np.testing.assert_allclose(rows[1][middles], 25 * np.arange(0, 8, 2), atol=12)
 
 
+def test_a_part_of_each_frame_is_shown(tmp_path):
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[32:, 16:48] = 200
+    write_video(tmp_path / "a.mp4", [picture] * 4, 10.0)
+    words = [str(tmp_path / "a.mp4"), "--step", "1", "--out", str(tmp_path / "b.png")]
+    tracked.main([*words, "--crop", ".25,.5,.75,1"])
+    with Image.open(tmp_path / "b.png") as made:
+        assert np.array(made)[:, : mouse.SIDE].min() > 180
+
+
 def test_a_video_that_ends_before_is_told(tmp_path):
     short = video(tmp_path / "a.mp4", 32, 32)
     with pytest.raises(SystemExit, match="expected frame 30, got 9 frames; lessen --step"):
