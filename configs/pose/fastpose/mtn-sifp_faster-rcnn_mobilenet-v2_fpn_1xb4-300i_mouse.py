@@ -25,6 +25,14 @@ model = dict(
         keypoint_head=dict(
             type="mmext.KeypointRCNNHead", num_keypoints=17, num_convs=3, conv_channels=128
         ),
+        # The mouse is large: points want the finest level, boxes may take a coarser one.
+        keypoint_roi_extractor=dict(
+            type="SingleRoIExtractor",
+            roi_layer=dict(type="RoIAlign", output_size=14, sampling_ratio=2),
+            out_channels=96,
+            featmap_strides=[8, 16, 32],
+            finest_scale=224,
+        ),
         visibility_head=dict(type="mmext.VisibilityHead"),
         reid_head=dict(type="mmext.RoIReIDHead", num_ids=8, conv_channels=64, embed_channels=32),
     ),
