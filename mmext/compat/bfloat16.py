@@ -87,10 +87,6 @@ class BatchedNmsHalf(Repair):
     )
     after = ("mmcv.ops.nms",)
 
-    def needed(self) -> bool:
-        """True: no release minds the type."""
-        return "mmcv.ops.nms" in sys.modules
-
     def apply(self) -> None:
         """Put ours in its place before anybody binds it."""
         nms = sys.modules["mmcv.ops.nms"]

@@ -109,7 +109,10 @@ def read_text(file: Path) -> str:
 
 
 class MmactionTestingViews(Repair):
-    """``max_testing_views`` for 2D backbones, which the recogniser asks as if they were configs."""
+    """``max_testing_views`` for 2D backbones, which the recogniser asks as if they were configs.
+
+    A backbone that has ``get`` keeps its own.
+    """
 
     name = "mmaction_testing_views"
     why = (
@@ -117,10 +120,6 @@ class MmactionTestingViews(Repair):
         "it"
     )
     after = ("mmaction.models.recognizers.recognizer2d",)
-
-    def needed(self) -> bool:
-        """True once the recogniser is there; a backbone that has ``get`` keeps its own."""
-        return self.after[0] in sys.modules
 
     def apply(self) -> None:
         """Give a backbone without ``get`` one, just before it is asked."""

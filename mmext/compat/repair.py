@@ -26,9 +26,12 @@ class Repair(ABC):
     after: tuple[str, ...] = ()
     for_the_moment = False
 
-    @abstractmethod
     def needed(self) -> bool:
-        """Say whether this environment has the trouble."""
+        """Say whether this environment has the trouble; it has wherever its module is, by default.
+
+        That is the first of ``after``.
+        """
+        return self.after[0] in sys.modules
 
     @abstractmethod
     def apply(self) -> None:

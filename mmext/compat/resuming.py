@@ -9,7 +9,6 @@ Ranks      the first rank looks and tells the others
 
 import functools
 import pickle
-import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +36,10 @@ NEEDED = ("meta", "message_hub", "optimizer")
 
 
 class NewestCheckpoint(Repair):
-    """``--resume`` finds the checkpoints that are there, also for the hosts' own tools."""
+    """``--resume`` finds the checkpoints that are there, also for the hosts' own tools.
+
+    Every release of mmengine reads last_checkpoint alone.
+    """
 
     name = "newest_checkpoint"
     why = (
@@ -45,10 +47,6 @@ class NewestCheckpoint(Repair):
         "wrong"
     )
     after = ("mmengine.runner",)
-
-    def needed(self) -> bool:
-        """True: every release reads last_checkpoint alone."""
-        return "mmengine.runner" in sys.modules
 
     def apply(self) -> None:
         """Put ours in its place, wherever it is bound."""

@@ -10,7 +10,6 @@ import enum
 import functools
 import os
 import stat
-import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
@@ -37,10 +36,6 @@ class WholeCheckpoints(Wrapping):
     )
     after = ("mmengine.hooks.checkpoint_hook",)
 
-    def needed(self) -> bool:
-        """True wherever the hook is: no release writes beside first."""
-        return self.after[0] in sys.modules
-
     def apply(self) -> None:
         """Wrap how files are written, and when the hook deletes."""
         from mmengine.fileio.backends import LocalBackend
@@ -65,10 +60,6 @@ class PlainMeta(Repair):
         "resume"
     )
     after = ("mmengine.runner",)
-
-    def needed(self) -> bool:
-        """True wherever mmengine is: it saves whatever it is given."""
-        return self.after[0] in sys.modules
 
     def apply(self) -> None:
         """Put ours before the function that every saving passes."""
