@@ -6,8 +6,9 @@ import sys
 import pytest
 import torch
 
-from dev import gpu_check
-from dev.gpu_check import compared, largest_error
+from dev.gpu_check.__main__ import main
+from dev.gpu_check.checks import measured
+from dev.gpu_check.steps import compared, largest_error
 from mmext.detection.gfl.losses import QualityFocalLoss
 from tests.contract.half_precision import Call, faults
 from tests.contract.parts import small_configs
@@ -18,7 +19,7 @@ SMALL = "qfl-fcos"
 def run(monkeypatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["gpu_check", *arguments])
     with pytest.raises(SystemExit) as end:
-        gpu_check.main()
+        main()
     return end.value.code
 
 
@@ -101,7 +102,7 @@ def test_what_hosts_print_between_the_rows_is_passed_over():
         '{"row": "gfl/loss", "seconds": 0.5}\n',
         '{"row": "cut off in the mid',
     ]
-    assert gpu_check.measured(lines) == {"gfl/loss": {"seconds": 0.5}}
+    assert measured(lines) == {"gfl/loss": {"seconds": 0.5}}
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
