@@ -123,26 +123,12 @@ class QualityATSSHead(ATSSHead):
         """Per level, logits (B, A * K, H, W) and boxes (B, A * 4, H, W) or (B, A * 4 * R, H, W)."""
         return super().forward(x)[:2]
 
-    def loss_by_feat(
-        self,
-        cls_scores: list[Tensor],
-        bbox_preds: list[Tensor],
-        batch_gt_instances: list[InstanceData],
-        batch_img_metas: list[dict],
-        batch_gt_instances_ignore: list[InstanceData] | None = None,
-    ) -> dict[str, list[Tensor]]:
+    def loss_by_feat(self, *args: Any, **kwargs: Any) -> dict[str, list[Tensor]]:
         """Return ``loss_cls``, ``loss_bbox`` and, if asked for, ``loss_dfl`` over all levels.
 
         Arguments as in :func:`~mmext.detection.gfl.quality.anchor_losses`.
         """
-        return anchor_losses(
-            self,
-            cls_scores,
-            bbox_preds,
-            batch_gt_instances,
-            batch_img_metas,
-            batch_gt_instances_ignore,
-        )
+        return anchor_losses(self, *args, **kwargs)
 
     def _predict_by_feat_single(
         self,

@@ -94,16 +94,8 @@ class IoUBalancedATSSHead(ATSSHead):
                 weight=target,
             )
 
-        loss_cls, loss_bbox, *centers = super().loss_by_feat_single(
-            anchors,
-            cls_score,
-            bbox_pred,
-            centerness,
-            labels,
-            label_weights,
-            bbox_targets,
-            avg_factor,
-        )
+        args = (anchors, cls_score, bbox_pred, centerness, labels, label_weights, bbox_targets)
+        loss_cls, loss_bbox, *centers = super().loss_by_feat_single(*args, avg_factor)
         # The host divides this by the centerness of all levels and ranks, and the 1 tells by how
         # much.
         loss_bbox = torch.stack([loss_bbox, torch.ones_like(loss_bbox)])
