@@ -14,7 +14,7 @@ from mmdet.models.dense_heads.gfl_head import Integral as HostIntegral
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmext.detection.gfl.distribution import centers_of, distances, predict_distributions
+from mmext.detection.gfl.distribution import distances, predict_distributions
 from mmext.detection.gfl.quality import (
     ANCHORS,
     GIOU,
@@ -95,17 +95,6 @@ class GFLHead(HostGFLHead):
         """
         return anchor_losses(self, *args, **kwargs)
 
-    def _predict_by_feat_single(
-        self,
-        cls_score_list: list[Tensor],
-        bbox_pred_list: list[Tensor],
-        score_factor_list: list[None],
-        mlvl_priors: list[Tensor],
-        *image: Any,
-        **options: Any,
-    ) -> InstanceData:
+    def _predict_by_feat_single(self, *args: Any, **kwargs: Any) -> InstanceData:
         """Boxes of one image; as in the host, but integrating only what passes the score filter."""
-        centers = [centers_of(priors) for priors in mlvl_priors]
-        return predict_distributions(
-            self, cls_score_list, bbox_pred_list, centers, *image, **options
-        )
+        return predict_distributions(self, *args, **kwargs)

@@ -165,20 +165,8 @@ class QualityFCOSHead(FCOSHead):
             distributions=Distributions(pred, reach) if self.reg_max else None,
         )
 
-    def _predict_by_feat_single(
-        self,
-        cls_score_list: list[Tensor],
-        bbox_pred_list: list[Tensor],
-        score_factor_list: list[None],
-        mlvl_priors: list[Tensor],
-        *image: Any,
-        **options: Any,
-    ) -> InstanceData:
+    def _predict_by_feat_single(self, *args: Any, **kwargs: Any) -> InstanceData:
         """Boxes of one image: the host's way, or from distributions."""
         if self.reg_max:
-            return predict_distributions(
-                self, cls_score_list, bbox_pred_list, mlvl_priors, *image, **options
-            )
-        return super()._predict_by_feat_single(
-            cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors, *image, **options
-        )
+            return predict_distributions(self, *args, **kwargs)
+        return super()._predict_by_feat_single(*args, **kwargs)
