@@ -13,7 +13,7 @@ from typing import Any
 
 from mmext.compat import trust
 from mmext.compat.checkpoints import load_weights
-from mmext.compat.repair import Repair, Wrapping
+from mmext.compat.repair import Wrapping
 
 PLAIN = {
     "builtins": {
@@ -141,7 +141,7 @@ class UntrustedPickles(Wrapping):
         self.wrap(PickleHandler, "load_from_fileobj", ours)
 
 
-class UntrustedVolumes(Repair):
+class UntrustedVolumes(Wrapping):
     """mmseg's ``decode_backend='pickle'`` reads arrays alone."""
 
     name = "untrusted_volumes"
@@ -152,13 +152,7 @@ class UntrustedVolumes(Repair):
         """Give this one module another ``pickle``."""
         from mmseg.utils import io as module
 
-        self.module, self.original = module, module.pickle
-        self.ours = module.pickle = _Pickle()
-
-    def undo(self) -> None:
-        """Give it Python's again."""
-        if self.module.pickle is self.ours:
-            self.module.pickle = self.original
+        self.wrap(module, "pickle", lambda _: _Pickle())
 
 
 class _Pickle:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mmext.compat.checkpoints import load_weights
-from mmext.compat.repair import Repair, exchange, logger
+from mmext.compat.repair import Exchanging, logger
 from mmext.compat.trust import UntrustedFileError
 from mmext.errors import BadInputError, some
 
@@ -35,7 +35,7 @@ NEEDED = ("meta", "message_hub", "optimizer")
 """What a checkpoint must have for training to go on."""
 
 
-class NewestCheckpoint(Repair):
+class NewestCheckpoint(Exchanging):
     """``--resume`` finds the checkpoints that are there, also for the hosts' own tools.
 
     Every release of mmengine reads last_checkpoint alone.
@@ -52,18 +52,11 @@ class NewestCheckpoint(Repair):
         """Put ours in its place, wherever it is bound."""
         from mmengine.runner import checkpoint
 
-        self.host = checkpoint.find_latest_checkpoint
-
-        @functools.wraps(self.host)
+        @functools.wraps(checkpoint.find_latest_checkpoint)
         def find_latest_checkpoint(path: str) -> str | None:
             return newest_for_all_ranks(path)
 
-        self.ours = find_latest_checkpoint
-        exchange(self.host, self.ours)
-
-    def undo(self) -> None:
-        """Give the host's function back to whoever has ours."""
-        exchange(self.ours, self.host)
+        self.exchange(checkpoint.find_latest_checkpoint, find_latest_checkpoint)
 
 
 def newest_for_all_ranks(folder: str) -> str | None:

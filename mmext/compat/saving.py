@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mmext.compat.harmless import plain_types
-from mmext.compat.repair import Repair, Wrapping, exchange, logger
+from mmext.compat.repair import Exchanging, Wrapping, logger
 
 PART = ".part"
 """End of the name of a file that is not complete yet."""
@@ -47,7 +47,7 @@ class WholeCheckpoints(Wrapping):
                 self.wrap(CheckpointHook, name, delete_afterwards)
 
 
-class PlainMeta(Repair):
+class PlainMeta(Exchanging):
     """``meta`` and the message hub are saved as plain values.
 
     They hold what the data set's ``metainfo`` says, which may be anything; torch's safe reader
@@ -65,18 +65,13 @@ class PlainMeta(Repair):
         """Put ours before the function that every saving passes."""
         from mmengine.runner import checkpoint
 
-        self.host = host = checkpoint.save_checkpoint
+        host = checkpoint.save_checkpoint
 
         @functools.wraps(host)
         def save_checkpoint(checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
             return host(plain_meta(checkpoint), *args, **kwargs)
 
-        self.ours = save_checkpoint
-        exchange(host, save_checkpoint)
-
-    def undo(self) -> None:
-        """Give the host's function back to whoever has ours."""
-        exchange(self.ours, self.host)
+        self.exchange(host, save_checkpoint)
 
 
 def put_whole(plain: Callable) -> Callable:
