@@ -1,17 +1,23 @@
 """One training step on any device, and how far two of them are apart."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from tests.contract.parts import host_of
 
 # Of a parameter's gradient in float32, relative to its length: sums run in another order.
 TOLERANCE = 1e-3
+# What rounding may explain at most: where a step turns over at a threshold, another order of sums
+# is another step.
+MOST_ROUNDING = 2e-2
 
 Gradients = dict[str, Tensor]
 
@@ -25,6 +31,51 @@ def step(host: ModuleType, model: nn.Module, data: dict) -> tuple[float, Gradien
         name: p.grad.double().cpu() for name, p in model.named_parameters() if p.grad is not None
     }
     return loss.item(), grads
+
+
+class SameChance(TorchFunctionMode):
+    """Random numbers that are the same on each device: drawn on the CPU, from a seed of their own.
+
+    Whichever generator a part draws from. What samples by PyTorch's own kernels, as dropout does,
+    is switched off before.
+    """
+
+    DRAWS = (torch.rand, torch.randn, torch.randint, torch.randperm)
+    ALIKE = (torch.rand_like, torch.randn_like)
+
+    def __enter__(self) -> "SameChance":
+        self.generator = torch.Generator().manual_seed(0)
+        return super().__enter__()
+
+    def __torch_function__(
+        self, draw: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if draw in self.ALIKE:
+            like = kwargs.pop("dtype", None) or args[0].dtype
+            drawn = torch.rand if draw is torch.rand_like else torch.randn
+            found = drawn(args[0].shape, generator=self.generator, dtype=like)
+            return found.to(args[0].device)
+        if draw in self.DRAWS:
+            device = kwargs.pop("device", None)
+            return draw(*args, **kwargs | dict(generator=self.generator)).to(device or "cpu")
+        return draw(*args, **kwargs)
+
+
+def rounding(host: ModuleType, model: nn.Module, data: dict, expected: tuple) -> float:
+    """How far off a step is whose weights differ in their last bit: the larger of two errors."""
+    errors = []
+    for seed in range(2):
+        generator = torch.Generator().manual_seed(seed)
+        near = copy.deepcopy(model)
+        with torch.no_grad():
+            for weight in near.parameters():
+                sign = torch.randn(weight.shape, generator=generator).sign()
+                weight.mul_(1 + sign * torch.finfo(weight.dtype).eps / 2)
+        with SameChance():
+            found = step(host, near, copy.deepcopy(data))
+        errors.append(largest_error(found[1], expected[1])[1])
+    return max(errors)
 
 
 def largest_error(found: Gradients, expected: Gradients) -> tuple[str, float]:
