@@ -1,7 +1,7 @@
 """The picture of tracks: frames of videos that mmext track drew, a row for each.
 
 Run ``python -m dev.demo.tracked work_dirs/walkers/walkers.mp4 work_dirs/mouse/video.mp4
---start 60 0 --step 8 4 --crop .35,.15,.95,.65 0,0,1,1`` after the commands of docs/tracking.md.
+--start 60 20 --step 8 2 --crop .35,.15,.95,.65 0,0,1,1`` after the commands of docs/tracking.md.
 """
 
 import argparse
