@@ -30,7 +30,7 @@ Decides   TS3 against supervised: mean paired difference with its 95 % interval.
 Chosen    sizes, rates and shares are those of the room study, reach and score those of the package;
           nothing was chosen in view of results. Seed 100 alone has run before, shortened
 Expected  little: 50 frames are a sixtieth of the paper's
-Cost      60 trainings of five to six minutes each on one core
+Cost      60 trainings of five minutes on one core, TS3's of eight: five and a half hours
 Shows     tiny students on one recording rig; nothing about faces
 """
 
