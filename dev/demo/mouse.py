@@ -38,15 +38,15 @@ def truth(root: Path, image: dict) -> Picture:
 
 
 def sheet(rows: Sequence[Sequence[Picture]]) -> Image.Image:
-    """The frames beside and below each other, on white."""
-    height = round(SIDE * rows[0][0].shape[0] / rows[0][0].shape[1])
-    across, down = len(rows[0]), len(rows)
-    size = across * (SIDE + GAP) - GAP, down * (height + GAP) - GAP
-    made = Image.new("RGB", size, "white")
-    for row, frames in enumerate(rows):
+    """The frames beside and below each other, on white; those of a row have one size."""
+    heights = [round(SIDE * row[0].shape[0] / row[0].shape[1]) for row in rows]
+    size = len(rows[0]) * (SIDE + GAP) - GAP, sum(heights) + GAP * (len(rows) - 1)
+    made, top = Image.new("RGB", size, "white"), 0
+    for height, frames in zip(heights, rows, strict=True):
         for column, frame in enumerate(frames):
             small = Image.fromarray(frame).resize((SIDE, height), Image.Resampling.LANCZOS)
-            made.paste(small, (column * (SIDE + GAP), row * (height + GAP)))
+            made.paste(small, (column * (SIDE + GAP), top))
+        top += height + GAP
     return made
 
 

@@ -13,7 +13,8 @@ WHAT      tables   a study's tables and picture
          digits   what self-training brings on digits, without names
          hosts    what it brings to a detector and to a segmentor, without names
          occlusion  what gates save when tracked objects hide each other, without names
-         landmarks  whether TS3's teacher knows good labels, and whether there is room for them
+         landmarks  whether TS3's teacher knows good labels, whether there is room for them, and
+                  which of them help students that are trained again
 """
 
 import os
@@ -206,13 +207,17 @@ def occlusion_part(names: list[str], page: Path) -> str:
 
 
 def landmarks_part(names: list[str], page: Path) -> str:
-    """How well pseudo-labels are ranked on the mouse, and the room that is left for them."""
-    from dev.evidence.landmarks import ranking, room  # these load the nets
+    """How well pseudo-labels are ranked on the mouse, the room for them, and what they bring."""
+    from dev.evidence.landmarks import ranking, retraining, room  # these load the nets
 
     folder = Path(os.path.relpath(ROOT / RESULTS, page.parent)).as_posix()
     picture = f"![Rank correlations of twelve seeds]({folder}/landmarks_ranking.png)"
     ranked = results_of("landmarks_ranking")
-    parts = [ranking.known(ranked), room.known(results_of("landmarks_room"))]
+    parts = [
+        ranking.known(ranked),
+        room.known(results_of("landmarks_room")),
+        retraining.known(results_of("landmarks_retraining")),
+    ]
     return "\n\n".join([*parts, picture] if ranked else parts)
 
 

@@ -11,29 +11,47 @@ from mmdet.models.dense_heads import RPNHead
 from mmdet.models.detectors import FasterRCNN
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmext.pose.fastpose.keypoint_head import KeypointRCNNHead
 
 
 @MODELS.register_module()
 class MeanPoseHead(KeypointRCNNHead):
-    """Maps that are the same in every RoI: how often each point lies where in its box.
+    """Says of every RoI that each point lies where it lay in the mean of those it trained on.
+
+    The mean is reckoned, not learnt by steps: those of a few hundred iterations would not reach it.
 
     Args:
         num_keypoints: points of an object.
-        side: cells of a side of the maps.
         host_cfg: the keypoint head's arguments; its layers are not there.
     """
 
-    def __init__(self, num_keypoints: int, *, side: int = 28, **host_cfg: Any) -> None:
+    def __init__(self, num_keypoints: int, **host_cfg: Any) -> None:
         super().__init__(num_keypoints, **{**host_cfg, "num_convs": 0, "init_cfg": None})
         del self.deconv
-        self.maps = nn.Parameter(torch.zeros(num_keypoints, side, side))
+        self.register_buffer("total", torch.zeros(num_keypoints, 2))
+        self.register_buffer("count", torch.zeros(num_keypoints))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The maps (N, K, side, side), whatever the features (N, C, h, w) are."""
-        return self.maps.expand(len(x), -1, -1, -1), x
+        """Empty maps (N, K, 0, 0), whatever the features (N, C, h, w) are."""
+        return x.new_zeros(len(x), self.num_keypoints, 0, 0), x
+
+    def loss_by_feat(
+        self, maps: Tensor, keypoints: Tensor, labelled: Tensor, boxes: Tensor
+    ) -> dict[str, Tensor]:
+        """Take labelled points (N, K, 2) of RoIs (N, 4) into the mean; nothing is left to learn."""
+        corner, extent = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2]
+        places = ((keypoints - corner) / extent.clamp(min=1e-6)).where(labelled[..., None], 0.0)
+        self.total += places.sum(0)
+        self.count += labelled.sum(0)
+        return dict(loss_keypoint=maps.sum())
+
+    def predict_by_feat(self, maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean pose in each RoI (N, 4), as sure as can be."""
+        corner, extent = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2]
+        mean: Any = self.total / self.count.clamp(min=1)[:, None]
+        return corner + mean * extent, maps.new_ones(maps.shape[:2])
 
 
 @MODELS.register_module()

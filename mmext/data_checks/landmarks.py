@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mmext.data_checks import needs, pictures
-from mmext.data_checks.needs import parts, type_name
+from mmext.data_checks.needs import EYES, parts, type_name
 from mmext.data_checks.parallel import each
 from mmext.data_checks.pictures import Picture, Reader
 from mmext.data_checks.report import Report
@@ -26,9 +26,6 @@ DECODE_UP_TO = 5000
 
 MOST_OUTSIDE = 0.5
 """Share of points outside their pictures from which the coordinates must be others'."""
-
-EYES = {"outer_eye": ((36,), (45,)), "pupil": (tuple(range(36, 42)), tuple(range(42, 48)))}
-"""Points of 68 between which a metric measures unless its config names others."""
 
 BOX_NORMS = ("sqrt_area", "bbox_long", "bbox_diag")
 

@@ -11,6 +11,10 @@ from typing import Any
 WITHOUT_TRUTH = ("DumpResults", "DumpDetResults", "DumpProposals")
 """Metrics that write predictions and compare them with nothing."""
 
+EYES = {"outer_eye": ((36,), (45,)), "pupil": (tuple(range(36, 42)), tuple(range(42, 48)))}
+"""Points of the left and the right eye of 68, from 0, between which LandmarkNME measures unless its
+config names others."""
+
 
 def type_name(part: Any) -> str:
     """The last word of a part's type, which may be a class or a name with a scope.

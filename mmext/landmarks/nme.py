@@ -8,13 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from mmext.data_checks.needs import EYES
+
 NORMS = ("outer_eye", "pupil", "sqrt_area", "bbox_long", "bbox_diag", "side", "norm_len")
 """The lengths: between the outer corners of the eyes, or the eyes' middles; of the box of the face,
 sqrt(w h), its longer side or its diagonal; of the crop's side; what the data set gives."""
-
-OUTER_EYE = ((36,), (45,))
-PUPIL = (tuple(range(36, 42)), tuple(range(42, 48)))
-"""Points of the left and the right eye of 68, counted from 0."""
 
 STEPS = 2000
 """Places between 0 and the threshold at which the curve of an area is read."""
@@ -67,8 +65,8 @@ def lengths(
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {NORMS}, got {norm!r}; give one of these")
     width, height = (bbox_xyxy[:, 2:] - bbox_xyxy[:, :2]).T
-    if norm in ("outer_eye", "pupil"):
-        eyes = eyes or (OUTER_EYE if norm == "outer_eye" else PUPIL)
+    if norm in EYES:
+        eyes = eyes or EYES[norm]
         if max(max(eye) for eye in eyes) >= keypoints.shape[1]:
             raise ValueError(
                 f"norm {norm!r}: expected points {eyes}, got faces of {keypoints.shape[1]} points; "

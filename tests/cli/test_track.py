@@ -11,7 +11,10 @@ import torch
 from mmengine.config import Config
 
 from mmext.cli import track
+from mmext.cli.track.arguments import parse_args
+from mmext.cli.track.of_models import ModelFrames
 from mmext.inference.outputs import write_video
+from mmext.pose.fastpose import layouts
 from tests.pose.fastpose import nets
 from tests.pose.fastpose.scenes import scene
 
@@ -117,8 +120,14 @@ PIPELINE = [
 ]
 
 
-def config_of(folder, *, tracking: bool) -> None:
-    """A small net with drawn weights, alone or in FastPose, and its checkpoint."""
+def config_of(folder, *, tracking: bool, **points) -> None:
+    """A small net with drawn weights, alone or in FastPose, and its checkpoint.
+
+    Args:
+        folder: where they go.
+        tracking: whether it is a FastPose.
+        points: what metainfo says of them.
+    """
     detector = nets.config(**nets.BRANCHES)
     loose = dict(type="mmext.OcclusionAwareTracker", birth_score=0.0, gates=())
     steps = PIPELINE
@@ -131,7 +140,7 @@ def config_of(folder, *, tracking: bool) -> None:
         model = detector
         steps = [*PIPELINE[0]["transforms"], dict(type="mmext.PackPoseDetInputs")]
     cfg = dict(default_scope="mmdet", custom_imports=dict(imports=["mmext"]), model=model)
-    meta = dict(classes=("person",), palette=[(220, 20, 60)])
+    meta = dict(classes=("person",), palette=[(220, 20, 60)], **points)
     kind = "mmext.PoseVideoDataset" if tracking else "mmext.PoseCocoDataset"
     cfg["test_dataloader"] = dict(dataset=dict(type=kind, metainfo=meta, pipeline=steps))
     Config(cfg).dump(folder / "net.py")
@@ -162,6 +171,39 @@ def test_a_model_and_a_video_become_tracked_skeletons(tmp_path, tracking, capsys
     ]
     assert by_frame[0] & by_frame[1] & by_frame[2]
     assert frames_of(tmp_path / "out" / "clip.mp4") == 3
+
+
+CHAIN = [f"p{n}" for n in range(17)]
+
+
+@pytest.mark.parametrize(
+    ("points", "bones", "spread"),
+    [
+        (dict(keypoint_names=CHAIN, skeleton=[("p0", "p3")], sigmas=[0.5] * 17), [(0, 3)], 0.5),
+        (dict(skeleton=[(2, 1)]), [(2, 1)], None),
+        ({}, layouts.known("coco").skeleton, None),
+    ],
+    ids=["by name", "by number", "not said"],
+)
+def test_bones_and_spreads_of_points_are_the_data_sets(tmp_path, points, bones, spread):
+    """For other animals than people, too: what is drawn, and how near a pose is to a track's."""
+    config_of(tmp_path, tracking=False, **points)
+    write_video(tmp_path / "clip.mp4", [np.zeros((48, 64, 3), np.uint8)], 10.0)
+    words = [str(tmp_path / name) for name in ("net.py", "net.pth", "clip.mp4")]
+    source = ModelFrames(parse_args([*words, "--device", "cpu"]))
+    assert list(source.skeleton(17)) == list(bones)
+    assert source.options.get("sigmas") == (spread and [spread] * 17)
+
+
+def test_spreads_that_a_tracker_was_given_come_first(tmp_path):
+    config_of(tmp_path, tracking=True, sigmas=[0.5] * 17)
+    cfg = Config.fromfile(tmp_path / "net.py")
+    cfg.model.tracker.sigmas = [0.1] * 17
+    cfg.dump(tmp_path / "net.py")
+    write_video(tmp_path / "clip.mp4", [np.zeros((48, 64, 3), np.uint8)], 10.0)
+    words = [str(tmp_path / name) for name in ("net.py", "net.pth", "clip.mp4")]
+    source = ModelFrames(parse_args([*words, "--device", "cpu"]))
+    assert source.options["sigmas"] == [0.1] * 17
 
 
 def test_a_model_that_is_no_detector_ends_in_a_sentence(tmp_path, capsys):

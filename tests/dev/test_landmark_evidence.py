@@ -1,11 +1,15 @@
 """The evidence of landmarks: splits, moves of frames, and what its numbers say."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
-from dev.evidence.landmarks import mouse, ranking, room
+from dev.evidence import provenance
+from dev.evidence.landmarks import mouse, ranking, retraining, room, runs
 from dev.evidence.study import StudyError
 
 
@@ -54,7 +58,7 @@ def test_batches_see_all_frames_before_any_again():
     assert sorted(seen.tolist()) == sorted([*range(20)] * 2)
 
 
-def runs(gains):
+def ranked(gains):
     return {
         str(seed): dict(
             spearman={
@@ -79,7 +83,7 @@ def runs(gains):
     ],
 )
 def test_the_sentence_says_what_the_interval_says(gains, verdict):
-    found = ranking.summary(runs(gains))
+    found = ranking.summary(ranked(gains))
     assert found["pairs"][0]["mean"] == pytest.approx(np.mean(gains))
     assert verdict in ranking.known(found)
 
@@ -106,7 +110,176 @@ def test_the_gate_opens_at_three_standard_errors(gains, opens):
     assert ("there is room" in room.known(found)) is opens
 
 
-@pytest.mark.parametrize("study", [ranking, room])
+@pytest.mark.parametrize("study", [ranking, room, retraining])
 def test_what_has_not_run_as_stated_is_refused(study, tmp_path):
-    with pytest.raises(StudyError, match="expected a run of this statement, got none"):
-        study.files(*([0], tmp_path) if study is ranking else (tmp_path,))
+    other = replace(study.RUNS, folder=tmp_path)
+    with pytest.raises(StudyError, match="expected a run of this statement, got none; run python"):
+        other.joined()
+    assert study.known(None) == f"Stated and not run yet: `python -m {study.__name__}`."
+
+
+def test_no_pair_of_the_gate_is_a_pair_of_the_study():
+    assert not {*retraining.SEEDS} & {*room.SEEDS}
+    assert len(retraining.SEEDS) == 10
+
+
+LABELS = dict(
+    points=torch.rand(10, 2, 17, 2, generator=torch.Generator().manual_seed(0)) * 128,
+    peaks=torch.rand(10, 2, 17, generator=torch.Generator().manual_seed(1)),
+)
+
+
+def test_all_labels_count_alike_and_weights_are_those_of_the_package():
+    assert (retraining.weights_of(retraining.ALL, LABELS) == 1).all()
+    found = retraining.weights_of(retraining.WEIGHTS, LABELS)
+    apart = (LABELS["points"][:, 0] - LABELS["points"][:, 1]).norm(dim=-1) / 128
+    assert_close(found, torch.exp(-apart / 0.03)[:, None] * LABELS["peaks"])
+
+
+def test_the_teacher_changes_which_half_is_kept():
+    half = retraining.weights_of(retraining.HALF, LABELS)
+    assert half.sum(0).tolist() == [[5.0] * 17] * 2
+    free = -(LABELS["points"][:, 0] - LABELS["points"][:, 1]).norm(dim=-1).mean(-1)
+    assert half[free.argmax(), LABELS["peaks"].mean(-1)[free.argmax()].argmax(), 0] == 1
+    # labels that are alike in all else are kept as the teacher says, those of each student apart
+    alike = dict(points=torch.zeros(10, 2, 17, 2), peaks=torch.ones(10, 2, 17))
+    quality = torch.stack([torch.arange(10.0), -torch.arange(10.0)], 1)
+    kept = retraining.weights_of(retraining.TS3, alike | dict(quality=quality))[..., 0]
+    assert kept.T.tolist() == [[0.0] * 5 + [1.0] * 5, [1.0] * 5 + [0.0] * 5]
+
+
+def test_each_student_gets_its_own_labels_of_the_frames_that_are_chosen():
+    hidden = mouse.Frames(
+        torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 3, 2, 2),
+        LABELS["points"][:, 0] + torch.tensor([1.28, 0.0]),
+        torch.ones(10, 17),
+    )
+    weights = torch.zeros(10, 2, 17)
+    weights[3, 0], weights[[1, 4], 1] = 0.5, 1
+    first, second = retraining.chosen(hidden, LABELS["points"], weights)
+    assert first.images[:, 0, 0, 0].tolist() == [3]
+    assert second.images[:, 0, 0, 0].tolist() == [1, 4]
+    assert_close(second.points, LABELS["points"][[1, 4], 1])
+    assert_close(first.visible, torch.full((1, 17), 0.5))
+    weights[:, 1] = 0
+    assert retraining.label_error(LABELS["points"], weights, hidden) == pytest.approx(1, rel=1e-4)
+
+
+def trained(gain):
+    """Errors of all arms, those of TS3 lower by gains."""
+    return {
+        arm: {
+            str(seed): dict(error=6 - (one if arm == retraining.TS3 else 0.0), near=50.0)
+            | (dict(label_error=4.0) if arm in (retraining.ALL, retraining.TS3) else {})
+            for seed, one in enumerate(gain)
+        }
+        for arm in retraining.ARMS
+    }
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ((0.1, 0.12, 0.11), "is better than"),
+        ((0.1, -0.12, 0.11), "is not visibly better than"),
+        ((-0.1, -0.12, -0.11), "is worse than"),
+    ],
+)
+def test_the_sentence_of_retraining_says_what_the_interval_says(gains, verdict):
+    found = retraining.summary(trained(gains))
+    assert found["pairs"][0]["mean"] == pytest.approx(np.mean(gains))
+    assert found["means"]["error"][retraining.SUPERVISED] == 6
+    assert set(found["label_error"]) == {retraining.ALL, retraining.TS3}
+    said = retraining.known(found)
+    assert f"chooses, {verdict} training on 20 labelled frames alone" in said
+    assert f"{np.mean(gains):+.2f} (" in said
+    for arm in retraining.ARMS[1:]:
+        assert arm in said
+
+
+@pytest.fixture
+def made_up(monkeypatch, tmp_path):
+    """Frames of noise, and a folder of their own for the files."""
+    g = torch.Generator().manual_seed(0)
+    data = mouse.Frames(
+        torch.randn(90, 3, 128, 128, generator=g),
+        torch.rand(90, 17, 2, generator=g) * 127,
+        torch.ones(90, 17),
+    )
+    for module in (room, retraining):
+        monkeypatch.setattr(module, "frames", lambda side: data)
+    monkeypatch.setattr(retraining, "RUNS", replace(retraining.RUNS, folder=tmp_path))
+    return retraining.RUNS
+
+
+def test_labels_come_from_the_supervised_students_of_the_seed(made_up):
+    with pytest.raises(StudyError, match=r"--seeds 4 --arms \"supervised\" --short 3000"):
+        retraining.run(retraining.ALL, 4, short=3000)
+    found = retraining.run(retraining.SUPERVISED, 4, short=3000)
+    assert set(found) == {"error", "near"}
+    head = dict(statement=retraining.statement(), short=3000)
+    made_up.file(retraining.SUPERVISED, 4).write_text(json.dumps(head))
+    with np.load(retraining.labels_file(4)) as labels:
+        assert labels["points"].shape == (50, 2, 17, 2)
+    assert np.isfinite(retraining.run(retraining.HALF, 4, short=3000)["label_error"])
+    with pytest.raises(StudyError, match="got another"):
+        retraining.run(retraining.TS3, 4, short=900)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "machine", lambda device: dict(device=device))
+    monkeypatch.setattr(runs, "quiet", lambda: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    stated = dict(sizes=1)
+    return runs.Runs("dev.toy", tmp_path, lambda: dict(stated), (0, 1), ("one", "the other"))
+
+
+def start(study, *words):
+    seen = []
+
+    def run(arm, seed, short, device):
+        seen.append((arm, seed, short, device))
+        return dict(error=1.0)
+
+    runs.start(study, None, run=run, told=str, publish=lambda: None, argv=words)
+    return seen
+
+
+def test_a_command_goes_on_where_it_was_stopped(study):
+    assert start(study, "--seeds", "1") == [("one", 1, 1, "cpu"), ("the other", 1, 1, "cpu")]
+    assert start(study, "--arms", "the other") == [("the other", 0, 1, "cpu")]
+    assert start(study) == [("one", 0, 1, "cpu")]
+    assert start(study) == []
+    assert study.joined()["the other"]["1"]["error"] == 1
+    restated = replace(study, statement=lambda: dict(sizes=2))
+    with pytest.raises(StudyError, match="got another"):
+        restated.joined()
+    assert len(start(restated)) == 4
+
+
+def test_a_trial_is_no_result(study):
+    start(study, "--short", "10")
+    with pytest.raises(StudyError, match="got another"):
+        study.joined()
+
+
+def test_arms_of_a_pair_come_from_one_device(study, monkeypatch):
+    monkeypatch.setattr(provenance, "committed", lambda: "c0ffee")
+    start(study, "--seeds", "0")
+    start(study, "--seeds", "1", "--device", "cuda")
+    joined = study.joined()
+    found = runs.published(study, joined, dict(mean=2))
+    assert found["machines"] == [dict(device="cpu"), dict(device="cuda")]
+    assert (found["mean"], found["commit"]) == (2, "c0ffee")
+    joined["one"]["0"]["machine"] = dict(device="cuda")
+    with pytest.raises(StudyError, match="seed 0: expected all arms of one machine"):
+        runs.published(study, joined, {})
+
+
+def test_the_device_that_trains_is_named(monkeypatch):
+    monkeypatch.setattr(provenance, "read_machine", lambda: dict(device="a GPU"))
+    runs.machine.cache_clear()
+    assert runs.machine("cpu") == dict(device="CPU")
+    assert runs.machine("cuda:0") == dict(device="a GPU")
+    runs.machine.cache_clear()

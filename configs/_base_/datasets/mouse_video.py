@@ -21,6 +21,7 @@ metainfo = dict(
 )
 backend_args = None
 
+# This rig's mouse always runs to the right, so nothing is mirrored.
 train_pipeline = [
     dict(type="UniformRefFrameSample", num_ref_imgs=1, frame_range=1, filter_key_img=True),
     dict(
@@ -38,7 +39,6 @@ train_pipeline = [
                 max_shear_degree=0.0,
             ),
             dict(type="mmext.PoseCrop", crop_size=(224, 224), allow_negative_crop=True),
-            dict(type="mmext.PoseFlip", prob=0.5),
         ],
     ),
     dict(type="mmext.PackPoseTrackInputs"),

@@ -1,9 +1,10 @@
 """The same mouse with the paper's filter: whole frames are accepted, a fifth more in each round.
 
 Run       python tools/data/mouse.py && python tools/train.py
-          configs/landmarks/ts3/ts3-hard_cpm-hourglass_1xb8-600i_mouse.py
-Hardware  any CPU, about four minutes on one core
-Expected  to be measured
+          configs/landmarks/ts3/ts3-hard_cpm-hourglass_1xb8-600i_mouse.py --seed 0
+Hardware  any CPU, three to four minutes on one core
+Expected  NME 10.7 % of the side on 20 frames, 48 % of the points within 5 % (one run, seed 0);
+          10.4 % before its first round
 Look at   work_dirs/<this name>/round_2/report.json: do scores tell good labels from bad ones?
 """
 

@@ -1,7 +1,7 @@
 """TS3 on a running mouse: 20 labelled frames, 150 without labels, two rounds.
 
 Run       python tools/data/mouse.py && python tools/train.py
-          configs/landmarks/ts3/ts3_cpm-hourglass_1xb8-600i_mouse.py
+          configs/landmarks/ts3/ts3_cpm-hourglass_1xb8-600i_mouse.py --seed 0
 Hardware  any CPU, about four minutes on one core
 Expected  NME 9.4 % of the side on 20 frames, 53 % of the points within 5 % (one run, seed 0)
 Look at   work_dirs/<this name>/round_2/report.json: do scores tell good labels from bad ones?

@@ -15,8 +15,6 @@ _base_ = [
 ]
 
 detector = _base_.model
-preprocessor = detector.pop("data_preprocessor")
-preprocessor["type"] = "TrackDataPreprocessor"
 detector["roi_head"]["keypoint_head"]["num_keypoints"] = 15
 # Whether all its files tell hidden points from visible ones was not checked without the data: this
 # branch keeps what COCO taught it.
@@ -27,7 +25,7 @@ detector["roi_head"]["reid_head"] = dict(type="mmext.RoIReIDHead", num_ids=8192)
 model = dict(
     _delete_=True,
     type="mmext.FastPose",
-    data_preprocessor=preprocessor,
+    data_preprocessor=dict(detector.pop("data_preprocessor"), type="TrackDataPreprocessor"),
     detector=detector,
     tracker=dict(type="mmext.OcclusionAwareTracker"),
 )

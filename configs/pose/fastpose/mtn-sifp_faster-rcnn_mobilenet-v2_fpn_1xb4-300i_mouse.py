@@ -1,14 +1,17 @@
 """All branches and scale-normalised training on a running mouse: minutes on a CPU.
 
 Shows where each part stands. The mouse has one size, is always visible and always the same one, so
-neither scales nor visibility nor the embedding have anything to learn here.
+neither scales nor visibility nor the embedding have anything to learn here. At 256 pixels it is
+larger than what that scale is for (240 against 224), so it is learnt, and found, at 128 alone:
+test with "--tta". Without it, and so while this trains, the score is 0.
 
 The data set is "mmext.PoseCocoDataset", its judge "mmext.CocoKeypointMetric".
 
 Run       mmext data mouse && mmext data mobilenet_v2 && python tools/train.py
-          configs/pose/fastpose/mtn-sifp_faster-rcnn_mobilenet-v2_fpn_1xb4-300i_mouse.py
-Hardware  two CPU cores, minutes
-Expected  not measured
+          configs/pose/fastpose/mtn-sifp_faster-rcnn_mobilenet-v2_fpn_1xb4-300i_mouse.py, then
+          tools/test.py with it, the checkpoint and --tta
+Hardware  any CPU, about three minutes on one core
+Expected  box AP 0.93 and keypoint AP 0.76 in 30 frames with --tta (one run, seed 0)
 """
 
 _base_ = [
@@ -24,6 +27,14 @@ model = dict(
         bbox_head=dict(num_classes=1),
         keypoint_head=dict(
             type="mmext.KeypointRCNNHead", num_keypoints=17, num_convs=3, conv_channels=128
+        ),
+        # The mouse is large: points want the finest level, boxes may take a coarser one.
+        keypoint_roi_extractor=dict(
+            type="SingleRoIExtractor",
+            roi_layer=dict(type="RoIAlign", output_size=14, sampling_ratio=2),
+            out_channels=96,
+            featmap_strides=[8, 16, 32],
+            finest_scale=224,
         ),
         visibility_head=dict(type="mmext.VisibilityHead"),
         reid_head=dict(type="mmext.RoIReIDHead", num_ids=8, conv_channels=64, embed_channels=32),

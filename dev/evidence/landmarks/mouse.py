@@ -41,6 +41,10 @@ class Frames:
         some = torch.as_tensor(np.asarray(rows))
         return Frames(self.images[some], self.points[some], self.visible[some])
 
+    def to(self, device: str | torch.device) -> "Frames":
+        """The same on a device."""
+        return Frames(*(one.to(device) for one in vars(self).values()))
+
 
 @cache
 def frames(side: int) -> Frames:
@@ -112,7 +116,8 @@ def moved_about(batch: Frames, generator: torch.Generator) -> Frames:
     count, side = len(batch.images), batch.images.shape[-1]
 
     def draw(most: float) -> Tensor:
-        return (2 * torch.rand(count, generator=generator) - 1) * most
+        # drawn on the CPU, so that all devices draw the same
+        return ((2 * torch.rand(count, generator=generator) - 1) * most).to(batch.images)
 
     angle, scale = torch.deg2rad(draw(TURN)), 1 + draw(SCALE)
     shift = torch.stack([draw(SHIFT), draw(SHIFT)], -1) * side
@@ -199,6 +204,8 @@ def train_teacher(
     adam = torch.optim.Adam(ts3.teacher.train().parameters(), TEACHER_RATE)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
     g = torch.Generator().manual_seed(seed)
+    device = data.images.device
+    other = g if device.type == "cpu" else torch.Generator(device).manual_seed(seed)
     count = guesses.shape[1]
     for rows in batches(len(data.images), iterations, (seed, 2)):
         batch = data[rows.numpy()]
@@ -206,14 +213,28 @@ def train_teacher(
         carried = Frames(
             batch.images,
             torch.cat([batch.points, guesses[rows].flatten(1, 2)], 1),
-            torch.cat([batch.visible, torch.ones(len(rows), count * K)], 1),
+            torch.cat([batch.visible, batch.visible.new_ones(len(rows), count * K)], 1),
         )
         state = moved_about(carried, g)
         truth, visible = state.points[:, :K], state.visible[:, :K]
         shown = state.points[:, K:].unflatten(1, (count, K))
-        loss = ts3.lesson.loss(ts3.teacher, state.images, truth, visible, shown, generator=g)
+        loss = ts3.lesson.loss(ts3.teacher, state.images, truth, visible, shown, generator=other)
         adam.zero_grad()
         loss.backward()
         adam.step()
         cosine.step()
     ts3.teacher.eval()
+
+
+def cross_fitted(data: Frames, seed: int, iterations: int) -> Float[Tensor, "N 1 K 2"]:
+    """Labels of each half by a student that saw the other half alone."""
+    apart = model(data.images.shape[-1], seed + 1000).to(data.images.device)
+    halves = np.arange(len(data.images)) % 2
+    found = torch.zeros_like(data.points)[:, None]
+    for number in (0, 1):
+        train_student(
+            apart, number, data[np.flatnonzero(halves == number)], iterations, seed + 2000
+        )
+        rest = np.flatnonzero(halves != number)
+        found[rest, 0] = labels_of(apart, number, data.images[rest])
+    return found

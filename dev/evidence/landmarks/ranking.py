@@ -25,11 +25,7 @@ Chosen    before any of the 12 ran, on seed 100 alone, its hidden errors in view
 Shows     tiny students on one recording rig; nothing about faces, nor whether retraining gains
 """
 
-import argparse
-import json
-import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +33,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dev.evidence import pairs, provenance
+from dev.evidence import pairs
+from dev.evidence.landmarks import runs
 from dev.evidence.landmarks.mouse import (
     FRAMES,
     Frames,
+    cross_fitted,
     frames,
-    labels_of,
     model,
-    quiet,
     train_student,
     train_teacher,
 )
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, write_json
-from dev.evidence.study import StudyError
 from mmext.landmarks.ts3 import scores
 from mmext.landmarks.ts3.corruptions import mean_error
 from mmext.landmarks.ts3.model import TS3
@@ -70,7 +65,6 @@ COMPARED = (
     ("teacher", f"{GAN} teacher"),
     (SCORE, f"{GAN} score"),
 )
-FILES = ROOT / "work_dirs/evidence/landmarks_ranking"
 PUBLISHED = ROOT / RESULTS / "landmarks_ranking.json"
 
 
@@ -80,45 +74,24 @@ def split(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return order[:LABELLED], order[LABELLED + UNTOUCHED :]
 
 
-def cross_fitted(data: Frames, seed: int, iterations: int) -> Tensor:
-    """Labels (N, 1, K, 2) of each half by a student that saw the other half alone."""
-    apart = model(SIDE, seed + 1000)
-    halves = np.arange(len(data.images)) % 2
-    found = torch.zeros(len(data.images), 1, *data.points.shape[1:])
-    for number in (0, 1):
-        train_student(
-            apart, number, data[np.flatnonzero(halves == number)], iterations, seed + 2000
-        )
-        rest = np.flatnonzero(halves != number)
-        found[rest, 0] = labels_of(apart, number, data.images[rest])
-    return found
-
-
-def run(seed: int, *, short: int = 1) -> dict[str, Any]:
+def run(seed: int, *, short: int = 1, device: str = "cpu") -> dict[str, Any]:
     """All arms of a seed.
 
     Args:
         seed: of the draw, the weights and the order.
         short: divisor of all iterations; above 1 the numbers mean nothing.
+        device: that trains.
     """
-    began = time.process_time()
     known, hidden = split(seed)
-    data, judged = frames(SIDE)[known], frames(SIDE)[hidden]
-    ts3 = model(SIDE, seed)
+    data, judged = frames(SIDE).to(device)[known], frames(SIDE).to(device)[hidden]
+    ts3 = model(SIDE, seed).to(device)
     for number in (0, 1):
         train_student(ts3, number, data, STUDENT_ITERS // short, seed)
     guesses = cross_fitted(data, seed, HALF_ITERS // short)
     train_teacher(ts3, data, guesses, TEACHER_ITERS // short, seed)
-    gan = model(SIDE, seed, objective="lsgan")
+    gan = model(SIDE, seed, objective="lsgan").to(device)
     train_teacher(gan, data, guesses, TEACHER_ITERS // short, seed)
-    found = measured(ts3, gan, judged)
-    return dict(
-        seed=seed,
-        short=short,
-        statement=statement(),
-        seconds=round(time.process_time() - began, 1),
-        **found,
-    )
+    return measured(ts3, gan, judged)
 
 
 def measured(ts3: TS3, gan: TS3, judged: Frames) -> dict[str, Any]:
@@ -174,11 +147,19 @@ def statement() -> dict[str, Any]:
     )
 
 
-def summary(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+RUNS = runs.Runs(
+    module="dev.evidence.landmarks.ranking",
+    folder=ROOT / "work_dirs/evidence/landmarks_ranking",
+    statement=statement,
+    seeds=SEEDS,
+)
+
+
+def summary(by_seed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Means and paired differences over seeds."""
     arms = {
-        arm: {seed: one["spearman"][arm] for seed, one in runs.items()}
-        for arm in next(iter(runs.values()))["spearman"]
+        arm: {seed: one["spearman"][arm] for seed, one in by_seed.items()}
+        for arm in next(iter(by_seed.values()))["spearman"]
     }
     rows = [
         dict(
@@ -189,7 +170,7 @@ def summary(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for treated, control in COMPARED
     ]
     halves = {
-        arm: float(np.mean([one["better_half"][arm] for one in runs.values()])) for arm in arms
+        arm: float(np.mean([one["better_half"][arm] for one in by_seed.values()])) for arm in arms
     }
     means = {arm: float(np.mean(list(found.values()))) for arm, found in arms.items()}
     return dict(spearman=arms, means=means, better_half=halves, pairs=rows)
@@ -198,7 +179,7 @@ def summary(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def known(found: Mapping[str, Any] | None) -> str:
     """What decides, in a sentence."""
     if found is None:
-        return "Stated and not run yet: `python -m dev.evidence.landmarks.ranking`."
+        return f"Stated and not run yet: `{RUNS.command}`."
     row, means = found["pairs"][0], found["means"]
     verdict = "ranks labels better than" if row["low"] > 0 else "is not visibly better than"
     verdict = "ranks labels worse than" if row["high"] < 0 else verdict
@@ -208,25 +189,6 @@ def known(found: Mapping[str, Any] | None) -> str:
         f"{row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), {row['wins']} of "
         f"{row['n']} seeds. Means: {listed}."
     )
-
-
-def files(seeds: Sequence[int], folder: Path) -> dict[str, dict[str, Any]]:
-    """What has run of these seeds, as it is stated now.
-
-    Raises:
-        StudyError: a seed lacks, or was run as another statement says.
-    """
-    found = {}
-    for seed in seeds:
-        file = folder / f"{seed}.json"
-        one = json.loads(file.read_text()) if file.is_file() else {}
-        if one.get("statement") != statement() or one.get("short") != 1:
-            raise StudyError(
-                f"{file}: expected a run of this statement, got {'another' if one else 'none'}; "
-                f"run python -m dev.evidence.landmarks.ranking --seeds {seed}"
-            )
-        found[str(seed)] = one
-    return found
 
 
 def draw(found: Mapping[str, Any], path: Path) -> None:
@@ -253,49 +215,19 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
 
 def publish() -> None:
     """Join the files of all seeds."""
-    runs = files(SEEDS, FILES)
-    found = dict(
-        command="python -m dev.evidence.landmarks.ranking",
-        commit=provenance.committed(),
-        statement=statement(),
-        errors={seed: one["error"] for seed, one in runs.items()},
-        **summary(runs),
-        seconds=round(sum(one["seconds"] for one in runs.values())),
-        machine=provenance.read_machine(),
-    )
+    joined = RUNS.joined()
+    by_seed = joined[""]
+    errors = {seed: one["error"] for seed, one in by_seed.items()}
+    found = runs.published(RUNS, joined, dict(errors=errors, **summary(by_seed)))
     write_json(PUBLISHED, found)
     draw(found, PUBLISHED.with_suffix(".png"))
     print(known(found))
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--short", type=int, default=1, help="divisor of all iterations: a trial")
-    parser.add_argument("--publish", action="store_true", help="join the files of all seeds")
-    args = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    quiet()
-    try:
-        if args.publish:
-            publish()
-            return
-        for seed in args.seeds:
-            file = FILES / f"{seed}.json"
-            done = json.loads(file.read_text()) if file.is_file() else {}
-            if done.get("statement") == statement() and done.get("short") == args.short:
-                continue
-            found = run(seed, short=args.short)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(file, found)
-            told = ", ".join(f"{arm} {value:.2f}" for arm, value in found["spearman"].items())
-            print(f"seed {seed}, {found['seconds']:.0f} s: {told}", flush=True)
-    except StudyError as error:
-        sys.exit(f"error: {error}.")
+def told(found: Mapping[str, Any]) -> str:
+    """The correlations of a seed."""
+    return ", ".join(f"{arm} {value:.2f}" for arm, value in found["spearman"].items())
 
 
 if __name__ == "__main__":
-    main()
+    runs.start(RUNS, __doc__, run=run, told=told, publish=publish)

@@ -1,7 +1,7 @@
 """Is there room for retraining on pseudo-labels? Labels alone against true labels of all frames.
 
     python -m dev.evidence.landmarks.room                 what has not run yet; one file a training
-    python -m dev.evidence.landmarks.room --seeds 0       this pair alone
+    python -m dev.evidence.landmarks.room --seeds 0       this pair alone; --arms, --device cuda
     python -m dev.evidence.landmarks.room --publish       all files into docs/evidence
 
 Question  how much does a detector gain on the mouse from the true labels of the frames that TS3
@@ -21,23 +21,18 @@ Chosen    sizes and rates are those of the ranking study
 Shows     tiny students on one recording rig
 """
 
-import argparse
-import json
 import math
-import sys
-import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from dev.evidence import pairs, provenance
-from dev.evidence.landmarks.mouse import FRAMES, Frames, frames, model, quiet, train_student
+from dev.evidence import pairs
+from dev.evidence.landmarks import runs
+from dev.evidence.landmarks.mouse import FRAMES, Frames, frames, model, train_student
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, write_json
-from dev.evidence.study import StudyError
 from mmext.landmarks.ts3.corruptions import mean_error
 from mmext.landmarks.ts3.model import TS3, fused
 
@@ -46,7 +41,6 @@ LABELLED, TESTED, SIDE, ITERS, SHARE = 20, 20, 128, 3000, 0.25
 SUPERVISED, ORACLE = "supervised", "oracle"
 GATE, NEAR = 3.0, 0.05
 """Standard errors that the gain must reach, and what counts as a hit, in sides."""
-FILES = ROOT / "work_dirs/evidence/landmarks_room"
 PUBLISHED = ROOT / RESULTS / "landmarks_room.json"
 
 
@@ -56,22 +50,28 @@ def split(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return order[:LABELLED], order[LABELLED : LABELLED + TESTED], order[LABELLED + TESTED :]
 
 
-def run(arm: str, seed: int, *, short: int = 1) -> dict[str, Any]:
+def run(arm: str, seed: int, *, short: int = 1, device: str = "cpu") -> dict[str, Any]:
     """One training of both students, and its test."""
-    began = time.process_time()
-    known, tested, hidden = (frames(SIDE)[rows] for rows in split(seed))
-    ts3 = model(SIDE, seed)
-    for number in (0, 1):
-        more = hidden if arm == ORACLE else None
-        train_student(ts3, number, known, ITERS // short, seed, more, SHARE)
-    return dict(
-        arm=arm,
-        seed=seed,
-        short=short,
-        statement=statement(),
-        **test(ts3, tested),
-        seconds=round(time.process_time() - began, 1),
-    )
+    known, tested, hidden = (frames(SIDE).to(device)[rows] for rows in split(seed))
+    more = (hidden, hidden) if arm == ORACLE else (None, None)
+    return test(trained(known, more, seed, short=short), tested)
+
+
+def trained(
+    known: Frames, more: tuple[Frames | None, Frames | None], seed: int, *, short: int
+) -> TS3:
+    """Both students, from the start of a seed.
+
+    Args:
+        known: the labelled frames.
+        more: what takes a share of each student's batches.
+        seed: of the weights, the order and the moves.
+        short: divisor of the iterations.
+    """
+    ts3 = model(SIDE, seed).to(known.images.device)
+    for number, others in enumerate(more):
+        train_student(ts3, number, known, ITERS // short, seed, others, SHARE)
+    return ts3
 
 
 @torch.no_grad()
@@ -97,14 +97,23 @@ def statement() -> dict[str, Any]:
     )
 
 
-def judged(runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any]:
+RUNS = runs.Runs(
+    module="dev.evidence.landmarks.room",
+    folder=ROOT / "work_dirs/evidence/landmarks_room",
+    statement=statement,
+    seeds=SEEDS,
+    arms=(SUPERVISED, ORACLE),
+)
+
+
+def judged(by_arm: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any]:
     """The gain of the oracle in points of error, and whether other arms may run.
 
     Args:
-        runs: by arm and seed.
+        by_arm: what was found, by arm and seed.
     """
     control, treated = (
-        {seed: one["error"] for seed, one in runs[arm].items()} for arm in (SUPERVISED, ORACLE)
+        {seed: one["error"] for seed, one in by_arm[arm].items()} for arm in (SUPERVISED, ORACLE)
     )
     row = pairs.summarise(pairs.differences(control, treated))  # an error that falls is a gain
     standard_error = row.deviation / math.sqrt(row.n)
@@ -118,7 +127,7 @@ def judged(runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, A
 def known(found: Mapping[str, Any] | None) -> str:
     """What came out, in a sentence."""
     if found is None:
-        return "Stated and not run yet: `python -m dev.evidence.landmarks.room`."
+        return f"Stated and not run yet: `{RUNS.command}`."
     gain, error = found["gain"]["mean"], found["standard_error"]
     ratio = gain / error if error else math.inf
     verdict = (
@@ -132,80 +141,22 @@ def known(found: Mapping[str, Any] | None) -> str:
     )
 
 
-def files(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """What has run, by arm and seed.
-
-    Raises:
-        StudyError: a training lacks, or was run as another statement says.
-    """
-    found: dict[str, dict[str, dict[str, Any]]] = {SUPERVISED: {}, ORACLE: {}}
-    for arm, seeds in found.items():
-        for seed in SEEDS:
-            one = _read(folder / f"{arm}_{seed}.json")
-            if one.get("statement") != statement() or one.get("short") != 1:
-                raise StudyError(
-                    f"{folder / f'{arm}_{seed}.json'}: expected a run of this statement, got "
-                    f"{'another' if one else 'none'}; run python -m dev.evidence.landmarks.room"
-                )
-            seeds[str(seed)] = one
-    return found
-
-
-def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text()) if file.is_file() else {}
-
-
 def publish() -> None:
     """Join the files of all trainings."""
-    runs = files(FILES)
-    found = dict(
-        command="python -m dev.evidence.landmarks.room",
-        commit=provenance.committed(),
-        statement=statement(),
-        runs_by_arm={
-            arm: {seed: dict(error=one["error"], near=one["near"]) for seed, one in seeds.items()}
-            for arm, seeds in runs.items()
-        },
-        **judged(runs),
-        seconds=round(sum(one["seconds"] for seeds in runs.values() for one in seeds.values())),
-        machine=provenance.read_machine(),
-    )
+    joined = RUNS.joined()
+    numbers = {
+        arm: {seed: dict(error=one["error"], near=one["near"]) for seed, one in seeds.items()}
+        for arm, seeds in joined.items()
+    }
+    found = runs.published(RUNS, joined, dict(runs_by_arm=numbers, **judged(joined)))
     write_json(PUBLISHED, found)
     print(known(found))
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--short", type=int, default=1, help="divisor of all iterations: a trial")
-    parser.add_argument("--publish", action="store_true", help="join the files of all trainings")
-    args = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    quiet()
-    try:
-        if args.publish:
-            publish()
-            return
-        for seed in args.seeds:
-            for arm in (SUPERVISED, ORACLE):
-                file = FILES / f"{arm}_{seed}.json"
-                done = _read(file)
-                if done.get("statement") == statement() and done.get("short") == args.short:
-                    continue
-                found = run(arm, seed, short=args.short)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                write_json(file, found)
-                print(
-                    f"seed {seed}, {arm}: error {found['error']:.2f} %, {found['near']:.0f} % near,"
-                    f" {found['seconds']:.0f} s",
-                    flush=True,
-                )
-    except StudyError as error:
-        sys.exit(f"error: {error}.")
+def told(found: Mapping[str, float]) -> str:
+    """The numbers of a training."""
+    return f"error {found['error']:.2f} %, {found['near']:.0f} % near"
 
 
 if __name__ == "__main__":
-    main()
+    runs.start(RUNS, __doc__, run=run, told=told, publish=publish)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmext.data_checks.coco import read_coco
-from mmext.errors import BadInputError
+from mmext.errors import BadInputError, did_you_mean
 from mmext.landmarks.stack.datasets import LandmarkFiles, require_file
 from mmext.registry import DATASETS
 
@@ -69,7 +69,10 @@ class COCOLandmarkDataset(LandmarkFiles):
 
     def _learn_category(self, category: Mapping[str, Any]) -> None:
         names = [str(name) for name in category["keypoints"]]
-        pairs = [tuple(map(self._number(names), pair)) for pair in category.get("flip_pairs", ())]
+        pairs = [
+            tuple(self._number(point, names) for point in pair) if isinstance(pair, list) else pair
+            for pair in category.get("flip_pairs", ())
+        ]
         self.learn(
             keypoint_names=names,
             flip_pairs=pairs or pairs_by_name(names),
@@ -78,9 +81,16 @@ class COCOLandmarkDataset(LandmarkFiles):
             ],  # COCO counts from 1
         )
 
-    @staticmethod
-    def _number(names: list[str]) -> Any:
-        return lambda point: names.index(point) if isinstance(point, str) else int(point)
+    def _number(self, point: Any, names: list[str]) -> Any:
+        """The number of a point of ``flip_pairs``, which names it or counts from 0."""
+        if not isinstance(point, str):
+            return point
+        if point not in names:
+            raise BadInputError(
+                f"{self.ann_file}: expected names of the category's keypoints in flip_pairs, got "
+                f"{point!r}{did_you_mean(point, names)}; correct it"
+            )
+        return names.index(point)
 
     def _sample(
         self, image: Mapping[str, Any], instance: Mapping[str, Any], count: int

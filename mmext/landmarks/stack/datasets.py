@@ -77,6 +77,11 @@ class LandmarkFiles(BaseDataset):
                 f"{self.ann_file or self.data_prefix['img_path']}: expected samples, got none; see "
                 "that this is the right file or folder"
             )
+        require_pairs(
+            self._metainfo.get("flip_pairs"),
+            len(samples[0]["keypoints"]),
+            self.ann_file or self.data_prefix["img_path"],
+        )
         self._hide(samples)
         labelled = sum(sample["labeled"] for sample in samples)
         if self.NEEDS_LABELS and not labelled and self.take != "unlabeled":
@@ -147,6 +152,27 @@ class LandmarkFiles(BaseDataset):
         for name, value in metainfo.items():
             if value and not self._metainfo.get(name):
                 self._metainfo[name] = value
+
+
+def require_pairs(pairs: Any, count: int, where: str) -> None:
+    """Refuse what changes places in a mirror where it is not two points.
+
+    Args:
+        pairs: of a data set, or None.
+        count: of points.
+        where: they are said.
+
+    Raises:
+        BadInputError: one is no pair of numbers of points.
+    """
+    for pair in () if pairs is None else pairs:
+        points = list(pair) if isinstance(pair, Sequence) else [pair]
+        known = [one for one in points if isinstance(one, int | np.integer) and 0 <= one < count]
+        if len(points) != 2 or len(known) != 2:
+            raise BadInputError(
+                f"{where}: expected flip_pairs of two points each, numbered from 0 to "
+                f"{count - 1}, got {pair!r}; correct it"
+            )
 
 
 def require_file(file: str) -> None:

@@ -134,11 +134,16 @@ class LandmarkNME(BaseMetric):
             found[f"PCK@{100 * at:g}"] = 100 * nme.correct_points(errors, at)
         counted = len(faces) - left_out
         says = ", ".join(f"{key} {value:.2f} %" for key, value in found.items())
-        say = logger.info if counted else logger.warning
-        say(
+        logger.info(
             "landmarks, %s: %s (%s; %d faces, %d left out: no visible point or no length)",
             *(name, says, self.rule, counted, left_out),
         )
+        if not counted:
+            logger.warning(
+                "landmarks, %s: expected faces with a visible point and a %s above 0 to divide by, "
+                "got none of %d, so no number; correct labels and lengths, or take another norm",
+                *(name, self.norm, left_out),
+            )
         return {**found, "left_out": float(left_out)}
 
 

@@ -7,6 +7,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
+from mmext.errors import BadInputError
 from mmext.landmarks.groups import cpm_groups
 from mmext.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -21,6 +22,7 @@ class CPMOptimWrapperConstructor:
 
     Raises:
         ValueError: a ``paramwise_cfg``.
+        BadInputError: the optimizer has no rate that could be multiplied.
     """
 
     def __init__(
@@ -30,6 +32,11 @@ class CPMOptimWrapperConstructor:
             raise ValueError(
                 "CPMOptimWrapperConstructor: expected no paramwise_cfg, got one; take mmengine's "
                 "DefaultOptimWrapperConstructor for rates of your own"
+            )
+        if "lr" not in (optim_wrapper_cfg.get("optimizer") or {}):
+            raise BadInputError(
+                "optim_wrapper.optimizer: expected a rate lr, of which trunk and stages of a pose "
+                "machine have multiples, got none; give one, as dict(type='SGD', lr=5e-5)"
             )
         self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
 

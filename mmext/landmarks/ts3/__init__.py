@@ -12,6 +12,8 @@ Deviates  The authors published networks and no training. Networks, sizes and co
           count by point and by score, and the paper's choice of whole faces is ``filter="hard"``;
           students go on from their weights in each round. Their errors on the labelled pictures
           stand in for those of students trained on the other half, which cost two more students.
+          A label's quality is exp(-e / tau), tau a tenth of the input's side and the same for all
+          data, chosen on drawn faces: a part of the typical error would be known only afterwards.
 Letters   B pictures, N unlabelled pictures, S = 2 students, K points; points are (x, y) in pixels
 """
 

@@ -73,16 +73,14 @@ def sightings(
         labelled: images and annotations with track_id; images are found by id.
 
     Raises:
-        BadInputError: no detection with an embedding lies on a labelled person.
+        BadInputError: no detection with an embedding lies on a labelled person, or an identity is
+            in a frame twice.
     """
-    of_image: dict[Any, list[Any]] = {}
-    for one in labelled.get("annotations", ()):
-        if identity(one) is not None and one.get("bbox"):
-            of_image.setdefault(one["image_id"], []).append(one)
+    of_image = people_of(labelled)
     videos: dict[Any, int] = {}
     looks, people = [], []
     for frame in frames:
-        true = of_image.get(frame.image["id"], [])
+        true = list(of_image.get(frame.image["id"], {}).values())
         boxes, embeddings = frame.found["boxes"], frame.found["embeddings"]
         if not true or embeddings is None or boxes is None:
             continue
@@ -100,3 +98,24 @@ def sightings(
             "into the detections, and track_id and bbox into the labels of the same images"
         )
     return np.array(looks, float), np.array(people, np.int64)
+
+
+def people_of(labelled: Mapping[str, Any]) -> dict[Any, dict[int, Any]]:
+    """Of each image the annotations with a box, by identity; crowds are left out.
+
+    Raises:
+        BadInputError: an identity is in a frame twice.
+    """
+    found: dict[Any, dict[int, Any]] = {}
+    for one in labelled.get("annotations", ()):
+        own = identity(one)
+        if own is None or not one.get("bbox") or one.get("iscrowd"):
+            continue
+        people = found.setdefault(one["image_id"], {})
+        if own in people:
+            raise BadInputError(
+                f"--calibrate: expected each identity once in a frame, got {own} twice in image "
+                f"{one['image_id']}; correct one"
+            )
+        people[own] = one
+    return found

@@ -92,7 +92,9 @@ class RoIReIDHead(BaseModule):
         losses = dict(loss_triplet=self.triplet_factor * mean_over(triplet, counted))
         if self.num_ids:
             known = (identity >= 0) & (identity < self.num_ids)
-            scores = self.classifier(self._normed(embeddings, known))
+            normed = self._normed(embeddings, known)
+            # Weights of bfloat16 are read as they are, but summed in the precision of the loss.
+            scores = F.linear(normed, self.classifier.weight.to(normed.dtype))
             loss = F.cross_entropy(scores, identity.where(known, 0), reduction="none")
             losses.update(loss_identity=self.factor * mean_over(loss, known))
         return losses

@@ -3,12 +3,14 @@
 Paper     FastPose, Zhang et al. 2019, https://arxiv.org/abs/1908.05593 (its multi-task network)
 Idea      A two-stage detector's second stage gets more branches, each on RoI features of its own;
           in training they look at the positives, in testing at the boxes that are left.
-Host      mmdet.StandardRoIHead: same box and mask branches, samples, state-dict keys
+Host      mmdet.StandardRoIHead, Faster and Mask R-CNN's: same box and mask branches, samples,
+          state-dict keys. Arguments of other second stages, as of cascades, are refused
 Letters   B images, N RoIs of a batch, G ground truths of an image, K points, D numbers of an
           embedding
 """
 
 import copy
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +24,7 @@ from mmdet.structures.bbox import bbox2roi, scale_boxes
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmext.errors import BadInputError
+from mmext.errors import BadInputError, some
 from mmext.registry import MODELS
 
 KEYPOINT_ROI = dict(output_size=14, sampling_ratio=2)
@@ -52,8 +54,8 @@ class MTNRoIHead(StandardRoIHead):
         host_cfg: the host's arguments.
 
     Raises:
-        BadInputError: ``visibility_head`` without ``keypoint_head``, or a branch without a
-            ``bbox_roi_extractor`` and without its own.
+        BadInputError: ``visibility_head`` without ``keypoint_head``, a branch without a
+            ``bbox_roi_extractor`` and without its own, or arguments of another second stage.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class MTNRoIHead(StandardRoIHead):
         keypoint_classes: Sequence[int] | None = None,
         **host_cfg: Any,
     ) -> None:
+        _refuse_other_stages(host_cfg)
         super().__init__(**host_cfg)
         self.keypoint_classes = keypoint_classes
         self.keypoint_head: Any = None
@@ -275,6 +278,16 @@ class MTNRoIHead(StandardRoIHead):
             result.bboxes = scale_boxes(result.bboxes, back)
         if "keypoints" in result:
             result.keypoints = result.keypoints * result.keypoints.new_tensor(back)
+
+
+def _refuse_other_stages(host_cfg: dict) -> None:
+    """Refuse what Cascade R-CNN's second stage takes, or another's."""
+    if other := sorted(host_cfg.keys() - inspect.signature(StandardRoIHead).parameters):
+        raise BadInputError(
+            f"MTNRoIHead expects the second stage of Faster or Mask R-CNN, got {some(other)} of "
+            "another (a cascade's, perhaps); take such a detector, or give the boxes of yours to "
+            "mmext track"
+        )
 
 
 def _like_boxes(host_cfg: dict, layer: dict) -> dict:

@@ -46,7 +46,7 @@ def test_json_takes_a_column_of_visibility_and_what_samples_say_of_themselves(tm
         sample | dict(key="a", subset="easy", labeled=False),
         sample | dict(keypoints=[None, None]),
     ]
-    cfg = write_json(tmp_path, 1, keypoint_names=[], samples=[sample, *others])
+    cfg = write_json(tmp_path, 1, keypoint_names=[], flip_pairs=[], samples=[sample, *others])
     _, found = infos(cfg)
     assert found[0]["keypoints_visible"].tolist() == [0, 1]
     assert found[0]["bbox"].tolist() == [0, 1, 2, 3]
@@ -120,6 +120,22 @@ def test_coco(tmp_path):
 def test_coco_with_pairs_of_its_own(tmp_path):
     dataset, _ = infos(write_coco(tmp_path, flip_pairs=[["nose", "left_eye"], [3, 4]]))
     assert dataset.metainfo["flip_pairs"] == [(2, 0), (3, 4)]
+
+
+def test_an_unknown_name_in_a_pair_of_coco_is_said(tmp_path):
+    cfg = write_coco(tmp_path, flip_pairs=[["nose", "left_eyes"]])
+    with pytest.raises(BadInputError, match=r"got 'left_eyes' \(did you mean 'left_eye'\?\)"):
+        infos(cfg)
+
+
+@pytest.mark.parametrize("pair", [(0, 5), (0,), (-1, 2), (0.5, 1), ("0", "1"), 3])
+def test_a_pair_that_is_no_pair_of_points_is_said(tmp_path, pair):
+    cfg = write_json(tmp_path)
+    with pytest.raises(BadInputError, match="expected flip_pairs of two points each"):
+        infos(cfg, metainfo=dict(flip_pairs=[(1, 2), pair]))
+    cfg = write_coco(tmp_path, flip_pairs=[pair if isinstance(pair, int) else ["nose"]])
+    with pytest.raises(BadInputError, match="from 0 to 4, got"):
+        infos(cfg)
 
 
 def test_frames_of_a_folder_and_of_a_video(tmp_path):

@@ -86,7 +86,8 @@ def test_nothing_to_judge_is_a_warning_and_no_number(caplog):
     with caplog.at_level(logging.WARNING, "mmext"):
         found = numbers([sample(0, norm_len=0.0)], norm="norm_len")
     assert np.isnan(found["landmarks/NME"])
-    assert "0 faces, 1 left out" in caplog.text
+    assert "expected faces with a visible point and a norm_len above 0" in caplog.text
+    assert "got none of 1, so no number" in caplog.text
 
 
 def test_no_sample_at_all_is_refused():

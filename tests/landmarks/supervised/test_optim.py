@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
+from mmext.errors import BadInputError
 from mmext.landmarks.groups import cpm_groups
 from mmext.landmarks.supervised import VGGCPM, CPMOptimWrapperConstructor, StackedHourglass
 
@@ -44,6 +45,12 @@ def test_other_nets_beside_it_take_the_plain_rate_and_frozen_parameters_none():
     together = [p for group in groups.values() for p in group["params"]]
     assert len(together) == len(list(model.parameters())) - 1
     assert [group["name"] for group in cpm_groups(model.b, 0.1)] == ["rest"]
+
+
+@pytest.mark.parametrize("optimizer", [dict(type="SGD"), None])
+def test_an_optimizer_without_a_rate_is_refused(optimizer):
+    with pytest.raises(BadInputError, match=r"expected a rate lr, .* got none; give one"):
+        CPMOptimWrapperConstructor(dict(optimizer=optimizer))
 
 
 def test_rates_of_ones_own_are_refused():

@@ -60,7 +60,14 @@ def config(**changes):
     students = [
         dict(
             type="mmext.LandmarkDetector",
-            net=dict(type="mmext.VGGCPM", num_keypoints=K, width_mult=0.125, num_stages=2),
+            net=dict(
+                type="mmext.VGGCPM",
+                num_keypoints=K,
+                width_mult=0.125,
+                num_stages=2,
+                # without a pretrained trunk a deviation of 0.01 learns nothing in 400 iterations
+                init_cfg=dict(type="Kaiming", layer="Conv2d"),
+            ),
             codec=dict(type="mmext.GaussianHeatmapCodec", input_size=SIDE, stride=8, sigma=6.0),
         ),
         dict(

@@ -46,3 +46,6 @@ def test_what_cannot_be_measured_is_told_in_a_sentence():
         alikeness(np.eye(2), np.array([0, 1]))
     with pytest.raises(BadInputError, match="with an embedding on labelled people, got none"):
         sightings([seen(1, 1.0)], dict(annotations=[]))
+    twice = [dict(image_id=1, track_id=3, bbox=[30 * n, 0, 20, 40]) for n in range(2)]
+    with pytest.raises(BadInputError, match="got 3 twice in image 1; correct one"):
+        sightings([seen(1, 1.0, 2.0)], dict(annotations=twice))

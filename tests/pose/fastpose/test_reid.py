@@ -133,6 +133,19 @@ def test_the_classifier_sees_the_norm(head):
     assert_close(head.loss_by_feat(x, IDENTITY)["loss_identity"], expected)
 
 
+def test_weights_of_bfloat16_are_summed_in_float32(head):
+    x = embeddings(dtype=torch.float32)
+    half = copy.deepcopy(head).bfloat16()
+    rounded = copy.deepcopy(head)
+    rounded.load_state_dict(half.state_dict())
+    found = half.loss_by_feat(x.bfloat16(), IDENTITY)
+    expected = rounded.loss_by_feat(x.bfloat16().float(), IDENTITY)
+    assert_close(found, expected)
+    sum(found.values()).backward()
+    assert half.classifier.weight.grad.dtype == torch.bfloat16
+    assert half.classifier.weight.grad.any()
+
+
 def test_without_identities_there_is_no_classifier():
     head = RoIReIDHead(in_channels=4, conv_channels=4, embed_channels=6)
     assert not [name for name, _ in head.named_parameters() if "classifier" in name]

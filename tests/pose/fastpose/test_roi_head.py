@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch.testing import assert_close
 
@@ -247,3 +248,38 @@ def test_visibility_needs_keypoints():
 def test_a_branch_needs_features():
     with pytest.raises(BadInputError, match="got no bbox_roi_extractor; give it, or keypoint_roi"):
         MTNRoIHead(keypoint_head=nets.KEYPOINTS)
+
+
+def test_the_second_stage_of_a_cascade_is_refused():
+    """Whose boxes are tracked all the same, without poses."""
+    cfg = Config.fromfile(ROOT / "configs/_base_/models/cascade_rcnn_r50_fpn.py").model
+    cfg.backbone.init_cfg = None
+    cfg.roi_head.update(type="mmext.MTNRoIHead", **copy.deepcopy(nets.BRANCHES))
+    with (
+        DefaultScope.overwrite_default_scope("mmdet"),
+        pytest.raises(BadInputError, match=r"got num_stages, stage_loss_weights of another \(a"),
+    ):
+        MODELS.build(cfg)
+
+
+def test_weights_of_bfloat16_learn_as_those_of_float32(model, data):
+    """Weights themselves, not autocast: each branch trains, near what it is in float32."""
+    expected = nets.losses(model, data)
+    half = copy.deepcopy(model).bfloat16()
+    half.zero_grad(set_to_none=True)
+    torch.manual_seed(0)
+    seen = half.data_preprocessor(copy.deepcopy(data), training=True)
+    seen["inputs"] = seen["inputs"].bfloat16()
+    found = half(**seen, mode="loss")
+    for name in OURS:
+        assert_close(found[name], expected[name], rtol=0.1, atol=0.02)
+    half.parse_losses(found)[0].backward()
+    for name, parameter in half.roi_head.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.dtype == parameter.grad.dtype == torch.bfloat16, name
+            assert torch.isfinite(parameter.grad).all(), name
+    half.eval()
+    with torch.no_grad():
+        (result, _) = [one.pred_instances for one in half(**seen, mode="predict")]
+    assert_close(result.embeddings.norm(dim=1), torch.ones(len(result)))
+    assert torch.isfinite(result.keypoints).all()
