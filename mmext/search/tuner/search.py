@@ -46,7 +46,11 @@ def search(
         resume: whether there may be a study in its folder.
         console: rich's.
     """
-    console = console or Console()
+    with store.in_a_sentence(plan.settings):
+        return _search(plan, begun, resume, console or Console())
+
+
+def _search(plan: Plan, begun: float, resume: bool, console: Console) -> optuna.Study:
     settings = plan.settings
     study = store.begin(settings, plan.space, plan.cfg, plan.work_dir, resume=resume)
     plan.save()

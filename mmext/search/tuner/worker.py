@@ -264,9 +264,10 @@ def main() -> None:
     quit_on_signal()
     found = plan.load(args.work_dir)
     environment = devices.environment(args.index, found.settings, os.environ)
-    study = store.load(found.settings, args.work_dir)
     try:
-        Worker(found, study, environment=environment, deadline=args.deadline).work()
+        with store.in_a_sentence(found.settings):
+            study = store.load(found.settings, args.work_dir)
+            Worker(found, study, environment=environment, deadline=args.deadline).work()
     except BadInputError as error:
         sys.exit(f"error: {error}")
 
