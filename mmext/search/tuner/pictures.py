@@ -64,7 +64,7 @@ def history(figure: Any, plan: Plan, study: optuna.Study, trials: Sequence[Froze
         best.append(better([*best[-1:], one.values[0]]))
     axes.step([t.number for t in done], best, where="post", color=GREEN, label="best so far")
     own = next((one for one in done if one.user_attrs.get("own")), None)
-    if own is not None:
+    if own is not None and plan.settings.method != "pbt":  # whose first trial is but a part
         axes.axhline(own.values[0], color=RED, ls="--", lw=1, label="the config's own values")
     for state, colour, label in (
         (TrialState.PRUNED, GREY, "stopped"),

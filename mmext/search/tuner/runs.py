@@ -122,7 +122,7 @@ def train(
             stderr=log,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent,
         )
     try:
         ended = _wait(process, folder, report, watch, beat, limit_s)
@@ -180,8 +180,10 @@ def end(process: subprocess.Popen) -> None:
         return
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to end this process when its parent dies, even by SIGKILL."""
+def die_with_parent() -> None:
+    """Ask Linux to end this process when its parent dies, even by SIGKILL; called in the child."""
+    if sys.platform != "linux":
+        return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -86,6 +86,7 @@ def write(plan: Plan, study: optuna.Study) -> None:
     try:
         outputs.write_leaderboard(plan.work_dir / "leaderboard.csv", plan, study)
         outputs.write_importances(plan.work_dir / "importance.csv", plan, study)
+        outputs.write_population(plan.work_dir / "population.csv", plan, study)
         outputs.write_best(plan.work_dir / "best_config.py", plan, study)
     except OSError as error:
         if sys.exc_info()[1] is error:

@@ -111,6 +111,8 @@ def begin(
             pruner=methods.pruner(settings),
         )
         mark = _identity(settings, space, config)
+        if settings.method == "pbt":  # which parts the trainings have
+            mark["population"] = [settings.population, settings.trials]
         if "identity" in study.user_attrs:
             require_same(study.user_attrs["identity"], mark, work_dir)
         else:
@@ -171,11 +173,11 @@ def require_same(old: dict[str, Any], new: dict[str, Any], work_dir: Path) -> No
         BadInputError: it names the first difference.
     """
     new = json.loads(json.dumps(new))
-    for part in ("space", "objective", "limits", "seed", "config"):
-        if old[part] == new[part]:
+    for part in ("space", "objective", "limits", "seed", "config", "population"):
+        if old.get(part) == new.get(part):
             continue
-        got = f"{old[part]} there and {new[part]} here"
-        if isinstance(old[part], dict):
+        got = f"{old.get(part)} there and {new.get(part)} here"
+        if part in ("space", "config"):
             keys = [*old[part], *(one for one in new[part] if one not in old[part])]
             key = next(one for one in keys if old[part].get(one) != new[part].get(one))
             was, now = (one[part].get(key, "nothing") for one in (old, new))

@@ -2,11 +2,14 @@
 
 import os
 import signal
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
 
+from mmext.errors import BadInputError
 from mmext.search.tuner import claims, crew, machine, store
 from mmext.search.tuner.claims import LOST, Claims, folder_of
 from mmext.search.tuner.worker import Worker
@@ -184,6 +187,8 @@ def test_no_trial_begins_after_the_deadline(tmp_path):
 class FakeRay:
     """Runs tasks where it is, as Ray does on its cluster."""
 
+    exceptions = SimpleNamespace(RayError=ConnectionAbortedError)
+
     def __init__(self):
         self.asked = []
 
@@ -207,3 +212,25 @@ def test_ray_runs_the_same_workers(tmp_path):
     crew.run_ray(plan, None, ray)
     check(tmp_path, study, asked=2)
     assert ray.asked == [dict(num_cpus=1, num_gpus=0, max_retries=crew.NEW_STARTS)]
+
+
+def test_a_worker_that_is_killed_on_the_cluster_starts_again(tmp_path):
+    code = f"""
+import os, pathlib, signal, sys
+begun = pathlib.Path({str(tmp_path)!r}, "begun")
+if not begun.exists():
+    begun.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+print(os.getcwd(), os.environ["PYTHONPATH"], file=sys.stderr)
+"""
+    status, said = crew.run_again([sys.executable, "-c", code], str(tmp_path), "/some/where")
+    assert (status, said.split()) == (0, [str(tmp_path), "/some/where"])
+
+
+def test_a_cluster_that_breaks_down_is_a_sentence(tmp_path):
+    ray = FakeRay()
+    ray.get = lambda results: (_ for _ in ()).throw(ConnectionAbortedError("lost\nits node"))
+    ray.remote = lambda **_: lambda function: SimpleNamespace(remote=lambda: None)
+    plan = plan_of(tmp_path, trials=1, engine="ray")
+    with pytest.raises(BadInputError, match="expected Ray to run the workers, got its node; see"):
+        crew.run_ray(plan, None, ray)

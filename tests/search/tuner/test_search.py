@@ -99,6 +99,10 @@ WRONG = [
         dict(method="gp", pruner="asha"),
         "pruner: expected none with method gp, .* got 'asha'; leave",
     ),
+    (dict(method="pbt", trials=8, pruner="asha"), "pruner: expected 'none' with method pbt"),
+    (dict(method="pbt", trials=8, finalists=2), "finalists: expected 0 with method pbt, .* got 2"),
+    (dict(method="pbt", trials=8, limits=["macs<=5"]), "limits: expected .* with method pbt"),
+    (dict(method="pbt", trials=10), "expected a multiple of the population, .* got 10 with"),
     (dict(trails=3), "search: expected .* got 'trails' .did you mean 'trials'"),
 ]
 
