@@ -120,7 +120,9 @@ def searched() -> float:
             late = True
             process.terminate()
     if process.returncode and not late:
-        sys.exit(f"error: the search ended with status {process.returncode}; see above, start again")
+        sys.exit(
+            f"error: the search ended with status {process.returncode}; see above, start again"
+        )
     write_json(clock, dict(seconds=seconds, done=True))
     return seconds
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmext.errors import BadInputError
-from mmext.search.tuner import runs
+from mmext.search.tuner import runs, worker
 from mmext.search.tuner.plan import Plan
 
 MODULE = "mmext.search.tuner.worker"
@@ -90,6 +90,7 @@ def run_ray(plan: Plan, deadline: int | float | None, ray: Any = None) -> None:
             f"engine: expected a Ray cluster, got {' '.join(str(error).split())[:200]}; start one "
             "with ray start --head, or leave --engine out"
         ) from error
+    worker.quit_on_signal()  # Ray has put a handler of its own in its place, which aborts
     gpus = plan.settings.ranks if ray.cluster_resources().get("GPU") else 0
     # Ray has chosen the devices; each task has its own, so every worker is the first.
     line = command(plan.work_dir.resolve(), 0, deadline)

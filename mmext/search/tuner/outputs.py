@@ -164,8 +164,7 @@ def write_best(
         f"training alone:\npopulation.csv has the values of each part, {population.STATE} in the "
         "trial's folder the weights."
         if place.parent is not None
-        else
-        f"\nTrained again with {len(means[best.number].values)} other seeds: "
+        else f"\nTrained again with {len(means[best.number].values)} other seeds: "
         f"{means[best.number].mean:.6g} in the mean."
         if best.number in means
         else "\nThe best of several noisy numbers flatters: train it again (--finalists)."

@@ -41,7 +41,7 @@ def storage(settings: Settings, work_dir: Path) -> BaseStorage:
     except Exception as error:  # sqlalchemy's, or of the driver that it asks for
         raise BadInputError(
             f"storage: expected a database at {_shown(settings.storage)}, got {_words(error)}; "
-            "correct it"
+            "correct it, or install its driver (mmext[postgresql] is PostgreSQL's)"
         ) from error
 
 

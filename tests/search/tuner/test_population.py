@@ -52,9 +52,7 @@ def test_the_worst_goes_on_from_the_best_and_the_others_from_themselves(objectiv
     assert [one.place.member for one in found] == [0, 1, 2, 3]
     for one in found:
         copies = one.place.member == worst
-        assert one.place == Place(
-            one.place.member, 1, best if copies else one.place.member, copies
-        )
+        assert one.place == Place(one.place.member, 1, best if copies else one.place.member, copies)
         if not copies:
             assert one.params == {"lr": 10.0**-one.place.member}
     tried = found[worst].params.get("lr")
@@ -126,7 +124,7 @@ def test_parts_end_at_evaluations(loop, trials, expected):
 
 def test_more_parts_than_evaluations_are_refused():
     settings = Settings(method="pbt", trials=16)
-    with pytest.raises(BadInputError, match="expected at most 8 with method pbt, .* got 16; lower"):
+    with pytest.raises(BadInputError, match=r"expected at most 8 with method pbt, .* got 16; lower"):
         population.ends(settings, dict(train_cfg=dict(max_iters=400, val_interval=200)))
     with pytest.raises(BadInputError, match="train_cfg: expected max_epochs or max_iters"):
         population.ends(settings, dict(train_cfg=dict(type="Other")))
@@ -185,8 +183,9 @@ def test_a_lost_part_is_trained_again_from_the_same_weights(tmp_path):
 
 
 def test_members_wait_for_each_other(tmp_path):
-    plan = plan_of(tmp_path, cfg={**CFG, "train_cfg": dict(max_epochs=2)}, method="pbt",
-                   trials=4, population=2)
+    plan = plan_of(
+        tmp_path, cfg={**CFG, "train_cfg": dict(max_epochs=2)}, method="pbt", trials=4, population=2
+    )
     hands = Claims(begin(plan), plan.settings, plan.space, tmp_path)
     assert [place_of(hands.next()).member for _ in range(2)] == [0, 1]
     assert hands.next() is None

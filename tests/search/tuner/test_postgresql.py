@@ -92,12 +92,8 @@ def test_a_killed_worker_loses_nothing_in_postgresql(tmp_path, storage):
     assert not (tmp_path / "study.journal").exists()
 
 
-def test_a_server_that_breaks_down_ends_the_worker_with_a_sentence(
-    tmp_path, server, storage
-):
-    plan = plan_of(
-        tmp_path, cfg={**CFG, "pause": 0.2}, trials=4, method="random", storage=storage
-    )
+def test_a_server_that_breaks_down_ends_the_worker_with_a_sentence(tmp_path, server, storage):
+    plan = plan_of(tmp_path, cfg={**CFG, "pause": 0.2}, trials=4, method="random", storage=storage)
     study = begin(plan)
     worker = start(tmp_path, log=True)
     wait_for(lambda: len(study.trials) > 1 and training_of(worker, study, tmp_path))
