@@ -157,24 +157,27 @@ def write_best(
         return None
     values = dict(zip(names(study, plan.settings), best.values, strict=True))
     found = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
-    means = {one.number: one for one in finalists}
-    place = population.place_of(best)
-    again = (
-        f"\nThis goes on from the weights of trial {place.parent}, and repeats the last part of its "
-        f"training alone:\npopulation.csv has the values of each part, {population.STATE} in the "
-        "trial's folder the weights."
-        if place.parent is not None
-        else f"\nTrained again with {len(means[best.number].values)} other seeds: "
-        f"{means[best.number].mean:.6g} in the mean."
-        if best.number in means
-        else "\nThe best of several noisy numbers flatters: train it again (--finalists)."
-    )
     seed = plan.settings.seed + seed_number(best)
     content = plan.content(plan.space.changes(best.params), seed)
     content = plan.with_beside(content, beside(plan, best))
-    doc = f"The best of a search: trial {best.number}, {found}.\n{again}\n"
+    doc = f"The best of a search: trial {best.number}, {found}.\n\n{_reading(best, finalists)}\n"
     write_whole(file, config_text(plan.base, content, doc))
     return best
+
+
+def _reading(best: FrozenTrial, finalists: Sequence[Finalist]) -> str:
+    """How the number of the best trial is to be read."""
+    parent = population.place_of(best).parent
+    if parent is not None:
+        return (
+            f"This goes on from the weights of trial {parent} and repeats the last part of a "
+            f"training alone:\npopulation.csv has the values of each part, {population.STATE} in "
+            "the trial's folder the weights."
+        )
+    again = next((one for one in finalists if one.number == best.number), None)
+    if again is not None:
+        return f"Trained again with {len(again.values)} other seeds: {again.mean:.6g} in the mean."
+    return "The best of several noisy numbers flatters: train it again (--finalists)."
 
 
 def evaluations(work_dir: Path, number: int) -> list[dict[str, Any]]:

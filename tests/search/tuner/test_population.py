@@ -124,7 +124,9 @@ def test_parts_end_at_evaluations(loop, trials, expected):
 
 def test_more_parts_than_evaluations_are_refused():
     settings = Settings(method="pbt", trials=16)
-    with pytest.raises(BadInputError, match=r"expected at most 8 with method pbt, .* got 16; lower"):
+    with pytest.raises(
+        BadInputError, match=r"expected at most 8 with method pbt, .* got 16; lower"
+    ):
         population.ends(settings, dict(train_cfg=dict(max_iters=400, val_interval=200)))
     with pytest.raises(BadInputError, match="train_cfg: expected max_epochs or max_iters"):
         population.ends(settings, dict(train_cfg=dict(type="Other")))
