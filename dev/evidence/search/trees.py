@@ -113,7 +113,7 @@ def searched() -> float:
     begun, seconds, late = time.monotonic(), kept["seconds"], False
     while process.poll() is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(1)
         seconds = round(kept["seconds"] + time.monotonic() - begun)
         write_json(clock, dict(seconds=seconds, done=False))
         if seconds >= BUDGET and not late:
