@@ -36,7 +36,8 @@ class Server:
         self.user = ("postgres" if "postgres" in names else "nobody") if os.geteuid() == 0 else None
         if self.user:
             shutil.chown(folder, self.user)
-        self.do("initdb", "-D", "data", "-U", "search", "--auth=trust", "--no-sync")
+        words = ["-U", "search", "--auth=trust", "--no-sync", "--locale=C", "--encoding=UTF8"]
+        self.do("initdb", "-D", "data", *words)
         self.start()
 
     def do(self, program, *words):
@@ -92,6 +93,7 @@ def test_a_killed_worker_loses_nothing_in_postgresql(tmp_path, storage):
     assert not (tmp_path / "study.journal").exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_breaks_down_ends_the_worker_with_a_sentence(tmp_path, server, storage):
     plan = plan_of(tmp_path, cfg={**CFG, "pause": 0.2}, trials=4, method="random", storage=storage)
     study = begin(plan)
