@@ -1,30 +1,11 @@
 #!/usr/bin/env bash
 # Test on several ranks of this machine, or of several machines (run it on each with its NODE_RANK).
 #   tools/dist_test.sh CONFIG CHECKPOINT NPROC [flags of tools/test.py]
-# Environment: NNODES NODE_RANK MASTER_ADDR PORT, and PYTHON for another interpreter. Without a PORT, one machine
-# takes a free one, and several take the same one that follows from the command.
+# Environment: as in tools/on_ranks.sh.
 set -euo pipefail
 
 if (($# < 3)); then
     echo "usage: $0 CONFIG CHECKPOINT NPROC [flags of tools/test.py]" >&2
     exit 2
 fi
-config=$1
-checkpoint=$2
-nproc=$3
-shift 3
-tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-
-export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
-if [[ -z ${PORT:-} && ${NNODES:-1} == 1 ]]; then
-    meeting=(--standalone --local_addr 127.0.0.1)
-else
-    sum=$(cksum <<<"$config $*")
-    meeting=(
-        --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" --master_addr "${MASTER_ADDR:-127.0.0.1}"
-        --master_port "${PORT:-$((20000 + ${sum%% *} % 12000))}"
-    )
-fi
-exec "${PYTHON:-python}" -m torch.distributed.run "${meeting[@]}" \
-    --nproc_per_node "$nproc" \
-    "$tools/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
+exec bash "$(dirname "${BASH_SOURCE[0]}")/on_ranks.sh" "$3" test.py "$1" "$2" --launcher pytorch "${@:4}"

@@ -1,29 +1,11 @@
 #!/usr/bin/env bash
 # Test under slurm.
 #   tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [flags of tools/test.py]
-# Environment: GPUS (all, default 8) GPUS_PER_NODE (8) CPUS_PER_TASK (5) SRUN_ARGS, and PYTHON.
+# Environment: as in tools/under_slurm.sh.
 set -euo pipefail
 
 if (($# < 4)); then
     echo "usage: $0 PARTITION JOB_NAME CONFIG CHECKPOINT [flags of tools/test.py]" >&2
     exit 2
 fi
-partition=$1
-job_name=$2
-config=$3
-checkpoint=$4
-shift 4
-tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-read -r -a srun_args <<<"${SRUN_ARGS:-}"
-
-export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
-exec srun \
-    --partition "$partition" \
-    --job-name "$job_name" \
-    --gres "gpu:${GPUS_PER_NODE:-8}" \
-    --ntasks "${GPUS:-8}" \
-    --ntasks-per-node "${GPUS_PER_NODE:-8}" \
-    --cpus-per-task "${CPUS_PER_TASK:-5}" \
-    --kill-on-bad-exit 1 \
-    ${srun_args[@]+"${srun_args[@]}"} \
-    "${PYTHON:-python}" -u "$tools/test.py" "$config" "$checkpoint" --launcher slurm "$@"
+exec bash "$(dirname "${BASH_SOURCE[0]}")/under_slurm.sh" "$1" "$2" test.py "$3" "$4" --launcher slurm "${@:5}"

@@ -11,7 +11,7 @@ from mmseg.models.decode_heads import DNLHead as MMSegDNLHead
 from mmseg.models.decode_heads.dnl_head import DisentangledNonLocal2d as Upstream
 from torch import Tensor, nn
 
-from mmext.layers.disentangled_non_local import pairwise_term
+from mmext.layers.disentangled_terms import pairwise_term
 from mmext.segmentation.dnl import DNLHead
 
 from .cases import Case, train

@@ -7,7 +7,7 @@ import torch
 from mmseg.models.decode_heads.ema_head import EMAModule
 from torch import Tensor
 
-from mmext.layers.em_attention import EMBases
+from mmext.layers.em_bases import EMBases
 
 from .cases import Case
 

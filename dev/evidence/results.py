@@ -1,7 +1,6 @@
 """What a study leaves in docs/evidence: its statement, all numbers, their origin, and the pairs."""
 
 import json
-import os
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from dev.evidence import pairs
 from dev.evidence.study import Measure, Study, StudyError
+from mmext.files import write_whole
 
 RESULTS = Path("docs/evidence")
 
@@ -125,8 +125,5 @@ def read(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, what: Any) -> None:
     """Write a file that is there only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
     # Statements hold tuples, which JSON reads back as lists.
-    new.write_text(json.dumps(what, indent=1) + "\n")
-    os.replace(new, path)
+    write_whole(path, json.dumps(what, indent=1) + "\n")

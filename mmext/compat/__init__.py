@@ -58,13 +58,7 @@ from mmext.compat.best import SaveBestAuto
 from mmext.compat.bfloat16 import BatchedNmsHalf, CompiledBfloat16, TwoStageBfloat16
 from mmext.compat.checkpoints import ResumeWeightsOnly, UntrustedCheckpoints, UntrustedFallback
 from mmext.compat.configs import MmextConfigs, MmextHub
-from mmext.compat.data_files import (
-    UntrustedConfigs,
-    UntrustedLabelTree,
-    UntrustedPickles,
-    UntrustedVolumes,
-    UntrustedYaml,
-)
+from mmext.compat.data_files import UntrustedConfigs, UntrustedLabelTree, UntrustedYaml
 from mmext.compat.forks import ForkPackages
 from mmext.compat.hosts import CocoIouThresholds, MmactionDrn, NumpyNames, SyncBatchNormOnCpu
 from mmext.compat.mmaction import (
@@ -74,6 +68,7 @@ from mmext.compat.mmaction import (
     MmactionTransformers,
 )
 from mmext.compat.mmdet import MmdetNmsPre, MmdetRecalls
+from mmext.compat.pickles import UntrustedPickles, UntrustedVolumes
 from mmext.compat.repair import Repair, logger
 from mmext.compat.resuming import NewestCheckpoint
 from mmext.compat.saving import PlainMeta, WholeCheckpoints

@@ -7,7 +7,6 @@ validation.
 
 import functools
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any
@@ -25,7 +24,10 @@ HEADLINES = (
 
 
 class SaveBestAuto(Wrapping):
-    """``auto`` chooses among all metrics of a validation, and says what it chose."""
+    """``auto`` chooses among all metrics of a validation, and says what it chose.
+
+    No release of mmengine looks at more than the first name.
+    """
 
     name = "save_best_auto"
     why = (
@@ -33,10 +35,6 @@ class SaveBestAuto(Wrapping):
         "is better"
     )
     after = ("mmengine.hooks.checkpoint_hook",)
-
-    def needed(self) -> bool:
-        """True wherever the hook is: no release looks at more than the first name."""
-        return self.after[0] in sys.modules
 
     def apply(self) -> None:
         """Choose before the hook does."""

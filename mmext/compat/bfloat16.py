@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mmext.compat.repair import Repair, Wrapping, exchange
+from mmext.compat.repair import Exchanging, Wrapping
 
 
 class TwoStageBfloat16(Wrapping):
@@ -73,7 +73,7 @@ class CompiledBfloat16(Wrapping):
                 self.wrap(extension, name, in_float32)
 
 
-class BatchedNmsHalf(Repair):
+class BatchedNmsHalf(Exchanging):
     """``batched_nms`` computes in float32 whatever type its boxes have.
 
     It keeps classes apart by shifting each one's boxes far away. In bfloat16 or float16 nothing of
@@ -87,14 +87,10 @@ class BatchedNmsHalf(Repair):
     )
     after = ("mmcv.ops.nms",)
 
-    def needed(self) -> bool:
-        """True: no release minds the type."""
-        return "mmcv.ops.nms" in sys.modules
-
     def apply(self) -> None:
         """Put ours in its place before anybody binds it."""
         nms = sys.modules["mmcv.ops.nms"]
-        self.host = host = nms.batched_nms
+        host = nms.batched_nms
 
         @functools.wraps(host)
         def batched_nms(boxes: Any, scores: Any, *args: Any, **kwargs: Any) -> Any:
@@ -103,12 +99,7 @@ class BatchedNmsHalf(Repair):
             found, kept = host(boxes.float(), scores.float(), *args, **kwargs)
             return found.to(boxes.dtype), kept
 
-        self.ours = batched_nms
-        exchange(host, batched_nms)
-
-    def undo(self) -> None:
-        """Give the host's function back to whoever has ours."""
-        exchange(self.ours, self.host)
+        self.exchange(host, batched_nms)
 
 
 def in_float32(plain: Callable) -> Callable:

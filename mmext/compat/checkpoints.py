@@ -20,7 +20,7 @@ from typing import Any
 from mmext.compat import trust
 from mmext.compat.harmless import entries, pickled_name
 from mmext.compat.refused import place_of
-from mmext.compat.repair import Repair
+from mmext.compat.repair import Repair, Wrapping
 
 ADVICE = "get it as weights alone from a source that you trust"
 
@@ -60,7 +60,7 @@ class ResumeWeightsOnly(Repair):
         add_safe_globals(others)
 
 
-class UntrustedCheckpoints(Repair):
+class UntrustedCheckpoints(Wrapping):
     """Whatever a host loads with ``torch.load`` is read as weights and numbers only.
 
     That is ``torch.load``'s own default from 2.6 on, but not of its download (``http://``,
@@ -80,25 +80,19 @@ class UntrustedCheckpoints(Repair):
         """Stand before ``torch.load``."""
         import torch
 
-        self.original = original = torch.load
+        def ours(original: Callable) -> Callable:
+            @functools.wraps(original)
+            def load(f: Any, *args: Any, **kwargs: Any) -> Any:
+                if not trust.asked_by_host():
+                    return original(f, *args, **kwargs)
+                return load_weights(f, *args, load=original, **kwargs)
 
-        @functools.wraps(original)
-        def load(f: Any, *args: Any, **kwargs: Any) -> Any:
-            if not trust.asked_by_host():
-                return original(f, *args, **kwargs)
-            return load_weights(f, *args, load=original, **kwargs)
+            return load
 
-        self.ours = torch.load = load
-
-    def undo(self) -> None:
-        """Step aside."""
-        import torch
-
-        if torch.load is self.ours:
-            torch.load = self.original
+        self.wrap(torch, "load", ours)
 
 
-class UntrustedFallback(Repair):
+class UntrustedFallback(Wrapping):
     """The fork's ``_safe_torch_load`` never loads again in an unsafe way.
 
     Nor does it widen torch's list by the real ``getattr`` and, at the end, take our entries off it.
@@ -119,19 +113,10 @@ class UntrustedFallback(Repair):
         """Read weights and numbers, or refuse."""
         from mmengine.runner import checkpoint
 
-        self.original = checkpoint._safe_torch_load
-
-        def _safe_torch_load(file: Any, map_location: Any = None, weights_only: Any = None) -> Any:
+        def load(file: Any, map_location: Any = None, weights_only: Any = None) -> Any:
             return load_weights(file, map_location=map_location)
 
-        self.ours = checkpoint._safe_torch_load = _safe_torch_load
-
-    def undo(self) -> None:
-        """Give the fork its function back."""
-        from mmengine.runner import checkpoint
-
-        if checkpoint._safe_torch_load is self.ours:
-            checkpoint._safe_torch_load = self.original
+        self.wrap(checkpoint, "_safe_torch_load", lambda _: load)
 
 
 def _has_torch() -> bool:

@@ -71,10 +71,6 @@ class MmextHub(Repair):
     )
     after = ("mmengine.hub.hub",)
 
-    def needed(self) -> bool:
-        """True wherever there is a hub."""
-        return self.after[0] in sys.modules
-
     def apply(self) -> None:
         """Answer for our own names; all others go mmengine's way."""
         from mmengine.hub import hub

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from mmext.compat.repair import Repair, logger
+from mmext.compat.repair import Repair, Wrapping, logger
 
 
 class MmactionDrn(Repair):
@@ -171,7 +171,7 @@ class CocoIouThresholds(Repair):
             del Params.iouThrs
 
 
-class SyncBatchNormOnCpu(Repair):
+class SyncBatchNormOnCpu(Wrapping):
     """SyncBN among several ranks on CPUs takes each rank's own statistics, and says so once.
 
     torch itself does so in a single process, and mmengine puts plain BN in its place there.
@@ -193,8 +193,8 @@ class SyncBatchNormOnCpu(Repair):
         """Give tensors on a CPU to plain BN; all others take torch's way."""
         from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
-        self.original = original = SyncBatchNorm.forward
         told: list[bool] = []
+        original = SyncBatchNorm.forward
 
         def forward(module: Any, x: Any) -> Any:
             if x.device.type != "cpu":
@@ -206,12 +206,4 @@ class SyncBatchNormOnCpu(Repair):
                 )
             return _BatchNorm.forward(module, x)
 
-        self.added = forward
-        SyncBatchNorm.forward = forward  # type: ignore[method-assign, assignment]
-
-    def undo(self) -> None:
-        """Restore torch's way."""
-        from torch.nn.modules.batchnorm import SyncBatchNorm
-
-        if SyncBatchNorm.forward is self.added:
-            SyncBatchNorm.forward = self.original  # type: ignore[method-assign]
+        self.wrap(SyncBatchNorm, "forward", lambda _: forward)

@@ -3,10 +3,11 @@
 import importlib.metadata
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmext.compat.repair import Repair
+from mmext.compat.repair import Repair, Wrapping
 
 MAX_MMCV = (2, 2)
 """What mmaction2 refuses; the maintained forks of mmcv begin there."""
@@ -108,8 +109,11 @@ def read_text(file: Path) -> str:
         return ""
 
 
-class MmactionTestingViews(Repair):
-    """``max_testing_views`` for 2D backbones, which the recogniser asks as if they were configs."""
+class MmactionTestingViews(Wrapping):
+    """``max_testing_views`` for 2D backbones, which the recogniser asks as if they were configs.
+
+    A backbone that has ``get`` keeps its own.
+    """
 
     name = "mmaction_testing_views"
     why = (
@@ -118,31 +122,21 @@ class MmactionTestingViews(Repair):
     )
     after = ("mmaction.models.recognizers.recognizer2d",)
 
-    def needed(self) -> bool:
-        """True once the recogniser is there; a backbone that has ``get`` keeps its own."""
-        return self.after[0] in sys.modules
-
     def apply(self) -> None:
-        """Give a backbone without ``get`` one, just before it is asked."""
+        """Give a backbone without ``get`` one, just before it is asked; it keeps that for good."""
         from mmaction.models.recognizers.recognizer2d import Recognizer2D
 
-        self.host = Recognizer2D.extract_feat
+        def ours(host: Callable) -> Callable:
+            def extract_feat(model: Any, *args: Any, **kwargs: Any) -> Any:
+                if model.test_cfg and model.test_cfg.get("max_testing_views"):
+                    kind = type(model.backbone)
+                    if not hasattr(kind, "get"):
+                        kind.get = _attribute
+                return host(model, *args, **kwargs)
 
-        def extract_feat(model: Any, *args: Any, **kwargs: Any) -> Any:
-            if model.test_cfg and model.test_cfg.get("max_testing_views"):
-                kind = type(model.backbone)
-                if not hasattr(kind, "get"):
-                    kind.get = _attribute
-            return self.host(model, *args, **kwargs)
+            return extract_feat
 
-        self.ours = Recognizer2D.extract_feat = extract_feat
-
-    def undo(self) -> None:
-        """Give the host its method back; a backbone that got ``get`` keeps it."""
-        from mmaction.models.recognizers.recognizer2d import Recognizer2D
-
-        if Recognizer2D.extract_feat is self.ours:
-            Recognizer2D.extract_feat = self.host
+        self.wrap(Recognizer2D, "extract_feat", ours)
 
 
 def _attribute(backbone: Any, key: str, default: Any = None) -> Any:

@@ -4,12 +4,12 @@ import functools
 import sys
 from typing import Any
 
-from mmext.compat.repair import Repair, exchange, without_modes
+from mmext.compat.repair import Exchanging, Wrapping, without_modes
 
 NAME = "filter_scores_and_topk"
 
 
-class MmdetNmsPre(Repair):
+class MmdetNmsPre(Exchanging):
     """``nms_pre=-1``, mmdet's default, keeps all candidates of a level.
 
     mmdet cuts the sorted candidates with a slice that ends at ``nms_pre``; an end of -1 drops the
@@ -36,7 +36,7 @@ class MmdetNmsPre(Repair):
 
     def apply(self) -> None:
         """Say how many all are."""
-        plain = self.host = getattr(sys.modules[self.after[0]], NAME)
+        plain = getattr(sys.modules[self.after[0]], NAME)
 
         @functools.wraps(plain)
         def filter_scores_and_topk(
@@ -44,15 +44,10 @@ class MmdetNmsPre(Repair):
         ) -> Any:
             return plain(scores, score_thr, scores.numel() if topk < 0 else topk, results)
 
-        self.ours = filter_scores_and_topk
-        exchange(self.host, self.ours)
-
-    def undo(self) -> None:
-        """Give the host's function back to whoever has ours."""
-        exchange(self.ours, self.host)
+        self.exchange(plain, filter_scores_and_topk)
 
 
-class MmdetRecalls(Repair):
+class MmdetRecalls(Wrapping):
     """Recall and proposals are evaluated also where images have different numbers of boxes.
 
     mmdet collects a matrix an image in ``numpy.array``, which makes an array of objects no more.
@@ -77,14 +72,7 @@ class MmdetRecalls(Repair):
 
     def apply(self) -> None:
         """Give this one module another ``np``."""
-        module: Any = sys.modules[self.after[0]]
-        self.module, self.host, self.ours = module, module.np, _Numpy()
-        module.np = self.ours
-
-    def undo(self) -> None:
-        """Give it numpy again."""
-        if self.module.np is self.ours:
-            self.module.np = self.host
+        self.wrap(sys.modules[self.after[0]], "np", lambda _: _Numpy())
 
 
 class _Numpy:

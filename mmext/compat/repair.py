@@ -26,9 +26,12 @@ class Repair(ABC):
     after: tuple[str, ...] = ()
     for_the_moment = False
 
-    @abstractmethod
     def needed(self) -> bool:
-        """Say whether this environment has the trouble."""
+        """Say whether this environment has the trouble; it has wherever its module is, by default.
+
+        That is the first of ``after``.
+        """
+        return self.after[0] in sys.modules
 
     @abstractmethod
     def apply(self) -> None:
@@ -40,12 +43,12 @@ class Repair(ABC):
 
 
 class Wrapping(Repair):
-    """A repair that puts its own functions around those of classes and modules."""
+    """A repair that puts its own things around those of classes and modules: mostly functions."""
 
     def __init__(self) -> None:
-        self.wrapped: list[tuple[Any, str, Callable, Callable, bool]] = []
+        self.wrapped: list[tuple[Any, str, Any, Any, bool]] = []
 
-    def wrap(self, owner: Any, name: str, wrapper: Callable[[Callable], Callable]) -> None:
+    def wrap(self, owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
         """Put ``wrapper(function)`` in the place of a function."""
         plain = getattr(owner, name)
         ours, static = wrapper(plain), isinstance(vars(owner).get(name), staticmethod)
@@ -58,6 +61,19 @@ class Wrapping(Repair):
             if getattr(owner, name) is ours:
                 setattr(owner, name, staticmethod(plain) if static else plain)
         self.wrapped.clear()
+
+
+class Exchanging(Repair):
+    """A repair that puts its own function in the place of another, wherever that is bound."""
+
+    def exchange(self, host: Callable, ours: Callable) -> None:
+        """Bind the host's function's name to ours in every module that has it."""
+        self.host, self.ours = host, ours
+        exchange(host, ours)
+
+    def undo(self) -> None:
+        """Give the host's function back to whoever has ours."""
+        exchange(self.ours, self.host)
 
 
 def without_modes(trial: Callable[[], Result]) -> Result:

@@ -9,14 +9,13 @@ Ranks      the first rank looks and tells the others
 
 import functools
 import pickle
-import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmext.compat.checkpoints import load_weights
-from mmext.compat.repair import Repair, exchange, logger
+from mmext.compat.repair import Exchanging, logger
 from mmext.compat.trust import UntrustedFileError
 from mmext.errors import BadInputError, some
 
@@ -36,8 +35,11 @@ NEEDED = ("meta", "message_hub", "optimizer")
 """What a checkpoint must have for training to go on."""
 
 
-class NewestCheckpoint(Repair):
-    """``--resume`` finds the checkpoints that are there, also for the hosts' own tools."""
+class NewestCheckpoint(Exchanging):
+    """``--resume`` finds the checkpoints that are there, also for the hosts' own tools.
+
+    Every release of mmengine reads last_checkpoint alone.
+    """
 
     name = "newest_checkpoint"
     why = (
@@ -46,26 +48,15 @@ class NewestCheckpoint(Repair):
     )
     after = ("mmengine.runner",)
 
-    def needed(self) -> bool:
-        """True: every release reads last_checkpoint alone."""
-        return "mmengine.runner" in sys.modules
-
     def apply(self) -> None:
         """Put ours in its place, wherever it is bound."""
         from mmengine.runner import checkpoint
 
-        self.host = checkpoint.find_latest_checkpoint
-
-        @functools.wraps(self.host)
+        @functools.wraps(checkpoint.find_latest_checkpoint)
         def find_latest_checkpoint(path: str) -> str | None:
             return newest_for_all_ranks(path)
 
-        self.ours = find_latest_checkpoint
-        exchange(self.host, self.ours)
-
-    def undo(self) -> None:
-        """Give the host's function back to whoever has ours."""
-        exchange(self.ours, self.host)
+        self.exchange(checkpoint.find_latest_checkpoint, find_latest_checkpoint)
 
 
 def newest_for_all_ranks(folder: str) -> str | None:

@@ -10,14 +10,13 @@ import enum
 import functools
 import os
 import stat
-import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
 from mmext.compat.harmless import plain_types
-from mmext.compat.repair import Repair, Wrapping, exchange, logger
+from mmext.compat.repair import Exchanging, Wrapping, logger
 
 PART = ".part"
 """End of the name of a file that is not complete yet."""
@@ -37,10 +36,6 @@ class WholeCheckpoints(Wrapping):
     )
     after = ("mmengine.hooks.checkpoint_hook",)
 
-    def needed(self) -> bool:
-        """True wherever the hook is: no release writes beside first."""
-        return self.after[0] in sys.modules
-
     def apply(self) -> None:
         """Wrap how files are written, and when the hook deletes."""
         from mmengine.fileio.backends import LocalBackend
@@ -52,7 +47,7 @@ class WholeCheckpoints(Wrapping):
                 self.wrap(CheckpointHook, name, delete_afterwards)
 
 
-class PlainMeta(Repair):
+class PlainMeta(Exchanging):
     """``meta`` and the message hub are saved as plain values.
 
     They hold what the data set's ``metainfo`` says, which may be anything; torch's safe reader
@@ -66,26 +61,17 @@ class PlainMeta(Repair):
     )
     after = ("mmengine.runner",)
 
-    def needed(self) -> bool:
-        """True wherever mmengine is: it saves whatever it is given."""
-        return self.after[0] in sys.modules
-
     def apply(self) -> None:
         """Put ours before the function that every saving passes."""
         from mmengine.runner import checkpoint
 
-        self.host = host = checkpoint.save_checkpoint
+        host = checkpoint.save_checkpoint
 
         @functools.wraps(host)
         def save_checkpoint(checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
             return host(plain_meta(checkpoint), *args, **kwargs)
 
-        self.ours = save_checkpoint
-        exchange(host, save_checkpoint)
-
-    def undo(self) -> None:
-        """Give the host's function back to whoever has ours."""
-        exchange(self.ours, self.host)
+        self.exchange(host, save_checkpoint)
 
 
 def put_whole(plain: Callable) -> Callable:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mmext.data_checks.report import Report
+from mmext.files import write_whole
 from mmext.version import __version__
 
 logger = logging.getLogger("mmext")
@@ -116,10 +117,7 @@ def _read(record: Path, text: str, files: list[str]) -> Report | None:
 
 def _write(record: Path, saved: dict[str, Any]) -> None:
     """Remember it; whoever reads at the same time finds the old record or the new one."""
-    own = record.with_name(f"{record.stem}.{os.getpid()}.part")
     try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        own.write_text(json.dumps(saved), encoding="utf-8")
-        own.replace(record)
+        write_whole(record, json.dumps(saved))
     except OSError as error:
         logger.debug("%s: cannot be remembered: %s", record, error)

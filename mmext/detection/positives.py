@@ -22,6 +22,16 @@ def rows(maps: Tensor, channels: int) -> Tensor:
     return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, channels)
 
 
+def rows_of_levels(levels: Sequence[Tensor], channels: int) -> Tensor:
+    """:func:`rows` of each level's maps and images, level after level, (N, C)."""
+    return joined([rows(maps, channels).flatten(0, 1) for maps in levels])
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """The parts as one tensor; a single one is not copied."""
+    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
+
+
 def rows_at(maps: Tensor, channels: int, at: Tensor) -> Tensor:
     """``rows(maps, channels).flatten(0, 1)[at]``, (P, C), without making the other rows."""
     A, places = maps.shape[1] // channels, maps.shape[2] * maps.shape[3]

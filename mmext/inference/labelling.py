@@ -8,12 +8,12 @@ Identity  ``run.json``: of which checkpoint, config, pictures and settings the s
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmext.errors import BadInputError
+from mmext.files import write_whole
 from mmext.inference.inputs import PICTURES
 
 Record = dict[str, Any]
@@ -55,15 +55,6 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_whole(file: Path, content: Any) -> Path:
-    """Write JSON so that a file of this name is a whole one, whenever the run is killed."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(part, file)
-    return file
-
-
 class Shards:
     """The shards of one run, in a folder.
 
@@ -86,7 +77,7 @@ class Shards:
         if note.is_file():
             refuse_another(folder, json.loads(note.read_text(encoding="utf-8")), wanted)
         else:
-            write_whole(note, wanted)
+            write_whole(note, json.dumps(wanted))
 
     def __len__(self) -> int:
         return -(-len(self.names) // self.size)
@@ -101,7 +92,7 @@ class Shards:
             if self.file(number).is_file():
                 continue
             some = self.names[number * self.size : (number + 1) * self.size]
-            write_whole(self.file(number), [find(name) for name in some])
+            write_whole(self.file(number), json.dumps([find(name) for name in some]))
             say(f"{min((number + 1) * self.size, len(self.names))} of {len(self.names)} pictures")
 
     def __iter__(self) -> Iterator[Record]:

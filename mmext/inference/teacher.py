@@ -3,7 +3,6 @@
 Map     a PNG of the picture's size; 255 where the best class is less likely than the threshold
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from jaxtyping import Float
 
 from mmext.errors import BadInputError
+from mmext.files import replacing, write_whole
 from mmext.inference.labelling import Record
 from mmext.inference.reading import Preparation
 from mmext.inference.tasks import Detector, Model, facts_of, predict, prepare
@@ -131,22 +131,13 @@ def probabilities(logits: Float[torch.Tensor, "K H W"]) -> Float[torch.Tensor, "
 def write_png(file: Path, classes: np.ndarray) -> None:
     """Write a map so that a file of this name is a whole one."""
     _, png = cv2.imencode(".png", classes)
-    _write_whole(file, png.tobytes())
+    write_whole(file, png.tobytes())
 
 
 def write_array(file: Path, values: np.ndarray) -> None:
     """Write an array likewise."""
-    part = file.with_name(f"{file.name}.part.npy")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.save(part, values)
-    os.replace(part, file)
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.part")
-    part.write_bytes(content)
-    os.replace(part, file)
+    with replacing(file) as part, part.open("wb") as out:
+        np.save(out, values)
 
 
 def classes_of(model: Any) -> tuple[str, ...]:

@@ -23,9 +23,9 @@ from mmcv.cnn import ConvModule, build_conv_layer
 from mmengine.model import constant_init, normal_init
 from torch import Tensor, nn
 
-from mmext.functional import at_least_float32
-from mmext.layers.attention import additive_attention, product_attention, softmax_attention
-from mmext.layers.disentangled_variants import WHITEN, adjusted, checked_terms, inner_channels
+from mmext.layers.attention import additive_attention, product_attention
+from mmext.layers.disentangled_terms import centred, pairwise_term, unary_term
+from mmext.layers.disentangled_variants import adjusted, checked_terms, inner_channels
 from mmext.registry import MODELS
 
 
@@ -37,48 +37,6 @@ def tokens(x: Float[Tensor, "B C *S"]) -> Float[Tensor, "B N C"]:
 def as_map(y: Float[Tensor, "B N D"], size: tuple[int, ...]) -> Float[Tensor, "B D *S"]:
     """A sequence of places as a map of that size."""
     return y.transpose(1, 2).reshape(y.shape[0], y.shape[2], *size)
-
-
-def centred(x: Float[Tensor, "B N C"], whiten: str = "channel") -> Float[Tensor, "B N C"]:
-    """Take an image's mean away.
-
-    Args:
-        x: queries or keys.
-        whiten: ``channel`` takes each channel's mean over the places, as in the paper; ``scalar``
-            one mean over channels and places, as in the authors' segmentation code; ``none``
-            nothing.
-    """
-    return x - x.mean(WHITEN[whiten], keepdim=True) if WHITEN[whiten] else x
-
-
-def pairwise_term(
-    q: Float[Tensor, "B N E"],
-    k: Float[Tensor, "B M E"],
-    v: Float[Tensor, "B M D"],
-    *,
-    whiten: str = "channel",
-    scale: float = 1.0,
-    impl: str = "auto",
-) -> Float[Tensor, "B N D"]:
-    """``sum_j softmax_j(scale (q_i - mean q) . (k_j - mean k)) v_j``.
-
-    The mean of the keys adds the same to all logits of a query, whichever mean it is, and the
-    softmax takes that away. So it is not subtracted, and the bias of the keys never learns.
-
-    Args:
-        q: queries.
-        k: keys.
-        v: values.
-        whiten: which mean, see :func:`centred`.
-        scale: of the logits; it goes into the queries, so that no product is larger than need be.
-        impl: how, see :data:`mmext.layers.attention.IMPLEMENTATIONS`.
-    """
-    return softmax_attention(centred(q, whiten) * scale, k, v, impl=impl)
-
-
-def unary_term(m: Float[Tensor, "B M"], v: Float[Tensor, "B M D"]) -> Float[Tensor, "B 1 D"]:
-    """``sum_j softmax_j(m_j) v_j``: the same for all queries, so worked out once."""
-    return at_least_float32(m).softmax(-1).to(v.dtype)[:, None] @ v
 
 
 class Gate(nn.Linear):

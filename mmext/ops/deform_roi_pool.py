@@ -11,7 +11,8 @@ from torch import Tensor
 
 from mmext.functional import at_least_float32
 from mmext.ops.gradients import gradients
-from mmext.ops.roi_align import Bins, pool_mean
+from mmext.ops.roi_align import pool_mean
+from mmext.ops.roi_bins import Bins
 from mmext.ops.table import serves
 
 

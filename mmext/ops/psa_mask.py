@@ -6,6 +6,8 @@ Letters   N images, H x W map, M = h * w entries of a mask, whose middle lies on
           outside of the map
 """
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
@@ -51,35 +53,17 @@ def psa_mask_backward(
     return found.scatter_add_(1, index.expand(len(grad), -1, -1), whole * has).unflatten(2, size)
 
 
+def _said(how: Mapping[str, int]) -> tuple[Size, Size, int]:
+    """The mask's size, half of it, and its kind, of what mmcv passes by name."""
+    half = how["half_h_mask"], how["half_w_mask"]
+    return (how["h_mask"], how["w_mask"]), half, how["psa_type"]
+
+
 @serves("psamask", "psamask_forward")
-def _forward(
-    input: Tensor,
-    output: Tensor,
-    psa_type: int,
-    num_: int,
-    h_feature: int,
-    w_feature: int,
-    h_mask: int,
-    w_mask: int,
-    half_h_mask: int,
-    half_w_mask: int,
-) -> None:
-    output.copy_(psa_mask(input, (h_mask, w_mask), (half_h_mask, half_w_mask), psa_type))
+def _forward(input: Tensor, output: Tensor, **how: int) -> None:
+    output.copy_(psa_mask(input, *_said(how)))
 
 
 @serves("psamask", "psamask_backward")
-def _backward(
-    grad_output: Tensor,
-    grad_input: Tensor,
-    psa_type: int,
-    num_: int,
-    h_feature: int,
-    w_feature: int,
-    h_mask: int,
-    w_mask: int,
-    half_h_mask: int,
-    half_w_mask: int,
-) -> None:
-    grad_input.copy_(
-        psa_mask_backward(grad_output, (h_mask, w_mask), (half_h_mask, half_w_mask), psa_type)
-    )
+def _backward(grad_output: Tensor, grad_input: Tensor, **how: int) -> None:
+    grad_input.copy_(psa_mask_backward(grad_output, *_said(how)))

@@ -19,7 +19,6 @@ Run ``mmext data coco_splits``.
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from mmext.files import write_whole
 from mmext.prepare.packages import DataError
 
 ROOT = Path("data/coco")
@@ -76,14 +76,6 @@ def split(coco: Coco, percent: float, fold: int) -> tuple[Coco, Coco]:
     return part(True), part(False)
 
 
-def put(path: Path, text: str) -> None:
-    """Write a file so that it is whole or missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
-    os.replace(new, path)
-
-
 def read(path: Path) -> Coco:
     """COCO's annotations.
 
@@ -129,8 +121,8 @@ def prepare(
         for percent in percents:
             labelled, others = split(coco, percent, fold)
             stem = root / "semi_anns" / f"{STEM}.{fold}@{percent:g}"
-            put(Path(f"{stem}.json"), json.dumps(labelled))
-            put(Path(f"{stem}-unlabeled.json"), json.dumps(others))
+            write_whole(Path(f"{stem}.json"), json.dumps(labelled))
+            write_whole(Path(f"{stem}-unlabeled.json"), json.dumps(others))
             if linked:
                 link(root, f"{fold}@{percent:g}", [one["file_name"] for one in others["images"]])
             said.append(

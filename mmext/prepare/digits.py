@@ -12,8 +12,7 @@ from pathlib import Path
 
 from mmext.prepare import command
 from mmext.prepare.camera_motion_pictures import SKLEARN
-from mmext.prepare.packages import CACHE, fetch, one_at_a_time
-from mmext.prepare.stamps_packages import build
+from mmext.prepare.packages import CACHE, fetch, has_files, make_folder
 
 ROOT = Path("data/digits")
 FILES = {
@@ -35,11 +34,7 @@ def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
     Raises:
         DataError: the wheel cannot be fetched, or it is not what was expected.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root):
-        if not all((root / name).is_file() for name in FILES):
-            wheel = fetch(SKLEARN, cache)
-            build(root, lambda folder: write(wheel, folder))
+    make_folder(root, has_files(FILES), lambda folder: write(fetch(SKLEARN, cache), folder))
 
 
 def main(argv: list[str] | None = None) -> None:

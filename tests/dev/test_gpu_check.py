@@ -6,8 +6,9 @@ import sys
 import pytest
 import torch
 
-from dev import gpu_check
-from dev.gpu_check import compared, largest_error
+from dev.gpu_check.__main__ import main
+from dev.gpu_check.checks import measured
+from dev.gpu_check.steps import SameChance, compared, largest_error, rounding, step
 from mmext.detection.gfl.losses import QualityFocalLoss
 from tests.contract.half_precision import Call, faults
 from tests.contract.parts import small_configs
@@ -18,7 +19,7 @@ SMALL = "qfl-fcos"
 def run(monkeypatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["gpu_check", *arguments])
     with pytest.raises(SystemExit) as end:
-        gpu_check.main()
+        main()
     return end.value.code
 
 
@@ -95,13 +96,52 @@ def test_errors_are_measured_by_the_whole_gradient():
         largest_error(dict(a=expected["a"]), expected)
 
 
+def test_each_device_is_given_the_same_random_numbers():
+    def draws(seed: int) -> list[torch.Tensor]:
+        own = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        like = torch.empty(3, dtype=torch.float64)
+        return [
+            torch.rand((2, 3), generator=own, device="cpu"),
+            torch.randn(4, dtype=torch.float64),
+            torch.randint(7, (5,), generator=own),
+            torch.randperm(6),
+            torch.rand_like(like),
+            torch.randn_like(like),
+        ]
+
+    with SameChance():
+        one = draws(0)
+    with SameChance():
+        other = draws(1)
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert all(not torch.equal(a, b) for a, b in zip(draws(0), draws(1), strict=True))
+    assert [x.dtype for x in one] == [x.dtype for x in draws(0)]
+
+
+def test_what_rounding_does_to_a_step_is_measured_where_a_threshold_is_met():
+    class Host:
+        @staticmethod
+        def loss(model, data):
+            return model(data["x"]).relu().sum()
+
+    def rounded(*inputs: float) -> float:
+        net, data = torch.nn.Linear(2, 1, bias=False), dict(x=torch.tensor([inputs]))
+        torch.nn.init.ones_(net.weight)
+        return rounding(Host, net, data, step(Host, net, data))
+
+    assert rounded(1.0, 1.0) < 1e-6
+    assert rounded(1.0, -1.0) > 0.5  # a sum of nought: the last bit decides whether it counts
+
+
 def test_what_hosts_print_between_the_rows_is_passed_over():
     lines = [
         "11/26 18:43:09 - mmengine - INFO - a line of a host\n",
         '{"row": "gfl/loss", "seconds": 0.5}\n',
         '{"row": "cut off in the mid',
     ]
-    assert gpu_check.measured(lines) == {"gfl/loss": {"seconds": 0.5}}
+    assert measured(lines) == {"gfl/loss": {"seconds": 0.5}}
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

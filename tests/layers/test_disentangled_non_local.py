@@ -12,11 +12,9 @@ from mmext.layers.disentangled_non_local import (
     DisentangledNonLocal2d,
     DisentangledNonLocal3d,
     as_map,
-    centred,
-    pairwise_term,
     tokens,
-    unary_term,
 )
+from mmext.layers.disentangled_terms import centred, pairwise_term, unary_term
 from mmext.registry import MODELS
 from tests.layers import dnl_oracle
 from tests.layers.dnl_oracle import BLOCKS, BN, IMPLS, MMCV_BLOCKS, VARIANTS, drawn, some_map

@@ -7,7 +7,8 @@ import torch
 from mmcv.cnn import NonLocal2d
 from torch.testing import assert_close
 
-from mmext.layers.disentangled_non_local import DisentangledNonLocal2d, pairwise_term
+from mmext.layers.disentangled_non_local import DisentangledNonLocal2d
+from mmext.layers.disentangled_terms import pairwise_term
 from mmext.layers.disentangled_variants import MODES, TERMS, WHITEN, inner_channels
 from mmext.measure import bytes_kept_for_backward
 from tests.fresh_process import run

@@ -95,7 +95,7 @@ def test_roi_align_in_many_chunks(plain, monkeypatch):
         for ratio in (0, 2)
         for mode in ("avg", "max")
     ]
-    monkeypatch.setattr("mmext.ops.roi_align.ENTRIES", 3000)
+    monkeypatch.setattr("mmext.ops.roi_bins.ENTRIES", 3000)
     parts = [
         ops.roi_align(x, regions, 5, 0.5, ratio, mode)
         for ratio in (0, 2)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmext.layers.em_attention import EMBases
+from mmext.layers.em_bases import EMBases
 from mmext.registry import MODELS
 from mmext.segmentation.emanet import EMAHead, from_official
 from tests.checkout import REPO, run_tool

@@ -108,7 +108,11 @@ def test_several_machines_take_the_port_of_their_command(
 
 
 @pytest.mark.parametrize(
-    "script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh"]
+    "script",
+    [
+        *("dist_train.sh", "dist_test.sh", "on_ranks.sh"),
+        *("slurm_train.sh", "slurm_test.sh", "under_slurm.sh"),
+    ],
 )
 def test_too_few_arguments_show_the_usage(tmp_path: Path, script: str) -> None:
     done = start(script, "only-one", folder=tmp_path)

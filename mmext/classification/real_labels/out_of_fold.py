@@ -8,7 +8,6 @@ Scores   of the fold's pictures, prepared as the config's test pipeline does, in
 
 import copy
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,6 +29,7 @@ from mmext.classification.stack.noise import key_of
 from mmext.data_checks import verify
 from mmext.engine import checkpoint
 from mmext.errors import BadInputError
+from mmext.files import replacing
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,8 @@ class OutOfFold:
         config = self.write_config(folder, rows)
         trained = self.train(config, folder)
         scores = scores_by(Config.fromfile(config), trained)
-        new = kept.with_suffix(".new.npz")
-        np.savez_compressed(new, scores=scores)
-        os.replace(new, kept)  # complete, or not there
+        with replacing(kept) as part, part.open("wb") as out:
+            np.savez_compressed(out, scores=scores)
         for file in folder.glob("*.pth"):
             file.unlink()  # ten nets would fill a disk; config and seed give them again
         return scores

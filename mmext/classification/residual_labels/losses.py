@@ -1,5 +1,7 @@
 """Residual labels as losses for every host, and the control that learns nothing."""
 
+from typing import Any
+
 import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
@@ -84,12 +86,11 @@ class _WithResidual(nn.Module):
             for several in zip(*found, strict=True)
         )
         scale = None if weight is None else weight.flatten().to(net.dtype)
-        reduction = reduction_override or self.reduction
-        loss = reduce_loss(net, scale, reduction=reduction, avg_factor=avg_factor)
-        return self.loss_weight * (
-            loss
-            + self._of_matrix(update, counted, scale, reduction=reduction, avg_factor=avg_factor)
+        how: dict[str, Any] = dict(
+            reduction=reduction_override or self.reduction, avg_factor=avg_factor
         )
+        loss = reduce_loss(net, scale, **how) + self._of_matrix(update, counted, scale, how)
+        return self.loss_weight * loss
 
     def _per_sample(
         self, cls_score: Tensor, target: Tensor, ignored: int
@@ -110,13 +111,7 @@ class _WithResidual(nn.Module):
         return torch.ones_like(target, dtype=torch.bool)
 
     def _of_matrix(
-        self,
-        update: Tensor,
-        counted: Tensor,
-        weight: Tensor | None,
-        *,
-        reduction: str,
-        avg_factor: int | float | Tensor | None,
+        self, update: Tensor, counted: Tensor, weight: Tensor | None, how: dict[str, Any]
     ) -> Tensor:
         raise NotImplementedError
 
@@ -200,19 +195,14 @@ class ResidualLabelLoss(_WithResidual):
         return cls_score.argmax(1) != target
 
     def _of_matrix(
-        self,
-        update: Tensor,
-        counted: Tensor,
-        weight: Tensor | None,
-        *,
-        reduction: str,
-        avg_factor: int | float | Tensor | None,
+        self, update: Tensor, counted: Tensor, weight: Tensor | None, how: dict[str, Any]
     ) -> Tensor:
         """The matrix's loss; from errors alone ``mean`` divides by their number over all ranks."""
-        if self.update_on == "error" and reduction == "mean":
-            avg_factor = (counted if weight is None else counted * weight).sum()
-            all_reduce(avg_factor, op="mean")
-        return reduce_loss(update, weight, reduction=reduction, avg_factor=avg_factor)
+        if self.update_on == "error" and how["reduction"] == "mean":
+            number = (counted if weight is None else counted * weight).sum()
+            all_reduce(number, op="mean")
+            how = {**how, "avg_factor": number}
+        return reduce_loss(update, weight, **how)
 
 
 @MODELS.register_module()
@@ -236,13 +226,7 @@ class UniformResidualLoss(_WithResidual):
         return cls_score.new_zeros(self.num_classes, self.num_classes)
 
     def _of_matrix(
-        self,
-        update: Tensor,
-        counted: Tensor,
-        weight: Tensor | None,
-        *,
-        reduction: str,
-        avg_factor: int | float | Tensor | None,
+        self, update: Tensor, counted: Tensor, weight: Tensor | None, how: dict[str, Any]
     ) -> Tensor:
         return update.new_zeros(())
 

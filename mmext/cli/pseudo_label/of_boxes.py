@@ -10,7 +10,8 @@ import numpy as np
 
 from mmext.cli.pseudo_label.arguments import refuse_unless_forced
 from mmext.errors import BadInputError, some
-from mmext.inference.labelling import Shards, write_whole
+from mmext.files import write_whole
+from mmext.inference.labelling import Shards
 from mmext.inference.teacher import BoxTeacher, classes_of
 from mmext.self_training.pseudo_labels import boxes, thresholds
 
@@ -63,7 +64,7 @@ def label_boxes(
             "--score-thr, or train the teacher longer"
         )
     refuse_unless_forced(args, thresholds.why_not_boxes(counts["pictures_with_boxes"], len(names)))
-    print(write_whole(args.out / "pseudo.json", content))
+    print(write_whole(args.out / "pseudo.json", json.dumps(content)))
     return args.out / "pseudo.json"
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 from mmext.cli.pseudo_label.arguments import refuse_unless_forced
 from mmext.errors import BadInputError
-from mmext.inference.labelling import Shards, write_whole
+from mmext.files import write_whole
+from mmext.inference.labelling import Shards
 from mmext.inference.teacher import MapTeacher, classes_of
 from mmext.self_training.pseudo_labels import maps, thresholds
 
@@ -48,7 +49,7 @@ def label_maps(
     shares = [maps.foreground(one, classes) for one in (found, real)]
     refuse_unless_forced(args, thresholds.why_not_maps(*shares))
     (args.out / "pictures.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
-    print(write_whole(args.out / "pseudo.json", content))
+    print(write_whole(args.out / "pseudo.json", json.dumps(content)))
     return args.out / "pseudo.json"
 
 

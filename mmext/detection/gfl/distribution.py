@@ -91,9 +91,10 @@ def distribution_loss(loss_dfl: nn.Module, logits: Tensor, target: Tensor, score
 
 def predict_distributions(
     head: Any,
-    cls_scores: list[Tensor],
-    bbox_preds: list[Tensor],
-    points: list[Tensor],
+    cls_score_list: list[Tensor],
+    bbox_pred_list: list[Tensor],
+    score_factor_list: list[None],
+    mlvl_priors: list[Tensor],
     img_meta: dict,
     cfg: ConfigDict | None = None,
     rescale: bool = False,
@@ -101,12 +102,16 @@ def predict_distributions(
 ) -> InstanceData:
     """Boxes of one image; only what passes the score filter is integrated.
 
+    The host's ``_predict_by_feat_single`` of a head that is its first argument.
+
     Args:
         head: gives ``num_classes``, ``reg_max``, ``bbox_coder``, the strides and the
             post-processing.
-        cls_scores: logits (A * K, H, W) of each level.
-        bbox_preds: logits (A * 4 * R, H, W) of each level.
-        points: (N, 2) xy in pixels of each level, from where the distances count.
+        cls_score_list: logits (A * K, H, W) of each level.
+        bbox_pred_list: logits (A * 4 * R, H, W) of each level.
+        score_factor_list: not used; the score is a joint one.
+        mlvl_priors: of each level in pixels, points (N, 2) xy from where the distances count, or
+            boxes (N, 4) around them.
         img_meta: ``img_shape`` of the image, and ``scale_factor`` for ``rescale``.
         cfg: ``score_thr``, ``nms_pre``, ``nms``; the head's ``test_cfg`` if None.
         rescale: give boxes in the original image's pixels.
@@ -115,9 +120,10 @@ def predict_distributions(
     cfg = head.test_cfg if cfg is None else cfg
     levels = []
     strides = [w for w, _ in head.prior_generator.strides]
-    for cls_score, bbox_pred, at, stride in zip(
-        cls_scores, bbox_preds, points, strides, strict=True
+    for cls_score, bbox_pred, priors, stride in zip(
+        cls_score_list, bbox_pred_list, mlvl_priors, strides, strict=True
     ):
+        at = priors if priors.shape[1] == 2 else centers_of(priors)
         # Best nms_pre pairs of a place and a class above score_thr; of these alone the logits are
         # read.
         scores, labels, _, kept = filter_scores_and_topk(

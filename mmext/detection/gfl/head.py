@@ -14,7 +14,7 @@ from mmdet.models.dense_heads.gfl_head import Integral as HostIntegral
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmext.detection.gfl.distribution import centers_of, distances, predict_distributions
+from mmext.detection.gfl.distribution import distances, predict_distributions
 from mmext.detection.gfl.quality import (
     ANCHORS,
     GIOU,
@@ -88,38 +88,13 @@ class GFLHead(HostGFLHead):
         self.integral = Integral(self.reg_max)
         self.saturation = saturation_of(self)
 
-    def loss_by_feat(
-        self,
-        cls_scores: list[Tensor],
-        bbox_preds: list[Tensor],
-        batch_gt_instances: list[InstanceData],
-        batch_img_metas: list[dict],
-        batch_gt_instances_ignore: list[InstanceData] | None = None,
-    ) -> dict[str, list[Tensor]]:
+    def loss_by_feat(self, *args: Any, **kwargs: Any) -> dict[str, list[Tensor]]:
         """Return ``loss_cls``, ``loss_bbox`` and ``loss_dfl`` over all levels.
 
         Arguments as in :func:`~mmext.detection.gfl.quality.anchor_losses`.
         """
-        return anchor_losses(
-            self,
-            cls_scores,
-            bbox_preds,
-            batch_gt_instances,
-            batch_img_metas,
-            batch_gt_instances_ignore,
-        )
+        return anchor_losses(self, *args, **kwargs)
 
-    def _predict_by_feat_single(
-        self,
-        cls_score_list: list[Tensor],
-        bbox_pred_list: list[Tensor],
-        score_factor_list: list[None],
-        mlvl_priors: list[Tensor],
-        *image: Any,
-        **options: Any,
-    ) -> InstanceData:
+    def _predict_by_feat_single(self, *args: Any, **kwargs: Any) -> InstanceData:
         """Boxes of one image; as in the host, but integrating only what passes the score filter."""
-        centers = [centers_of(priors) for priors in mlvl_priors]
-        return predict_distributions(
-            self, cls_score_list, bbox_pred_list, centers, *image, **options
-        )
+        return predict_distributions(self, *args, **kwargs)

@@ -106,7 +106,7 @@ def anchor_losses(
     bbox_preds: list[Tensor],
     batch_gt_instances: list[InstanceData],
     batch_img_metas: list[dict],
-    batch_gt_instances_ignore: list[InstanceData] | None,
+    batch_gt_instances_ignore: list[InstanceData] | None = None,
 ) -> dict[str, list[Tensor]]:
     """:func:`joint_losses` for ATSS's anchors and targets, each in a list as the hosts have it.
 

@@ -17,7 +17,7 @@ from mmdet.models.dense_heads import ATSSHead
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmext.detection.gfl.distribution import centers_of, predict_distributions
+from mmext.detection.gfl.distribution import predict_distributions
 from mmext.detection.gfl.quality import (
     ANCHORS,
     GIOU,
@@ -123,42 +123,15 @@ class QualityATSSHead(ATSSHead):
         """Per level, logits (B, A * K, H, W) and boxes (B, A * 4, H, W) or (B, A * 4 * R, H, W)."""
         return super().forward(x)[:2]
 
-    def loss_by_feat(
-        self,
-        cls_scores: list[Tensor],
-        bbox_preds: list[Tensor],
-        batch_gt_instances: list[InstanceData],
-        batch_img_metas: list[dict],
-        batch_gt_instances_ignore: list[InstanceData] | None = None,
-    ) -> dict[str, list[Tensor]]:
+    def loss_by_feat(self, *args: Any, **kwargs: Any) -> dict[str, list[Tensor]]:
         """Return ``loss_cls``, ``loss_bbox`` and, if asked for, ``loss_dfl`` over all levels.
 
         Arguments as in :func:`~mmext.detection.gfl.quality.anchor_losses`.
         """
-        return anchor_losses(
-            self,
-            cls_scores,
-            bbox_preds,
-            batch_gt_instances,
-            batch_img_metas,
-            batch_gt_instances_ignore,
-        )
+        return anchor_losses(self, *args, **kwargs)
 
-    def _predict_by_feat_single(
-        self,
-        cls_score_list: list[Tensor],
-        bbox_pred_list: list[Tensor],
-        score_factor_list: list[None],
-        mlvl_priors: list[Tensor],
-        *image: Any,
-        **options: Any,
-    ) -> InstanceData:
+    def _predict_by_feat_single(self, *args: Any, **kwargs: Any) -> InstanceData:
         """Boxes of one image: the host's way, or from distributions."""
         if self.reg_max:
-            centers = [centers_of(priors) for priors in mlvl_priors]
-            return predict_distributions(
-                self, cls_score_list, bbox_pred_list, centers, *image, **options
-            )
-        return super()._predict_by_feat_single(
-            cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors, *image, **options
-        )
+            return predict_distributions(self, *args, **kwargs)
+        return super()._predict_by_feat_single(*args, **kwargs)

@@ -35,7 +35,7 @@ from mmext.detection.gfl.quality import (
     quality_loss,
     saturation_of,
 )
-from mmext.detection.positives import rows
+from mmext.detection.positives import rows_of_levels
 from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
@@ -146,20 +146,14 @@ class QualityFCOSHead(FCOSHead):
             sizes, dtype=torch.float32, device=cls_scores[0].device
         )
         labels, reach = (torch.cat(level) for level in self.get_targets(points, batch_gt_instances))
-        cls_score, bbox_pred = (
-            torch.cat([rows(x, channels).flatten(0, 1) for x in maps])
-            for maps, channels in (
-                (cls_scores, self.cls_out_channels),
-                (bbox_preds, 4 * (self.reg_max + 1)),
-            )
-        )
+        bbox_pred = rows_of_levels(bbox_preds, 4 * (self.reg_max + 1))
         positive = foreground(labels, self.num_classes)
         pred, reach = at_least_float32(bbox_pred[positive]), reach[positive]
         # Boxes are compared around their own points, in the unit of the distances.
         origin = reach.new_zeros(len(positive), 2)
         return joint_losses(
             self,
-            cls_score,
+            rows_of_levels(cls_scores, self.cls_out_channels),
             labels,
             None,
             len(positive),
@@ -171,20 +165,8 @@ class QualityFCOSHead(FCOSHead):
             distributions=Distributions(pred, reach) if self.reg_max else None,
         )
 
-    def _predict_by_feat_single(
-        self,
-        cls_score_list: list[Tensor],
-        bbox_pred_list: list[Tensor],
-        score_factor_list: list[None],
-        mlvl_priors: list[Tensor],
-        *image: Any,
-        **options: Any,
-    ) -> InstanceData:
+    def _predict_by_feat_single(self, *args: Any, **kwargs: Any) -> InstanceData:
         """Boxes of one image: the host's way, or from distributions."""
         if self.reg_max:
-            return predict_distributions(
-                self, cls_score_list, bbox_pred_list, mlvl_priors, *image, **options
-            )
-        return super()._predict_by_feat_single(
-            cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors, *image, **options
-        )
+            return predict_distributions(self, *args, **kwargs)
+        return super()._predict_by_feat_single(*args, **kwargs)

@@ -20,7 +20,7 @@ from torch import Tensor
 from mmext.detection.iou_balanced.balance import BALANCE, balance_of
 from mmext.detection.iou_balanced.dense_heads import Anchors, UnitLoss, positives_of, taken_out
 from mmext.detection.iou_balanced.positives import Positives, own_box_loss, own_class_loss
-from mmext.detection.positives import EPS, box_iou, rows, rows_at
+from mmext.detection.positives import EPS, box_iou, rows_at, rows_of_levels
 from mmext.functional import at_least_float32, foreground
 from mmext.registry import MODELS
 
@@ -94,16 +94,8 @@ class IoUBalancedATSSHead(ATSSHead):
                 weight=target,
             )
 
-        loss_cls, loss_bbox, *centers = super().loss_by_feat_single(
-            anchors,
-            cls_score,
-            bbox_pred,
-            centerness,
-            labels,
-            label_weights,
-            bbox_targets,
-            avg_factor,
-        )
+        args = (anchors, cls_score, bbox_pred, centerness, labels, label_weights, bbox_targets)
+        loss_cls, loss_bbox, *centers = super().loss_by_feat_single(*args, avg_factor)
         # The host divides this by the centerness of all levels and ranks, and the 1 tells by how
         # much.
         loss_bbox = torch.stack([loss_bbox, torch.ones_like(loss_bbox)])
@@ -147,51 +139,34 @@ class IoUBalancedFCOSHead(FCOSHead):
         """
         # Targets and logits of all levels as one, level after level and in it image after image, as
         # the host has them: (N, ...) with N = B * (H1 * W1 + H2 * W2 + ...).
-        points = self.prior_generator.grid_priors(
-            [x.shape[-2:] for x in cls_scores],
-            dtype=bbox_preds[0].dtype,
-            device=bbox_preds[0].device,
-        )
+        sizes, like = [x.shape[-2:] for x in cls_scores], bbox_preds[0]
+        points = self.prior_generator.grid_priors(sizes, dtype=like.dtype, device=like.device)
         level_labels, level_targets = self.get_targets(points, batch_gt_instances)
-        labels = torch.cat(level_labels)  # (N,)
-        cls_score = torch.cat(
-            [rows(x, self.cls_out_channels).flatten(0, 1) for x in cls_scores]
-        )  # (N, K)
+        B, labels = len(cls_scores[0]), torch.cat(level_labels)  # (N,)
+        cls_score = rows_of_levels(cls_scores, self.cls_out_channels)  # (N, K)
         at = foreground(labels, self.num_classes)  # (P,)
         num_pos = reduce_mean(cls_score.new_tensor(len(at), dtype=torch.float)).clamp(min=1.0)
-
-        # The positives: predicted and true distances, centerness, and the boxes that these mean.
-        bbox_pred = torch.cat([rows(x, 4).flatten(0, 1) for x in bbox_preds])[at]  # (P, 4)
-        centerness = torch.cat([rows(x, 1).flatten(0, 1) for x in centernesses])[at, 0]  # (P,)
-        target = torch.cat(level_targets)[at]  # (P, 4)
-        center = self.centerness_target(target)  # (P,), the host's weight of each box
+        boxes, gt_boxes, center = self._boxes(at, points, bbox_preds, level_targets)
         center_sum = reduce_mean(center.sum()).clamp(min=1e-6)
-        B = len(cls_scores[0])
-        point = torch.cat([p.repeat(B, 1) for p in points])[at]  # (P, 2)
-        # Both in strides around the point where the host normalises distances; the IoU is the same.
-        boxes, gt_boxes = (
-            self.bbox_coder.decode(point, bbox_pred),
-            self.bbox_coder.decode(point, target),
-        )
-        iou = box_iou(boxes, gt_boxes)  # (P,)
-        # The host's three losses, in its order of operations; first, a graph where there are none.
-        loss_bbox, loss_centerness = bbox_pred.sum(), centerness.sum()
-        if len(at):
-            loss_bbox = self.loss_bbox(boxes, gt_boxes, weight=center, avg_factor=center_sum)
-            loss_centerness = self.loss_centerness(centerness, center, avg_factor=num_pos)
+        centerness = rows_of_levels(centernesses, 1)[at, 0]  # (P,)
+        # The host's three losses; first, a graph where there are no positives.
         losses = dict(
             loss_cls=self.loss_cls(cls_score, labels, avg_factor=num_pos),
-            loss_bbox=loss_bbox,
-            loss_centerness=loss_centerness,
+            loss_bbox=boxes.sum(),
+            loss_centerness=centerness.sum(),
         )
+        if len(at):
+            losses["loss_bbox"] = self.loss_bbox(
+                boxes, gt_boxes, weight=center, avg_factor=center_sum
+            )
+            losses["loss_centerness"] = self.loss_centerness(centerness, center, avg_factor=num_pos)
         # What the paper changes about them.
         unit, image = _places(at, [len(x) for x in level_labels], B)  # (P,) each
+        single = partial(self.loss_bbox, reduction_override="none")
         positives = Positives(
             cls_loss=own_class_loss(self.loss_cls, cls_score[at], labels[at]),
-            box_loss=own_box_loss(
-                partial(self.loss_bbox, reduction_override="none"), boxes, gt_boxes, center
-            ),
-            iou=iou,
+            box_loss=own_box_loss(single, boxes, gt_boxes, center),
+            iou=box_iou(boxes, gt_boxes),
             unit=unit,
             image=image,
             num_units=len(points),
@@ -200,6 +175,19 @@ class IoUBalancedFCOSHead(FCOSHead):
             box_divisor=center_sum + EPS,
         )
         return self.iou_balance.finish(losses, positives)
+
+    def _boxes(
+        self, at: Tensor, points: list[Tensor], bbox_preds: list[Tensor], targets: list[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Predicted and true boxes (P, 4) of rows ``at``, and the host's weight of each, (P,).
+
+        Boxes in strides around the point where the host normalises distances; the IoU is the same.
+        """
+        target = torch.cat(targets)[at]  # (P, 4) distances
+        point = torch.cat([p.repeat(len(bbox_preds[0]), 1) for p in points])[at]  # (P, 2)
+        pred = rows_of_levels(bbox_preds, 4)[at]  # (P, 4) distances
+        boxes, gt_boxes = (self.bbox_coder.decode(point, one) for one in (pred, target))
+        return boxes, gt_boxes, self.centerness_target(target)
 
 
 def _places(at: Tensor, counts: list[int], B: int) -> tuple[Tensor, Tensor]:

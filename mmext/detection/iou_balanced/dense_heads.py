@@ -131,16 +131,8 @@ class IoUBalancedRetinaHead(RetinaHead):
                 weight=weight,
             )
 
-        loss_cls, loss_bbox = super().loss_by_feat_single(
-            cls_score,
-            bbox_pred,
-            anchors,
-            labels,
-            label_weights,
-            bbox_targets,
-            bbox_weights,
-            avg_factor,
-        )
+        args = (cls_score, bbox_pred, anchors, labels, label_weights, bbox_targets, bbox_weights)
+        loss_cls, loss_bbox = super().loss_by_feat_single(*args, avg_factor)
         return UnitLoss(loss_cls, labels.flatten(), anchors_at, avg_factor), loss_bbox
 
 
@@ -208,14 +200,6 @@ class IoUBalancedSSDHead(SSDHead):
             )
             return Anchors(index, *(x[index] for x in columns))
 
-        loss_cls, loss_bbox = super().loss_by_feat_single(
-            cls_score,
-            bbox_pred,
-            anchor,
-            labels,
-            label_weights,
-            bbox_targets,
-            bbox_weights,
-            avg_factor,
-        )
+        args = (cls_score, bbox_pred, anchor, labels, label_weights, bbox_targets, bbox_weights)
+        loss_cls, loss_bbox = super().loss_by_feat_single(*args, avg_factor)
         return UnitLoss(loss_cls, labels, anchors_at, avg_factor), loss_bbox

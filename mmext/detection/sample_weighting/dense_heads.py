@@ -6,22 +6,22 @@ Host      mmdet.RetinaHead: same layers, targets, predictions; with ``swn=None``
 Letters   B images, N anchors of all levels and images, P positives, K classes
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from mmdet.models.dense_heads import RetinaHead
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.utils import images_to_levels
 from mmdet.structures.bbox import cat_boxes, get_box_tensor
 from torch import Tensor
 
-from mmext.detection.positives import EPS, decoded_iou, rows
+from mmext.detection.positives import EPS, joined, rows_of_levels
 from mmext.detection.sample_weighting.build import sample_weighting
 from mmext.detection.sample_weighting.features import (
-    own_probability,
     per_coordinate,
     per_sample,
     refuse,
+    seen_iou,
+    seen_probability,
 )
 from mmext.detection.sample_weighting.samples import Samples
 from mmext.engine.optional_weights import only_for_training
@@ -29,6 +29,18 @@ from mmext.functional import foreground
 from mmext.registry import MODELS
 
 SWN: dict = {}
+
+
+class Rows(NamedTuple):
+    """All anchors of a batch: what the head says of them, and what is true."""
+
+    score: Tensor  # (N, K) logits
+    pred: Tensor  # (N, 4) deltas
+    prior: Tensor  # (N, 4) xyxy in pixels
+    label: Tensor  # (N,) class, K for background
+    counted: Tensor  # (N,) weight of the classification loss
+    target: Tensor  # (N, 4) deltas, or boxes where the head decodes
+    weight: Tensor  # (N, 4) of the box loss
 
 
 class SWNAnchorHeadMixin(AnchorHead):
@@ -92,48 +104,29 @@ class SWNAnchorHeadMixin(AnchorHead):
         gts = (batch_gt_instances, batch_img_metas, batch_gt_instances_ignore)
         if self.swn is None:
             return super().loss_by_feat(cls_scores, bbox_preds, *gts)
-        sizes = [maps.shape[-2:] for maps in cls_scores]
-        anchors, valid = self.get_anchors(sizes, batch_img_metas, device=cls_scores[0].device)
-        counts = [len(level) for level in anchors[0]]
-        levels = images_to_levels([cat_boxes(image) for image in anchors], counts)
-        *targets, divisor = self.get_targets(
-            anchors, valid, *gts[:2], batch_gt_instances_ignore=batch_gt_instances_ignore
-        )
-        # All levels as one: a level of its own would cost its operators, and its wait, once more.
-        scores = _joined(
-            [rows(maps, self.cls_out_channels).flatten(0, 1) for maps in cls_scores]
-        )  # (N, K)
-        pred = _joined(
-            [rows(maps, self.bbox_coder.encode_size).flatten(0, 1) for maps in bbox_preds]
-        )  # (N, 4)
-        labels, counted, target, weight = (
-            _joined([level.flatten(0, 1) for level in x]) for x in targets
-        )
-        prior = _joined([get_box_tensor(level).flatten(0, 1) for level in levels])  # (N, 4)
+        rows, divisor = self._rows(cls_scores, bbox_preds, *gts)
         # Summed over classes at once: weights then keep one loss an anchor for backward, not one a
         # class.
         loss_cls = per_sample(
-            self.loss_cls(scores, labels, counted, reduction_override="none")
+            self.loss_cls(rows.score, rows.label, rows.counted, reduction_override="none")
         )  # (N,)
-        at = foreground(labels, self.num_classes)
+        at = foreground(rows.label, self.num_classes)
         # The host takes the box loss of every anchor, with weight 0 for all but these.
-        prior, pred, target, weight = (x[at] for x in (prior, pred, target, weight))  # (P, 4)
+        prior, pred, target, weight = (
+            x[at] for x in (rows.prior, rows.pred, rows.target, rows.weight)
+        )  # (P, 4)
         loss_bbox = self._box_losses(prior, pred, target, weight)
-        negative = labels == self.num_classes
+        negative = rows.label == self.num_classes
         weights = self.swn(
             Samples(
                 positive=at,
-                negative=negative if self.official_means else negative & (counted > 0),
+                negative=negative if self.official_means else negative & (rows.counted > 0),
                 cls=loss_cls,
                 box=loss_bbox,
-                iou=decoded_iou(
-                    self.bbox_coder, prior, pred, target, decoded_target=self.reg_decoded_bbox
-                )
-                if "iou" in self.swn.sees
-                else None,
-                prob=own_probability(scores[at], labels[at], sigmoid=self.use_sigmoid_cls)
-                if "prob" in self.swn.sees
-                else None,
+                iou=seen_iou(self, prior, pred, target),
+                prob=seen_probability(
+                    self, rows.score, rows.label, at, sigmoid=self.use_sigmoid_cls
+                ),
                 cls_divisor=divisor,
                 box_divisor=divisor,
             )
@@ -144,6 +137,39 @@ class SWNAnchorHeadMixin(AnchorHead):
             loss_bbox=[(loss_bbox * weights.box[:, None]).sum() / (divisor + EPS)],
             **weights.more,
         )
+
+    def _rows(
+        self,
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        gt_instances: list,
+        img_metas: list[dict],
+        gt_instances_ignore: list | None,
+    ) -> tuple[Rows, int | float]:
+        """All levels as one, and the host's divisor.
+
+        A level of its own would cost its operators, and its wait, once more.
+        """
+        sizes = [maps.shape[-2:] for maps in cls_scores]
+        anchors, valid = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
+        counts = [len(level) for level in anchors[0]]
+        levels = images_to_levels([cat_boxes(image) for image in anchors], counts)
+        *targets, divisor = self.get_targets(
+            anchors, valid, gt_instances, img_metas, batch_gt_instances_ignore=gt_instances_ignore
+        )
+        label, counted, target, weight = (
+            joined([level.flatten(0, 1) for level in one]) for one in targets
+        )
+        rows = Rows(
+            score=rows_of_levels(cls_scores, self.cls_out_channels),
+            pred=rows_of_levels(bbox_preds, self.bbox_coder.encode_size),
+            prior=joined([get_box_tensor(level).flatten(0, 1) for level in levels]),
+            label=label,
+            counted=counted,
+            target=target,
+            weight=weight,
+        )
+        return rows, divisor
 
     def _box_losses(self, prior: Tensor, pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Loss of each positive's box and coordinate, (P, 4)."""
@@ -164,7 +190,3 @@ class SWNRetinaHead(SWNAnchorHeadMixin, RetinaHead):
         official_means: as in :class:`SWNAnchorHeadMixin`.
         host_cfg: the host's arguments.
     """
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    return torch.cat(parts) if len(parts) > 1 else parts[0]

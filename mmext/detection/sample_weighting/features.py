@@ -5,10 +5,12 @@ Host      mmdet 3.x
 Letters   N samples, P positives, K classes
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from mmext.detection.positives import derives_from
+from mmext.detection.positives import decoded_iou, derives_from
 from mmext.functional import at_least_float32
 
 REFUSED = ("GHMC", "GHMR")
@@ -41,6 +43,22 @@ def per_sample(loss: Tensor) -> Tensor:
 def per_coordinate(loss: Tensor) -> Tensor:
     """Box losses (P, 4); a loss of the whole box (IoU, GIoU) is shared among its coordinates."""
     return loss if loss.dim() == 2 else (loss / 4)[:, None].expand(-1, 4)
+
+
+def seen_iou(head: Any, prior: Tensor, pred: Tensor, target: Tensor) -> Tensor | None:
+    """IoU (P,) of the positives' boxes with their ground truths, if the head's network sees it."""
+    if "iou" not in head.swn.sees:
+        return None
+    return decoded_iou(head.bbox_coder, prior, pred, target, decoded_target=head.reg_decoded_bbox)
+
+
+def seen_probability(
+    head: Any, cls_score: Tensor, labels: Tensor, at: Tensor, *, sigmoid: bool
+) -> Tensor | None:
+    """Predicted probability (P,) of the positives ``at``, if the head's network sees it."""
+    if "prob" not in head.swn.sees:
+        return None
+    return own_probability(cls_score[at], labels[at], sigmoid=sigmoid)
 
 
 @torch.no_grad()

@@ -17,13 +17,14 @@ from mmdet.models.roi_heads.bbox_heads import (
 )
 from torch import Tensor
 
-from mmext.detection.positives import EPS, decoded_iou, own_boxes
+from mmext.detection.positives import EPS, own_boxes
 from mmext.detection.sample_weighting.build import sample_weighting
 from mmext.detection.sample_weighting.features import (
-    own_probability,
     per_coordinate,
     per_sample,
     refuse,
+    seen_iou,
+    seen_probability,
 )
 from mmext.detection.sample_weighting.samples import Samples
 from mmext.engine.optional_weights import only_for_training
@@ -112,25 +113,14 @@ class SWNBBoxHeadMixin(BBoxHead):
         """What is known of the RoIs; ``args`` as in :meth:`loss`, ``at`` the positives' indices."""
         cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, _ = args
         counted = label_weights > 0
-        sees = self.swn.sees if self.swn is not None else ()
         boxes = own_boxes(bbox_pred, labels, at, self.num_classes)
         return Samples(
             positive=at,
             negative=counted & (labels == self.num_classes),
             cls=loss_cls,
             box=per_coordinate(loss_bbox),
-            iou=decoded_iou(
-                self.bbox_coder,
-                rois[at, 1:],
-                boxes,
-                bbox_targets[at],
-                decoded_target=self.reg_decoded_bbox,
-            )
-            if "iou" in sees
-            else None,
-            prob=own_probability(cls_score[at], labels[at], sigmoid=self.loss_cls.use_sigmoid)
-            if "prob" in sees
-            else None,
+            iou=seen_iou(self, rois[at, 1:], boxes, bbox_targets[at]),
+            prob=seen_probability(self, cls_score, labels, at, sigmoid=self.loss_cls.use_sigmoid),
             cls_divisor=counted.sum().clamp(min=1),
             box_divisor=max(len(labels), 1),
             mask=mask_loss,

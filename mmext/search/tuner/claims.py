@@ -20,10 +20,10 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from mmext.files import write_whole
 from mmext.search.tuner import foresight, methods, population
 from mmext.search.tuner.lock import FileLock
 from mmext.search.tuner.machine import is_dead, this_process
-from mmext.search.tuner.plan import write_whole
 from mmext.search.tuner.settings import Settings
 from mmext.search.tuner.space import Space
 

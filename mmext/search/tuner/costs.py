@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mmext.errors import BadInputError
-from mmext.search.tuner.plan import Plan, write_whole
+from mmext.files import write_whole
+from mmext.search.tuner.plan import Plan
 from mmext.search.tuner.resolve import MODULE, ask
 from mmext.search.tuner.runs import CONFIG
 from mmext.search.tuner.settings import COSTS, Settings

@@ -15,8 +15,9 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial
 
+from mmext.files import write_whole
 from mmext.search.tuner import devices, runs
-from mmext.search.tuner.plan import Plan, write_whole
+from mmext.search.tuner.plan import Plan
 from mmext.search.tuner.ranking import ranked
 
 FIRST_SEED = 10_000

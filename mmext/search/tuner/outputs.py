@@ -3,7 +3,6 @@
 import csv
 import json
 import logging
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from mmext.files import replacing, write_whole
 from mmext.search.tuner import population
 from mmext.search.tuner.changes import Config, config_text, literal
 from mmext.search.tuner.claims import LOST, SKIPPED, folder_of, seed_number
 from mmext.search.tuner.finalists import Finalist
-from mmext.search.tuner.plan import Plan, write_whole
+from mmext.search.tuner.plan import Plan
 from mmext.search.tuner.ranking import ranked
 from mmext.search.tuner.settings import Settings
 
@@ -84,12 +84,10 @@ def _costs(settings: Settings) -> list[str]:
 
 def write_csv(file: Path, rows: Sequence[Mapping[str, Any]], heads: Sequence[str] = ()) -> None:
     """A table, whole or not at all; ``heads`` are for one without rows."""
-    temporary = file.with_suffix(".csv.new")
-    with temporary.open("w", newline="", encoding="utf-8") as out:
+    with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as out:
         lines = csv.DictWriter(out, list(rows[0]) if rows else list(heads))
         lines.writeheader()
         lines.writerows(rows)
-    os.replace(temporary, file)
 
 
 def importances(study: optuna.Study, objective: int = 0) -> dict[str, float]:

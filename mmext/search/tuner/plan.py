@@ -1,14 +1,13 @@
 """What all workers of a search share: settings, space and the resolved config, as one text file."""
 
 import ast
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mmext.files import write_whole
 from mmext.search.tuner import space
 from mmext.search.tuner.changes import Config, config_text, delta
 from mmext.search.tuner.runs import CONFIG, REPORT
@@ -76,13 +75,6 @@ class Plan:
             }
         )
         write_whole(self.work_dir / FILE, text)
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file whole or not at all, also where other processes write it."""
-    temporary = file.with_name(f"{file.name}.{uuid.uuid4()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, file)
 
 
 def load(work_dir: Path) -> Plan:
