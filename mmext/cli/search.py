@@ -18,7 +18,7 @@ from mmext.errors import BadInputError
 
 FLAGS = (  # name, type, what it is; the defaults are those of Settings
     ("--space", str, "keys to search over: lr,weight_decay or lr=log(1e-4,1e-1),arch=[a,b]"),
-    ("--method", str, "random grid qmc tpe gp cmaes nsga2 reinforce nars (default: tpe)"),
+    ("--method", str, "random grid qmc tpe gp cmaes nsga2 reinforce nars pbt (default: tpe)"),
     ("--pruner", str, "stop trials early: median percentile asha hyperband rank (default: none)"),
     ("--trials", int, "how many (default: 30)"),
     ("--seed", int, "of the search; trial n trains with this + n (default: 0)"),
@@ -30,6 +30,7 @@ FLAGS = (  # name, type, what it is; the defaults are those of Settings
     ("--trial-hours", float, "a trial that takes longer has failed"),
     ("--ranks", int, "processes, and GPUs, of a trial (default: 1)"),
     ("--grid-points", int, "of a range, for --method grid (default: 5)"),
+    ("--population", int, "members of --method pbt, which share the trials (default: 4)"),
     ("--storage", str, "a database in place of the journal, such as sqlite:////tmp/study.db"),
     ("--value", str, "of a trial: its last evaluation or its best one (default: last)"),
     ("--train-script", str, "your own tool that takes CONFIG --work-dir DIR, for mmext train"),

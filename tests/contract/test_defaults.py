@@ -67,6 +67,7 @@ REQUIRED = dict(
     keep=("0",),
     labels=[[0]],
     scale=224,
+    until=2,
     rate=0.1,
     file="metrics.jsonl",
     source="human",

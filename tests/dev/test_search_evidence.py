@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 import warnings
 
 import numpy as np
@@ -244,3 +245,30 @@ def test_the_search_over_the_trees_holds_the_configs_own_values():
     found.require_own()
     schedule = cfg["param_scheduler"][-1]
     assert schedule["end"] == cfg["train_cfg"]["max_iters"] == schedule["begin"] + schedule["T_max"]
+
+
+def test_the_search_over_trees_has_forty_minutes_for_all_its_starts(tmp_path, monkeypatch):
+    said, clock = [], tmp_path / "search_seconds.json"
+
+    def line(*flags):
+        said.append(float(flags[flags.index("--max-hours") + 1]))
+        return [sys.executable, "-c", "import time; time.sleep(60)"]
+
+    for name, value in (("WORK_DIR", tmp_path), ("line", line), ("options", lambda _: [])):
+        monkeypatch.setattr(trees, name, value)
+    monkeypatch.setattr(trees, "environment", lambda: None)
+    clock.write_text(json.dumps(dict(seconds=trees.BUDGET - 1, done=False)))
+    assert trees.searched() >= trees.BUDGET
+    assert said == [0.0]  # it is too late for another trial
+    assert json.loads(clock.read_text())["done"]
+    assert trees.searched() >= trees.BUDGET
+    assert len(said) == 1  # what is done is not searched again
+
+
+def test_a_search_over_trees_that_breaks_is_no_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(trees, "line", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"])
+    monkeypatch.setattr(trees, "WORK_DIR", tmp_path)
+    monkeypatch.setattr(trees, "options", lambda _: [])
+    monkeypatch.setattr(trees, "environment", lambda: None)
+    with pytest.raises(SystemExit, match="the search ended with status 3"):
+        trees.searched()

@@ -36,7 +36,8 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=True, T_max=8, convert_to_iter_based=True),
 ]
 
-# Only tools/search.py reads this; it adds "mmext.SearchReportHook" to the default_hooks of a trial.
+# Only tools/search.py reads this; it adds "mmext.SearchReportHook" to the default_hooks of a trial,
+# and with --method pbt "mmext.SearchSegmentHook".
 search = dict(
     space={
         "optim_wrapper.optimizer.lr": dict(type="float", low=1e-3, high=1.0, log=True),

@@ -15,6 +15,7 @@ Shows     one detector, one small data set, one search: not that searching helps
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -42,6 +43,10 @@ PUBLISHED = ROOT / RESULTS / "search_trees.json"
 METRIC = "coco/bbox_mAP_50"
 KEYS = ("optim_wrapper.optimizer.lr", "optim_wrapper.optimizer.weight_decay")
 SEEDS = range(300, 308)
+BUDGET = 40 * 60
+LAST_START = 36 * 60
+"""Seconds of the search, and after which no trial begins, also where it was interrupted."""
+
 BORDER = 1500
 """Of the training photograph, in pixels from its left side; tiles that it cuts are left out."""
 
@@ -82,10 +87,44 @@ def options(folder: Path) -> list[str]:
     ]
 
 
+def line(*flags: object) -> list[str]:
+    """The tool's command line."""
+    return [sys.executable, str(ROOT / "tools/search.py"), str(CONFIG), *map(str, flags)]
+
+
 def call(*flags: object) -> None:
     """Run the tool; its progress is shown."""
-    line = [sys.executable, str(ROOT / "tools/search.py"), str(CONFIG), *map(str, flags)]
-    subprocess.run(line, cwd=ROOT, env=environment(), check=True)
+    subprocess.run(line(*flags), cwd=ROOT, env=environment(), check=True)
+
+
+def searched() -> float:
+    """Search, or go on with it; returns the seconds of all starts together, 40 minutes at most.
+
+    When they are over, trials that still run are given up, as slurm ends a job.
+    """
+    clock = WORK_DIR / "search_seconds.json"
+    kept = json.loads(clock.read_text()) if clock.exists() else dict(seconds=0.0, done=False)
+    if kept["done"]:
+        return kept["seconds"]
+    flags = ["--resume", "--work-dir", WORK_DIR / "search"]
+    flags += ["--max-hours", max(0.0, LAST_START - kept["seconds"]) / 3600]
+    command = line(*flags, "--cfg-options", *options(WORK_DIR))
+    process = subprocess.Popen(command, cwd=ROOT, env=environment())
+    begun, seconds, late = time.monotonic(), kept["seconds"], False
+    while process.poll() is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+        seconds = round(kept["seconds"] + time.monotonic() - begun)
+        write_json(clock, dict(seconds=seconds, done=False))
+        if seconds >= BUDGET and not late:
+            late = True
+            process.terminate()
+    if process.returncode and not late:
+        sys.exit(
+            f"error: the search ended with status {process.returncode}; see above, start again"
+        )
+    write_json(clock, dict(seconds=seconds, done=True))
+    return seconds
 
 
 def dry_run(folder: Path) -> None:
@@ -143,11 +182,7 @@ def main() -> None:
     if parser.parse_args().dry_run:
         dry_run(WORK_DIR / "dry_run")
         return
-    clock = WORK_DIR / "search_seconds.json"
-    if not clock.exists():
-        began = time.time()
-        call("--resume", "--work-dir", WORK_DIR / "search", "--cfg-options", *options(WORK_DIR))
-        write_json(clock, round(time.time() - began))
+    seconds = searched()
     search = found_by(WORK_DIR / "search")
     os.chdir(ROOT)  # the config's data and weights lie there
     given = dict(space=",".join(f"{key}=float(0,1)" for key in KEYS), objective=METRIC)
@@ -166,7 +201,7 @@ def main() -> None:
             command="python -m dev.evidence.search.trees",
             commit=git("rev-parse", "HEAD"),
             machine=read_machine(),
-            search=dict(search, seconds=json.loads(clock.read_text())),
+            search=dict(search, seconds=seconds),
             metric=METRIC,
             runs=scores,
             found_minus_own=asdict(summary),

@@ -2,8 +2,8 @@
 
 Paper     He et al. 2019, https://arxiv.org/abs/1908.00709 (the survey; families as in its last
           version, 2021)
-Idea      random, grid, Bayesian, evolutionary and learnt search, early stopping, several
-          objectives and limits on resources, over one space of keys of a config
+Idea      random, grid, Bayesian, evolutionary, learnt and population-based search, early
+          stopping, several objectives and limits on resources, over one space of keys of a config
 Host      mmengine; Optuna 5 proposes, tools/train.py trains
 Deviates  the survey describes families and no code; which sampler stands for a family, and the
           defaults, are ours

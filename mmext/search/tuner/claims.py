@@ -11,6 +11,7 @@ import logging
 import time
 import warnings
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from mmext.files import write_whole
-from mmext.search.tuner import foresight, methods
+from mmext.search.tuner import foresight, methods, population
 from mmext.search.tuner.lock import FileLock
 from mmext.search.tuner.machine import is_dead, this_process
 from mmext.search.tuner.settings import Settings
@@ -32,6 +33,7 @@ BEAT = 10.0  # seconds between two touches
 SILENCE = 60.0  # seconds without one after which a worker counts as dead
 REPEATS = 2  # times that the values of a lost trial are given out again
 MOST_SKIPPED = 20  # trials whose model costs too much, for each that was asked for
+KEPT = ("own", population.PLACE)  # attributes of a lost trial that its repetition has, too
 LOST, SKIPPED = "lost", "skipped"
 """Attributes of trials that are not counted: their worker died; their model costs too much."""
 
@@ -81,6 +83,8 @@ class Claims:
             trials = self.trials()
             if self.exhausted(trials):
                 return None
+            if not self._make_room(trials):
+                return None
             self.study.sampler = methods.sampler(
                 self.settings, len(trials), space=self.space.distributions, limits=self.limits
             )
@@ -89,6 +93,20 @@ class Claims:
                 trial = self.study.ask(self.space.distributions)
             trial.set_user_attr("owner", this_process())
             return trial
+
+    def _make_room(self, trials: list[FrozenTrial]) -> bool:
+        """Whether there is something to ask for: a population's members wait for each other."""
+        waits = any(one.state == TrialState.WAITING for one in trials)
+        if self.settings.method != "pbt" or waits:
+            return True
+        there = [one for one in trials if not one.user_attrs.get(LOST)]
+        move = population.next_move(there, self.settings, self.space.distributions)
+        if move is None:
+            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.study.enqueue_trial(move.params, user_attrs={population.PLACE: asdict(move.place)})
+        return True
 
     def exhausted(self, trials: list[FrozenTrial]) -> bool:
         """Whether no further trial is to begin."""
@@ -156,7 +174,7 @@ class Claims:
         times = lost.user_attrs.get("times", 0) + 1
         if times > REPEATS:
             return
-        keep = {name: lost.user_attrs[name] for name in ("own",) if name in lost.user_attrs}
+        keep = {name: lost.user_attrs[name] for name in KEPT if name in lost.user_attrs}
         attrs = {**keep, "repeats": lost.number, "times": times, "seed_of": seed_number(lost)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmext.errors import BadInputError
+from mmext.search.tuner import runs, worker
 from mmext.search.tuner.plan import Plan
 
 MODULE = "mmext.search.tuner.worker"
@@ -89,20 +90,52 @@ def run_ray(plan: Plan, deadline: int | float | None, ray: Any = None) -> None:
             f"engine: expected a Ray cluster, got {' '.join(str(error).split())[:200]}; start one "
             "with ray start --head, or leave --engine out"
         ) from error
+    worker.quit_on_signal()  # Ray has put a handler of its own in its place, which aborts
     gpus = plan.settings.ranks if ray.cluster_resources().get("GPU") else 0
-    place = plan.work_dir.resolve()
+    # Ray has chosen the devices; each task has its own, so every worker is the first.
+    line = command(plan.work_dir.resolve(), 0, deadline)
+    # Ray starts its processes elsewhere, and data lie where this one stands.
+    place, path = os.getcwd(), os.environ.get("PYTHONPATH", "")
 
     @ray.remote(num_cpus=plan.settings.ranks, num_gpus=gpus, max_retries=NEW_STARTS)
-    def work(line: list[str]) -> tuple[int, str]:
-        # Ray has chosen the devices; each task has its own, so every worker is the first.
-        done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        return done.returncode, done.stderr[-2000:]
+    def work() -> tuple[int, str]:
+        return run_again([sys.executable, *line[1:]], place, path)
 
-    lines = [command(place, 0, deadline) for _ in range(plan.settings.workers)]
-    for status, said in ray.get([work.remote(line) for line in lines]):
+    try:
+        ended = ray.get([work.remote() for _ in range(plan.settings.workers)])
+    except ray.exceptions.RayError as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise BadInputError(
+            f"engine: expected Ray to run the workers, got {said[-1].strip()[:300]}; see to the "
+            "cluster, and go on with --resume"
+        ) from error
+    for status, said in ended:
         if status:
             last = next((one for one in reversed(said.splitlines()) if one.strip()), "no word")
             raise BadInputError(last.removeprefix("error: "))
+
+
+def run_again(line: list[str], place: str, path: str) -> tuple[int, str]:
+    """Run a worker, again where it is killed; returns its status and the end of what it said.
+
+    Args:
+        line: command line.
+        place: folder in which it runs.
+        path: ``PYTHONPATH``.
+    """
+    for _ in range(1 + NEW_STARTS):
+        done = subprocess.run(
+            line,
+            cwd=place,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=runs.die_with_parent,  # Ray kills the processes of a search that ends
+        )
+        if done.returncode >= 0:
+            break
+    return done.returncode, done.stderr[-2000:]
 
 
 def _import_ray() -> Any:

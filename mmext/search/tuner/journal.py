@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._storage import JournalOperation
 
 from mmext.errors import BadInputError
 from mmext.search.tuner.lock import FileLock
@@ -20,6 +21,14 @@ from mmext.search.tuner.lock import FileLock
 logger = logging.getLogger("mmext")
 
 HEAD = b'{"op_code":'  # how every record begins
+LASTING = (
+    JournalOperation.CREATE_STUDY,
+    JournalOperation.CREATE_TRIAL,
+    JournalOperation.SET_TRIAL_STATE_VALUES,
+)
+"""Records that are written through to the disk, and all before them: what a running trial says of
+itself need not outlive the machine that runs it."""
+
 BLOCK = 1 << 16  # bytes read at once from a file's end
 
 
@@ -51,7 +60,8 @@ class Journal(JournalFileBackend):
             size = file.seek(0, os.SEEK_END)
             try:
                 _write("".join(lines).encode(), file.fileno())
-                os.fsync(file.fileno())
+                if any(log["op_code"] in LASTING for log in logs):
+                    os.fsync(file.fileno())
             except OSError as error:
                 with contextlib.suppress(OSError):
                     os.ftruncate(file.fileno(), size)

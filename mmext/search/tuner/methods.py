@@ -140,6 +140,7 @@ def _nsga2(settings: Settings, seed: int) -> BaseSampler:
 
 SAMPLERS: dict[str, Callable[[Settings, int], BaseSampler]] = {
     "random": _random,
+    "pbt": _random,  # how its members begin, and what they draw anew; see population.py
     "grid": _random,  # its points wait in the study; this serves what a grid has not
     "qmc": _qmc,
     "tpe": _tpe,

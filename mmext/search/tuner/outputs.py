@@ -12,7 +12,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mmext.files import replacing, write_whole
-from mmext.search.tuner.changes import config_text, literal
+from mmext.search.tuner import population
+from mmext.search.tuner.changes import Config, config_text, literal
 from mmext.search.tuner.claims import LOST, SKIPPED, folder_of, seed_number
 from mmext.search.tuner.finalists import Finalist
 from mmext.search.tuner.plan import Plan
@@ -91,8 +92,10 @@ def write_csv(file: Path, rows: Sequence[Mapping[str, Any]], heads: Sequence[str
 
 def importances(study: optuna.Study, objective: int = 0) -> dict[str, float]:
     """How much each key decides the objective, by Optuna's PED-ANOVA; empty if nothing can tell."""
-    trials = ranked(study.get_trials(deepcopy=False), study)
-    if len(trials) < 4:
+    everyone = study.get_trials(deepcopy=False)
+    trials = ranked(everyone, study)
+    # Parts of a population's trainings are no equals: later ones are better whatever their values.
+    if len(trials) < 4 or any(population.place_of(one).part for one in everyone):
         return {}
     target = None if len(study.directions) == 1 else lambda trial: trial.values[objective]
     try:
@@ -102,6 +105,22 @@ def importances(study: optuna.Study, objective: int = 0) -> dict[str, float]:
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
         logger.debug("no importances: %s", error)
         return {}
+
+
+def beside(plan: Plan, trial: FrozenTrial | optuna.Trial) -> Config:
+    """What a trial's config has beside values and seed: where it is a part of a training."""
+    if plan.settings.method != "pbt":
+        return {}
+    place = population.place_of(trial)
+    parent = None if place.parent is None else folder_of(plan.work_dir, place.parent)
+    return population.content(population.ends(plan.settings, plan.cfg)[place.part], parent)
+
+
+def write_population(file: Path, plan: Plan, study: optuna.Study) -> None:
+    """A line for each part of a population's trainings, if there is one."""
+    if plan.settings.method == "pbt":
+        until = population.ends(plan.settings, plan.cfg)
+        write_csv(file, population.rows(study.get_trials(deepcopy=False), until))
 
 
 def write_importances(file: Path, plan: Plan, study: optuna.Study) -> None:
@@ -136,18 +155,27 @@ def write_best(
         return None
     values = dict(zip(names(study, plan.settings), best.values, strict=True))
     found = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
-    means = {one.number: one for one in finalists}
-    again = (
-        f"\nTrained again with {len(means[best.number].values)} other seeds: "
-        f"{means[best.number].mean:.6g} in the mean."
-        if best.number in means
-        else "\nThe best of several noisy numbers flatters: train it again (--finalists)."
-    )
     seed = plan.settings.seed + seed_number(best)
     content = plan.content(plan.space.changes(best.params), seed)
-    doc = f"The best of a search: trial {best.number}, {found}.\n{again}\n"
+    content = plan.with_beside(content, beside(plan, best))
+    doc = f"The best of a search: trial {best.number}, {found}.\n\n{_reading(best, finalists)}\n"
     write_whole(file, config_text(plan.base, content, doc))
     return best
+
+
+def _reading(best: FrozenTrial, finalists: Sequence[Finalist]) -> str:
+    """How the number of the best trial is to be read."""
+    parent = population.place_of(best).parent
+    if parent is not None:
+        return (
+            f"This goes on from the weights of trial {parent} and repeats the last part of a "
+            f"training alone:\npopulation.csv has the values of each part, {population.STATE} in "
+            "the trial's folder the weights."
+        )
+    again = next((one for one in finalists if one.number == best.number), None)
+    if again is not None:
+        return f"Trained again with {len(again.values)} other seeds: {again.mean:.6g} in the mean."
+    return "The best of several noisy numbers flatters: train it again (--finalists)."
 
 
 def evaluations(work_dir: Path, number: int) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mmext.search.tuner import outputs
 from mmext.search.tuner.plan import Plan
 from mmext.search.tuner.ranking import finished, front
+from mmext.search.tuner.settings import COSTS
 
 GREY, BLUE, RED, GREEN = "#9a9a9a", "#1f5fa8", "#c23b22", "#2b8a3e"
 
@@ -64,7 +65,7 @@ def history(figure: Any, plan: Plan, study: optuna.Study, trials: Sequence[Froze
         best.append(better([*best[-1:], one.values[0]]))
     axes.step([t.number for t in done], best, where="post", color=GREEN, label="best so far")
     own = next((one for one in done if one.user_attrs.get("own")), None)
-    if own is not None:
+    if own is not None and plan.settings.method != "pbt":  # whose first trial is but a part
         axes.axhline(own.values[0], color=RED, ls="--", lw=1, label="the config's own values")
     for state, colour, label in (
         (TrialState.PRUNED, GREY, "stopped"),
@@ -170,6 +171,9 @@ def trade_off(figure: Any, plan: Plan, study: optuna.Study, trials: Sequence[Fro
         (one for one in done if one.number in front(trials, study)), key=lambda one: one.values[1]
     )
     axes.scatter([t.values[1] for t in done], [t.values[0] for t in done], s=20, color=GREY)
+    costs = [t.values[1] for t in done] if objectives[1] in COSTS else []
+    if costs and max(costs) > 10 * min(costs) > 0:
+        axes.set_xscale("log")
     axes.plot([t.values[1] for t in best], [t.values[0] for t in best], "o-", color=GREEN, ms=5)
     return True
 

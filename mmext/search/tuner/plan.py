@@ -45,9 +45,20 @@ class Plan:
         _add(content, self.bare, "randomness", {"seed": seed})
         return content
 
-    def write_config(self, folder: Path, changes: Mapping[str, Any], seed: int) -> None:
-        """Write a trial's config: its values, its seed, and the hook that reports."""
-        content = self.content(changes, seed)
+    def with_beside(self, content: Config, beside: Config) -> Config:
+        """A trial's config with further words of its own; those that are dicts are laid over."""
+        for name, value in beside.items():
+            if isinstance(value, dict):
+                _add(content, self.bare, name, value)
+            else:
+                content[name] = value
+        return content
+
+    def write_config(
+        self, folder: Path, changes: Mapping[str, Any], seed: int, beside: Config | None = None
+    ) -> None:
+        """Write a trial's config: its values, its seed, the hook that reports, what is beside."""
+        content = self.with_beside(self.content(changes, seed), beside or {})
         hook = {"type": "mmext.SearchReportHook", "file": str((folder / REPORT).resolve())}
         _add(content, self.bare, "default_hooks", {"search_report": hook})
         text = config_text(self.base, content, f"{folder.name} of a search.")

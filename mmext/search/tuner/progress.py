@@ -1,5 +1,6 @@
 """How far a search is, on the terminal: a live table, or a line a trial where there is none."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -56,6 +57,11 @@ class Progress:
         return self._study.get_trials(deepcopy=False)
 
     def _show(self) -> None:
+        # A database that breaks down is the search's to tell, not that of who looks on.
+        with contextlib.suppress(BadInputError), store.in_a_sentence(self.plan.settings):
+            self._look_on()
+
+    def _look_on(self) -> None:
         if not self.console.is_terminal:
             while not self._over.wait(self.every):
                 self._say_new()

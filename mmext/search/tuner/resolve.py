@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmext.errors import BadInputError
+from mmext.search.tuner import population
 from mmext.search.tuner.plan import Plan
 from mmext.search.tuner.settings import Settings, settle
 
@@ -61,6 +62,9 @@ def plan(
     settings = replace(settings, options=found["options"])
     settings = replace(settings, objective=named(settings, found["save_best"], found["rule"]))
     result = Plan(settings, found["base"], found["cfg"], found["bare"], work_dir)
+    if settings.method == "pbt":
+        population.check_keys(list(result.space.parameters))
+        population.ends(settings, result.cfg)
     if settings.own:
         result.space.require_own()
     return result

@@ -4,9 +4,13 @@ The stock tool runs it: mmengine keeps loggers and other instances by name in a 
 Runner returns no metric, and a GPU's memory is freed for sure only when a process ends.
 """
 
+import contextlib
 import ctypes
+import functools
 import json
 import os
+import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +24,17 @@ REPORT, LOG, CONFIG = "report.jsonl", "train.log", "config.py"
 PAUSE = 0.05  # seconds between two looks at a short trial; a tenth of its age, up to half a second
 GRACE = 10.0  # seconds that a process has to end before it is killed
 PR_SET_PDEATHSIG = 1
+
+
+@functools.cache
+def leash() -> list[str]:
+    """What stands before a command line that is to end with its parent, even by SIGKILL.
+
+    Where a program does it, Python need not copy itself to start another process.
+    """
+    tool = shutil.which("setpriv") if sys.platform == "linux" else None
+    known = tool and b"--pdeathsig" in subprocess.run([tool, "--help"], capture_output=True).stdout
+    return [tool, "--pdeathsig", "TERM"] if tool and known else []
 
 
 @dataclass
@@ -116,13 +131,13 @@ def train(
     begun, report = time.monotonic(), Report()
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
-            line,
+            [*leash(), *line],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=None if leash() else die_with_parent,
         )
     try:
         ended = _wait(process, folder, report, watch, beat, limit_s)
@@ -152,16 +167,29 @@ def _wait(
     while True:
         beat()
         age = time.monotonic() - begun
-        try:
-            process.wait(min(max(PAUSE, age / 10), 0.5))
+        if _ends_within(process, min(max(PAUSE, age / 10), 0.5)):
             return "ended"
-        except subprocess.TimeoutExpired:
-            pass
         for new in report.read(folder / REPORT):
             if watch(report, new):
                 return "stopped"
         if limit_s is not None and age > limit_s:
             return "late"
+
+
+def _ends_within(process: subprocess.Popen, seconds: float) -> bool:
+    """Wait for a process, but not for longer; the kernel says at once when it ends."""
+    if process.poll() is None:
+        try:
+            handle = os.pidfd_open(process.pid)
+        except (AttributeError, OSError):  # no Linux, or an old one: Python looks now and then
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+            return process.returncode is not None
+        try:
+            select.select([handle], [], [], seconds)
+        finally:
+            os.close(handle)
+    return process.poll() is not None
 
 
 def end(process: subprocess.Popen) -> None:
@@ -180,8 +208,10 @@ def end(process: subprocess.Popen) -> None:
         return
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to end this process when its parent dies, even by SIGKILL."""
+def die_with_parent() -> None:
+    """Ask Linux to end this process when its parent dies, even by SIGKILL; called in the child."""
+    if sys.platform != "linux":
+        return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

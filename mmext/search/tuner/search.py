@@ -46,7 +46,11 @@ def search(
         resume: whether there may be a study in its folder.
         console: rich's.
     """
-    console = console or Console()
+    with store.in_a_sentence(plan.settings):
+        return _search(plan, begun, resume, console or Console())
+
+
+def _search(plan: Plan, begun: float, resume: bool, console: Console) -> optuna.Study:
     settings = plan.settings
     study = store.begin(settings, plan.space, plan.cfg, plan.work_dir, resume=resume)
     plan.save()
@@ -82,6 +86,7 @@ def write(plan: Plan, study: optuna.Study) -> None:
     try:
         outputs.write_leaderboard(plan.work_dir / "leaderboard.csv", plan, study)
         outputs.write_importances(plan.work_dir / "importance.csv", plan, study)
+        outputs.write_population(plan.work_dir / "population.csv", plan, study)
         outputs.write_best(plan.work_dir / "best_config.py", plan, study)
     except OSError as error:
         if sys.exc_info()[1] is error:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from mmext.errors import BadInputError, did_you_mean, some
 
-METHODS = ("random", "grid", "qmc", "tpe", "gp", "cmaes", "nsga2", "reinforce", "nars")
+METHODS = ("random", "grid", "qmc", "tpe", "gp", "cmaes", "nsga2", "reinforce", "nars", "pbt")
 PRUNERS = ("none", "median", "percentile", "asha", "hyperband", "rank")
 ENGINES = ("optuna", "ray")
 SEVERAL = ("random", "grid", "qmc", "tpe", "gp", "nsga2")
@@ -16,7 +16,7 @@ SEVERAL = ("random", "grid", "qmc", "tpe", "gp", "nsga2")
 COSTS = ("macs", "flops", "params", "latency")
 """What is measured of a model before it is trained; latency in seconds a picture or clip."""
 
-POSITIVE = ("trials", "workers", "ranks", "grid_points", "finalist_seeds")
+POSITIVE = ("trials", "workers", "ranks", "grid_points", "finalist_seeds", "population")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Settings:
         max_hours: no trial starts later.
         trial_hours: a trial that takes longer has failed.
         ranks: processes of a trial; more than one needs a device or core each.
+        population: members of ``pbt``, which share the trials.
         value: of a trial: the ``last`` evaluation's, or its ``best`` one's.
         train_script: another tool than ``mmext train``, which takes CONFIG and --work-dir.
         keep_checkpoints: of all trials, not of the best alone.
@@ -84,6 +85,7 @@ class Settings:
     trial_hours: int | float | None = None
     ranks: int = 1
     grid_points: int = 5
+    population: int = 4
     own: bool = True
     storage: str | None = None
     value: str = "last"
@@ -193,6 +195,8 @@ def check(settings: Settings) -> None:
             f"{settings.pruner!r}; leave it out, or take tpe"
         )
     check_several(settings)
+    if settings.method == "pbt":
+        check_population(settings)
     _ = settings.bounds
 
 
@@ -222,3 +226,18 @@ def check_several(settings: Settings) -> None:
         )
     if settings.value == "best":
         raise BadInputError(f"value: expected 'last' with {count} objectives, got 'best'")
+
+
+def check_population(settings: Settings) -> None:
+    """Refuse what a population cannot do, whose trials are parts of trainings."""
+    for word, none in (("pruner", "none"), ("finalists", 0), ("limits", ()), ("value", "last")):
+        if (got := getattr(settings, word)) != none:
+            raise BadInputError(
+                f"{word}: expected {none!r} with method pbt, whose trials are parts of trainings, "
+                f"got {got!r}; leave it out, or take another method"
+            )
+    if settings.trials % settings.population or settings.trials < 2 * settings.population:
+        raise BadInputError(
+            f"trials: expected a multiple of the population, at least twice as many, got "
+            f"{settings.trials} with --population {settings.population}; change one of them"
+        )

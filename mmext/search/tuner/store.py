@@ -1,11 +1,15 @@
 """The study on disk: made once, joined by any number of workers, refused where it does not fit."""
 
+import contextlib
 import json
+import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 
 from mmext.errors import BadInputError
@@ -29,14 +33,44 @@ def storage(settings: Settings, work_dir: Path) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if settings.storage is None:
         return JournalStorage(Journal(work_dir / JOURNAL))
+    # A server's connections are tried before use: it may have been started anew since.
+    is_file = settings.storage.startswith("sqlite")
+    engine = {"connect_args": {"timeout": 60}} if is_file else {"pool_pre_ping": True}
     try:
-        wait = {"timeout": 60} if settings.storage.startswith("sqlite") else {}
-        return RDBStorage(settings.storage, engine_kwargs={"connect_args": wait})
+        return RDBStorage(settings.storage, engine_kwargs=engine)
     except Exception as error:  # sqlalchemy's, or of the driver that it asks for
-        got = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise BadInputError(
-            f"storage: expected a database at {settings.storage}, got {got}; correct it"
+            f"storage: expected a database at {_shown(settings.storage)}, got {_words(error)}; "
+            "correct it, or install its driver (mmext[postgresql] is PostgreSQL's)"
         ) from error
+
+
+@contextlib.contextmanager
+def in_a_sentence(settings: Settings) -> Iterator[None]:
+    """Let a database that breaks down end a search as bad input does.
+
+    Raises:
+        BadInputError: it has.
+    """
+    try:
+        yield
+    except Exception as error:
+        of_database = type(error).__module__.startswith("sqlalchemy.")
+        if not of_database and not isinstance(error, StorageInternalError):
+            raise
+        raise BadInputError(
+            f"storage: expected the database at {_shown(settings.storage or '')} to answer, got "
+            f"{_words(error.__cause__ or error)}; see to it, and go on with --resume"
+        ) from error
+
+
+def _shown(url: str) -> str:
+    """A database's address without its password."""
+    return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:***@", url)
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def name_of(settings: Settings, work_dir: Path) -> str:
@@ -77,6 +111,8 @@ def begin(
             pruner=methods.pruner(settings),
         )
         mark = _identity(settings, space, config)
+        if settings.method == "pbt":  # which parts the trainings have
+            mark["population"] = [settings.population, settings.trials]
         if "identity" in study.user_attrs:
             require_same(study.user_attrs["identity"], mark, work_dir)
         else:
@@ -137,11 +173,11 @@ def require_same(old: dict[str, Any], new: dict[str, Any], work_dir: Path) -> No
         BadInputError: it names the first difference.
     """
     new = json.loads(json.dumps(new))
-    for part in ("space", "objective", "limits", "seed", "config"):
-        if old[part] == new[part]:
+    for part in ("space", "objective", "limits", "seed", "config", "population"):
+        if old.get(part) == new.get(part):
             continue
-        got = f"{old[part]} there and {new[part]} here"
-        if isinstance(old[part], dict):
+        got = f"{old.get(part)} there and {new.get(part)} here"
+        if part in ("space", "config"):
             keys = [*old[part], *(one for one in new[part] if one not in old[part])]
             key = next(one for one in keys if old[part].get(one) != new[part].get(one))
             was, now = (one[part].get(key, "nothing") for one in (old, new))

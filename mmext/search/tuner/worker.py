@@ -19,7 +19,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from mmext.errors import BadInputError
-from mmext.search.tuner import costs, devices, plan, runs, store
+from mmext.search.tuner import costs, devices, outputs, plan, population, runs, store
 from mmext.search.tuner.claims import (
     LOST,
     SKIPPED,
@@ -107,7 +107,8 @@ class Worker:
         settings, heart = self.plan.settings, Heart(folder)
         heart.beat()
         changes = self.plan.space.changes(trial.params)
-        self.plan.write_config(folder, changes, settings.seed + seed_number(trial))
+        beside = outputs.beside(self.plan, trial)
+        self.plan.write_config(folder, changes, settings.seed + seed_number(trial), beside)
         found = self._costs(trial, folder, changes)
         if found is None or self._is_skipped(trial, folder, found):
             return
@@ -228,6 +229,9 @@ class Worker:
         keep = {
             one.number for one in ranked(trials, self.study)[: self.plan.settings.finalists + 1]
         }
+        if self.plan.settings.method == "pbt":
+            best = [population.place_of(trials[one]).parent for one in keep]
+            keep |= population.needed(trials) | {one for one in best if one is not None}
         for one in trials:
             if one.state.is_finished() and one.number not in keep:
                 for file in folder_of(self.plan.work_dir, one.number).glob("*.pth"):
@@ -264,9 +268,10 @@ def main() -> None:
     quit_on_signal()
     found = plan.load(args.work_dir)
     environment = devices.environment(args.index, found.settings, os.environ)
-    study = store.load(found.settings, args.work_dir)
     try:
-        Worker(found, study, environment=environment, deadline=args.deadline).work()
+        with store.in_a_sentence(found.settings):
+            study = store.load(found.settings, args.work_dir)
+            Worker(found, study, environment=environment, deadline=args.deadline).work()
     except BadInputError as error:
         sys.exit(f"error: {error}")
 

@@ -29,7 +29,10 @@ def main():
     if behave == "hang" or "FAKE_HANGS" in os.environ:
         time.sleep(600)
     epochs = cfg.get("train_cfg", {}).get("max_epochs", 4)
-    for epoch in range(1, epochs + 1):
+    # A part of a training: it goes on from another one's state, which here is its last epoch.
+    begun = int(Path(cfg["load_from"]).read_text()) if cfg.get("resume") else 0
+    until = cfg["default_hooks"].get("search_segment", {}).get("until", epochs)
+    for epoch in range(begun + 1, until + 1):
         score = 1 - (math.log10(lr) + 1) ** 2 / 10 - 1 / (1 + epoch) + (seed % 7) * 1e-3
         metrics = {"top1": math.nan if behave == "nan" else score, "size": lr, "nll": -score}
         metrics = {} if behave == "empty" else metrics
@@ -37,6 +40,7 @@ def main():
         with report.open("a") as out:
             out.write(json.dumps(line) + "\n")
         time.sleep(cfg.get("pause", 0))
+    (folder / "segment.pth").write_text(str(until))
     with report.open("a") as out:
         out.write(json.dumps({"done": True}) + "\n")
 

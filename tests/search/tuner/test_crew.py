@@ -2,17 +2,18 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
 
+from mmext.errors import BadInputError
 from mmext.search.tuner import claims, crew, machine, store
-from mmext.search.tuner.claims import LOST, Claims, counted, folder_of
+from mmext.search.tuner.claims import LOST, Claims, folder_of
 from mmext.search.tuner.worker import Worker
-from tests.fresh_process import ROOT
+from tests.search.tuner.crews import attempts, check, start, training_of, wait_for
 from tests.search.tuner.plans import CFG, begin, done, plan_of
 
 # A worker that is killed in the middle of the record that tells its second result: after half of
@@ -35,57 +36,13 @@ worker.main()
 """
 
 
-def start(work_dir, code=None, **environment):
-    head = ["-c", code] if code else ["-m", crew.MODULE]
-    return subprocess.Popen(
-        [sys.executable, *head, str(work_dir)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-    )
-
-
-def attempts(work_dir, number):
-    """Processes that trained a trial, and the seed each had."""
-    file = folder_of(work_dir, number) / "attempts.txt"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [tuple(map(int, line.split())) for line in lines]
-
-
-def wait_for(condition, limit=250):
-    end = time.monotonic() + limit
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
-
-
-def check(work_dir, study, asked):
-    """Exactly as many as were asked for, each done once, each lost one repeated."""
-    trials = study.get_trials(deepcopy=False)
-    complete = [one for one in trials if one.state == TrialState.COMPLETE]
-    lost = [one for one in trials if one.user_attrs.get(LOST)]
-    assert len(complete) == len(counted(trials)) == asked
-    assert len(trials) == asked + len(lost)
-    for one in complete:
-        assert len(attempts(work_dir, one.number)) == 1
-    for one in lost:
-        (again,) = [other for other in trials if other.user_attrs.get("repeats") == one.number]
-        assert (again.params, again.state) == (one.params, TrialState.COMPLETE)
-        assert attempts(work_dir, again.number)[0][1] == one.number  # the same seed
-    return lost
-
-
 def test_four_workers_one_killed_in_a_trial_and_one_while_it_writes(tmp_path):
     work_dir = tmp_path / "a folder"
     plan = plan_of(work_dir, trials=12, method="random")
     study = begin(plan)
     victim = start(work_dir, FAKE_HANGS="1")
 
-    def in_training():
-        running = [one for one in study.get_trials() if one.state == TrialState.RUNNING]
-        mine = [one for one in running if one.user_attrs.get("owner", {}).get("pid") == victim.pid]
-        return next((one for one in mine if attempts(work_dir, one.number)), None)
-
-    number = wait_for(in_training).number
+    number = wait_for(lambda: training_of(victim, study, work_dir)).number
     ((training, _),) = attempts(work_dir, number)
     others = [start(work_dir, DIES_WRITING), start(work_dir), start(work_dir)]
     wait_for(lambda: len(study.trials) > 4)
@@ -230,6 +187,8 @@ def test_no_trial_begins_after_the_deadline(tmp_path):
 class FakeRay:
     """Runs tasks where it is, as Ray does on its cluster."""
 
+    exceptions = SimpleNamespace(RayError=ConnectionAbortedError)
+
     def __init__(self):
         self.asked = []
 
@@ -253,3 +212,25 @@ def test_ray_runs_the_same_workers(tmp_path):
     crew.run_ray(plan, None, ray)
     check(tmp_path, study, asked=2)
     assert ray.asked == [dict(num_cpus=1, num_gpus=0, max_retries=crew.NEW_STARTS)]
+
+
+def test_a_worker_that_is_killed_on_the_cluster_starts_again(tmp_path):
+    code = f"""
+import os, pathlib, signal, sys
+begun = pathlib.Path({str(tmp_path)!r}, "begun")
+if not begun.exists():
+    begun.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+print(os.getcwd(), os.environ["PYTHONPATH"], file=sys.stderr)
+"""
+    status, said = crew.run_again([sys.executable, "-c", code], str(tmp_path), "/some/where")
+    assert (status, said.split()) == (0, [str(tmp_path), "/some/where"])
+
+
+def test_a_cluster_that_breaks_down_is_a_sentence(tmp_path):
+    ray = FakeRay()
+    ray.get = lambda results: (_ for _ in ()).throw(ConnectionAbortedError("lost\nits node"))
+    ray.remote = lambda **_: lambda function: SimpleNamespace(remote=lambda: None)
+    plan = plan_of(tmp_path, trials=1, engine="ray")
+    with pytest.raises(BadInputError, match="expected Ray to run the workers, got its node; see"):
+        crew.run_ray(plan, None, ray)

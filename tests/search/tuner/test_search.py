@@ -99,6 +99,10 @@ WRONG = [
         dict(method="gp", pruner="asha"),
         "pruner: expected none with method gp, .* got 'asha'; leave",
     ),
+    (dict(method="pbt", trials=8, pruner="asha"), "pruner: expected 'none' with method pbt"),
+    (dict(method="pbt", trials=8, finalists=2), "finalists: expected 0 with method pbt, .* got 2"),
+    (dict(method="pbt", trials=8, limits=["macs<=5"]), "limits: expected .* with method pbt"),
+    (dict(method="pbt", trials=10), "expected a multiple of the population, .* got 10 with"),
     (dict(trails=3), "search: expected .* got 'trails' .did you mean 'trials'"),
 ]
 
@@ -205,12 +209,12 @@ def test_a_wrong_key_ends_the_command_with_one_sentence(tmp_path):
 def test_a_real_search_gives_its_best_number_again(tmp_path):
     """The stock tool, a real config, and limits that are measured."""
     work_dir = tmp_path / "my work"
-    flags = ["--trials", "3", "--work-dir", work_dir, "--limit", "macs<=1e6", "--pruner", "none"]
+    flags = ["--trials", "2", "--work-dir", work_dir, "--limit", "macs<=1e6", "--pruner", "none"]
     flags += ["--cfg-options", "train_cfg.max_epochs=2", "param_scheduler.0.T_max=2"]
     done = run_tool("search.py", CONFIG, *flags)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = list(csv.DictReader((work_dir / "leaderboard.csv").open()))
-    assert [one["state"] for one in rows] == ["done"] * 3
+    assert [one["state"] for one in rows] == ["done"] * 2
     assert float(rows[0]["macs"]) == 64 * 64 + 64 * 32 + 32 * 10
     best = float(rows[0]["accuracy/top1"])
     again = tmp_path / "again"

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from mmext.errors import BadInputError
-from mmext.search.tuner import costs, outputs, search
+from mmext.search.tuner import costs, outputs, runs, search
 from mmext.search.tuner.claims import counted, folder_of
 from tests.search.tuner.plans import CFG, LR, begin, done, plan_of
 
@@ -183,6 +183,13 @@ def test_all_fail_stops_and_shows_the_first(tmp_path):
 def test_a_trial_that_takes_too_long_fails(tmp_path):
     with pytest.raises(BadInputError, match=r"took longer than 0\.36 s"):
         done(tmp_path, cfg={**CFG, "behave": "hang"}, trials=1, trial_hours=1e-4)
+
+
+def test_it_runs_where_the_system_has_less_to_offer(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "leash", list)  # no setpriv
+    monkeypatch.delattr(runs.os, "pidfd_open", raising=False)
+    _, study = done(tmp_path, trials=1)
+    assert study.trials[0].state == TrialState.COMPLETE
 
 
 def test_an_objective_that_nobody_reports_ends_the_search_at_the_first_trial(tmp_path):
