@@ -28,13 +28,20 @@ def test_generated_parts_of_pages_are_those_of_the_evidence():
         assert pages.render(page.read_text(), page) == page.read_text(), page
 
 
-@pytest.mark.parametrize("wrong", ["tables nobody", "words gfl"])
+@pytest.mark.parametrize("wrong", ["tables nobody", "words gfl", "known attention_near:ATSS"])
 def test_a_mark_that_asks_for_what_there_is_not_is_refused(wrong):
     text = f"<!-- evidence: {wrong} -->\nold\n<!-- /evidence -->"
     with pytest.raises(
         StudyError, match=f"README.md: expected one of .* got <!-- evidence: {wrong}"
     ):
         pages.render(text, ROOT / "README.md")
+
+
+def test_a_mark_names_another_arm_than_the_claimed_one():
+    text = "<!-- evidence: known attention_plain attention_plain:EMANet -->\n<!-- /evidence -->"
+    claimed, other = pages.render(text, ROOT / "README.md").split("\n- ")[1:]
+    assert claimed.startswith("DNL against FCN in mIoU")
+    assert other.startswith("EMANet against FCN in mIoU on six-class cut-outs differs: -0.0148 (")
 
 
 def test_a_part_that_was_edited_by_hand_is_found():

@@ -4,7 +4,7 @@
 
 Marks     <!-- evidence: WHAT NAME ... --> and <!-- /evidence -->, each on a line of its own
 WHAT      tables   a study's tables and picture
-          known    a sentence for each study that is named
+          known    a sentence for each study that is named, STUDY:ARM for another of its arms
           studies  a table of all studies, without names
          demo     what a run of the demo is expected to reach, without names
          search   what replays on the table of trained nets have shown, without names
@@ -34,7 +34,7 @@ from dev.evidence.self_training.report import known as digits_known
 from dev.evidence.studies import STUDIES
 from dev.evidence.study import StudyError
 
-BLOCK = re.compile(r"(<!-- evidence: (\w+)([\w ]*) -->\n)(.*?)(^<!-- /evidence -->$)", re.S | re.M)
+BLOCK = re.compile(r"(<!-- evidence: (\w+)([\w: ]*) -->\n)(.*?)(^<!-- /evidence -->$)", re.S | re.M)
 
 
 def pages() -> Iterator[Path]:
@@ -70,14 +70,20 @@ def render(text: str, page: Path) -> str:
 
     def part(match: re.Match[str]) -> str:
         what, names = match[2], match[3].split()
-        if what not in PARTS or any(name not in [*STUDIES, *superseded()] for name in names):
+        if what not in PARTS or not all(map(names_results, names)):
             raise StudyError(
-                f"{page}: expected one of {list(PARTS)} and studies in a mark, got "
+                f"{page}: expected one of {list(PARTS)} and studies, or STUDY:ARM, in a mark, got "
                 f"{match[1].strip()}"
             )
         return f"{match[1]}\n{PARTS[what](names, page)}\n\n{match[5]}"
 
     return BLOCK.sub(part, text)
+
+
+def names_results(word: str) -> bool:
+    """Whether a word of a mark is a study, or one and an arm that it compares."""
+    name, _, arm = word.partition(":")
+    return name in [*STUDIES, *superseded()] and (not arm or arm in statement(name)["arms"])
 
 
 def results_of(name: str) -> dict[str, Any] | None:
@@ -98,8 +104,8 @@ def untrained(row: str) -> bool:
         for folder in re.findall(r"\]\((configs/[^)]+)\)", row)
     ]
     marks = [match for text in texts for match in BLOCK.finditer(text) if match[2] == "known"]
-    found = [results_of(name) for match in marks for name in match[3].split()]
-    rows = [deciding(one) for one in found if one]
+    named = [name.partition(":") for match in marks for name in match[3].split()]
+    rows = [deciding(one, arm) for name, _, arm in named if (one := results_of(name))]
     digits = results_of("self_training")
     if digits and any("<!-- evidence: digits -->" in text for text in texts):
         rows.append(digits["decides"])
@@ -132,8 +138,11 @@ def tables_part(names: list[str], page: Path) -> str:
 
 
 def known_part(names: list[str], page: Path) -> str:
-    """A sentence for each study."""
-    return "\n".join(f"- {tables.known(name, statement(name), results_of(name))}" for name in names)
+    """A sentence for each study; ``STUDY:ARM`` has one of another arm than the claimed one."""
+    named = [name.partition(":") for name in names]
+    return "\n".join(
+        f"- {tables.known(name, statement(name), results_of(name), arm)}" for name, _, arm in named
+    )
 
 
 def studies_part(names: list[str], page: Path) -> str:

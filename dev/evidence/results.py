@@ -83,10 +83,15 @@ def compare(
     return rows
 
 
-def deciding(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The comparison that decides: the claimed arm against the baseline in the primary measure."""
+def deciding(found: Mapping[str, Any], arm: str = "") -> dict[str, Any]:
+    """The comparison that decides: the claimed arm against the baseline in the primary measure.
+
+    Args:
+        found: a study's file.
+        arm: another one instead of the claimed one.
+    """
     stated = found["statement"]
-    wanted = (stated["claim"], stated["baseline"], stated["primary"])
+    wanted = (arm or stated["claim"], stated["baseline"], stated["primary"])
     return next(
         row for row in found["pairs"] if (row["treated"], row["control"], row["measure"]) == wanted
     )

@@ -89,10 +89,19 @@ def old(found: Mapping[str, Any]) -> str:
     return markdown(["arm", *(f"{splits[split]} {metric}" for split, metric in cells)], rows)
 
 
-def known(name: str, stated: Mapping[str, Any], found: Mapping[str, Any] | None) -> str:
-    """One sentence: what the study says, on which data, and what it does not show."""
+def known(
+    name: str, stated: Mapping[str, Any], found: Mapping[str, Any] | None, arm: str = ""
+) -> str:
+    """One sentence: what the study says, on which data, and what it does not show.
+
+    Args:
+        name: of the study.
+        stated: its statement.
+        found: its file, if it has run.
+        arm: one that is compared with the baseline, instead of the claimed one.
+    """
     asked = (
-        f"{stated['claim']} against {stated['baseline']} in {stated['primary']} on "
+        f"{arm or stated['claim']} against {stated['baseline']} in {stated['primary']} on "
         f"{stated['data_name']}"
     )
     if found is None:
@@ -100,7 +109,7 @@ def known(name: str, stated: Mapping[str, Any], found: Mapping[str, Any] | None)
             f"Stated and not run yet: {asked}, {len(stated['seeds'])} pairs (`make evidence "
             f"STUDY={name}`). It will not show {stated['limits']}."
         )
-    row = deciding(found)
+    row = deciding(found, arm)
     verdict = "differs" if row["low"] > 0 or row["high"] < 0 else "does not differ visibly"
     return (
         f"{asked[0].upper()}{asked[1:]} {verdict}: {interval(row)}, p = {row['p']:.3g}, "
