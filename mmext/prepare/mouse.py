@@ -27,9 +27,7 @@ import csv
 import hashlib
 import io
 import json
-import shutil
 import tarfile
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,14 +36,7 @@ import av
 from PIL import Image
 
 from mmext.prepare import command
-from mmext.prepare.packages import (
-    CACHE,
-    DataError,
-    SourceArchive,
-    fetch,
-    one_at_a_time,
-    replace_folder,
-)
+from mmext.prepare.packages import CACHE, DataError, SourceArchive, fetch, make_folder
 
 LIGHTNING_POSE = SourceArchive(
     "lightning-pose", "1.2.3", "86c2a9db34672d1b31e943227f5710702ec4cec712a42b876a95cd73b9c25c72"
@@ -250,21 +241,9 @@ def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
     Raises:
         DataError: the package cannot be fetched, or it is not what was expected.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root):
-        if not is_complete(root):
-            build(root, fetch(LIGHTNING_POSE, cache))
-
-
-def build(root: Path, path: Path) -> None:
-    """Write the data set out of the archive at ``path`` beside ``root``; put it in its place."""
-    folder = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-new-"))
-    try:
-        write(unpack(path), folder)
-        folder.chmod(0o755)  # mkdtemp makes folders that only their owner may read
-        replace_folder(folder, root)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    make_folder(
+        root, is_complete, lambda folder: write(unpack(fetch(LIGHTNING_POSE, cache)), folder)
+    )
 
 
 def unpack(path: Path) -> dict[str, bytes]:

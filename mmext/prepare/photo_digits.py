@@ -29,9 +29,9 @@ from mmext.prepare.camera_motion_pictures import SKLEARN
 from mmext.prepare.debian import fetch as fetch_debian
 from mmext.prepare.debian import read_files
 from mmext.prepare.digits import FILES
-from mmext.prepare.packages import CACHE, fetch, one_at_a_time
+from mmext.prepare.packages import CACHE, fetch, make_folder
 from mmext.prepare.stamps_compose import Layout, Scene, empty, paste, position
-from mmext.prepare.stamps_packages import build, copyright_file
+from mmext.prepare.stamps_packages import copyright_file
 from mmext.prepare.stamps_pictures import MATE, PHOTOS, Pictures, Stamp, is_background, read_photo
 from mmext.prepare.stamps_pictures import three_ways as divide
 
@@ -139,11 +139,11 @@ def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
     Raises:
         DataError: a package cannot be fetched, or it is not what was expected.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root):
-        if not is_complete(root):
-            wheel, deb = fetch(SKLEARN, cache), fetch_debian(MATE, cache)
-            build(root, lambda folder: write(wheel, deb, folder))
+
+    def write_all(folder: Path) -> None:
+        write(fetch(SKLEARN, cache), fetch_debian(MATE, cache), folder)
+
+    make_folder(root, is_complete, write_all)
 
 
 def main(argv: list[str] | None = None) -> None:

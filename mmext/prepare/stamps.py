@@ -42,9 +42,9 @@ from PIL import Image
 from pycocotools import mask as run_lengths
 
 from mmext.prepare.debian import Deb
-from mmext.prepare.packages import CACHE, DataError, one_at_a_time
+from mmext.prepare.packages import CACHE, DataError, make_folder
 from mmext.prepare.stamps_compose import LARGE, SMALL, Instance, Layout, compose
-from mmext.prepare.stamps_packages import build, fetch_both, unpack
+from mmext.prepare.stamps_packages import fetch_both, unpack
 from mmext.prepare.stamps_pictures import (
     CLASSES,
     Division,
@@ -206,12 +206,11 @@ def prepare(
     Raises:
         DataError: the packages cannot be fetched, or they are not what was expected.
     """
-    root = root or edition.root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root):
-        if not is_complete(root, seed, edition):
-            paths = fetch_both(cache)
-            build(root, lambda folder: write(paths, folder, seed, edition))
+    make_folder(
+        root or edition.root,
+        lambda folder: is_complete(folder, seed, edition),
+        lambda folder: write(fetch_both(cache), folder, seed, edition),
+    )
 
 
 def summary(root: Path, splits: Iterable[str] = SIX_CLASSES.num_images) -> str:

@@ -1,15 +1,12 @@
-"""The two Debian packages of cut-outs and background photographs, and folders made of them."""
+"""The two Debian packages of cut-outs and background photographs."""
 
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmext.prepare.debian import Deb, fetch, read_files, version_of
-from mmext.prepare.packages import replace_folder
 from mmext.prepare.stamps_pictures import MATE, PICTURES, TUXPAINT, class_of, digest, is_background
 
 
@@ -76,14 +73,3 @@ def report_versions(versions: dict[str, str], got: str) -> None:
         if versions[deb.name] != deb.version:
             said = f"expected version {deb.version}, got {versions[deb.name]} with {what}"
             print(f"warning: {deb.name}: {said}.", file=sys.stderr)
-
-
-def build(root: Path, write_into: Callable[[Path], None]) -> None:
-    """Write a data set beside ``root``, then put it in its place."""
-    folder = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-new-"))
-    try:
-        write_into(folder)
-        folder.chmod(0o755)  # mkdtemp makes folders that only their owner may read
-        replace_folder(folder, root)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

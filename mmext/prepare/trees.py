@@ -22,8 +22,6 @@ Run ``mmext data trees``; a second run finds the result and needs no network.
 import hashlib
 import itertools
 import json
-import shutil
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +31,7 @@ from xml.etree import ElementTree
 from PIL import Image
 
 from mmext.prepare import command
-from mmext.prepare.packages import CACHE, DataError, Wheel, fetch, one_at_a_time, replace_folder
+from mmext.prepare.packages import CACHE, DataError, Wheel, fetch, make_folder
 
 DEEPFOREST = Wheel(
     "deepforest", "2.1.0", "8c2798d8e9be7f0004b194fe207b76c1d9fff6e711b3db67b9508dcd5d00ae54"
@@ -225,22 +223,12 @@ def prepare(root: Path = ROOT, cache: Path = CACHE) -> None:
     Raises:
         DataError: the package cannot be fetched, or it is not what was expected.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root):
-        if not is_complete(root):
-            build(root, fetch(DEEPFOREST, cache))
 
-
-def build(root: Path, path: Path) -> None:
-    """Write the data set out of the wheel at ``path`` beside ``root``, then put it in its place."""
-    folder = Path(tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}-new-"))
-    try:
-        with zipfile.ZipFile(path) as wheel:
+    def write_all(folder: Path) -> None:
+        with zipfile.ZipFile(fetch(DEEPFOREST, cache)) as wheel:
             write(wheel, folder)
-        folder.chmod(0o755)  # mkdtemp makes folders that only their owner may read
-        replace_folder(folder, root)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+    make_folder(root, is_complete, write_all)
 
 
 def summary(root: Path) -> str:

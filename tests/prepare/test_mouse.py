@@ -177,7 +177,9 @@ def test_a_folder_that_lost_a_file_is_made_anew(mouse, tmp_path, monkeypatch, lo
     shutil.copytree(mouse, root, copy_function=os.symlink)
     assert script.is_complete(root)
     made = []
-    monkeypatch.setattr(script, "build", lambda *_: made.append("anew"))
+    monkeypatch.setattr(script, "fetch", lambda *_: CACHE)
+    monkeypatch.setattr(script, "unpack", lambda _: {})
+    monkeypatch.setattr(script, "write", lambda *_: made.append("anew"))
     script.prepare(root, CACHE)
     assert made == []
     (root / lost).unlink()
