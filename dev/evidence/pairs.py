@@ -10,8 +10,9 @@ p        two-sided sign-flip test: if nothing differed, each difference would be
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -81,6 +82,25 @@ def summarise(found: Sequence[float]) -> Paired:
     half = float(stats.t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
     wins, ties = sum(one > 0 for one in found), sum(one == 0 for one in found)
     return Paired(n, mean, deviation, mean - half, mean + half, sign_flip_p(found), wins, ties)
+
+
+def compared(
+    arms: Mapping[str, Mapping[str, float]], comparisons: Iterable[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """A row for each comparison of two arms: their names, and the summary of their pairs.
+
+    Args:
+        arms: of each arm, a number by seed.
+        comparisons: treated and control.
+    """
+    return [
+        dict(
+            treated=treated,
+            control=control,
+            **vars(summarise(differences(arms[treated], arms[control]))),
+        )
+        for treated, control in comparisons
+    ]
 
 
 def sign_flip_p(found: Sequence[float]) -> float:

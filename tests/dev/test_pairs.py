@@ -102,3 +102,11 @@ def test_what_is_no_pair_is_refused(treated, control, words):
 def test_too_few_and_too_many_pairs_are_refused(n):
     with pytest.raises(ValueError, match=f"expected 2 to 40 pairs, got {n}"):
         pairs.summarise([1.0] * n)
+
+
+def test_a_row_names_its_arms_and_holds_the_summary_of_their_pairs():
+    arms = dict(new={"0": 3.0, "1": 5.0}, old={"1": 1.0, "0": 1.0}, other={"0": 0.0, "1": 9.0})
+    rows = pairs.compared(arms, [("new", "old"), ("old", "other")])
+    assert [(row["treated"], row["control"]) for row in rows] == [("new", "old"), ("old", "other")]
+    assert [row["mean"] for row in rows] == [3.0, -3.5]
+    assert rows[0] == dict(treated="new", control="old", **vars(pairs.summarise([2.0, 4.0])))

@@ -161,14 +161,7 @@ def summary(by_seed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         arm: {seed: one["spearman"][arm] for seed, one in by_seed.items()}
         for arm in next(iter(by_seed.values()))["spearman"]
     }
-    rows = [
-        dict(
-            treated=treated,
-            control=control,
-            **vars(pairs.summarise(pairs.differences(arms[treated], arms[control]))),
-        )
-        for treated, control in COMPARED
-    ]
+    rows = pairs.compared(arms, COMPARED)
     halves = {
         arm: float(np.mean([one["better_half"][arm] for one in by_seed.values()])) for arm in arms
     }

@@ -207,16 +207,11 @@ def summary(by_arm: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str
         kind: {arm: float(np.mean(list(seeds.values()))) for arm, seeds in arms.items()}
         for kind, arms in numbers.items()
     }
-    errors = numbers["error"]
-    rows = [
-        dict(
-            treated=treated,
-            control=control,
-            **vars(pairs.summarise(pairs.differences(errors[control], errors[treated]))),
-        )
-        for treated, control in COMPARED
-    ]
-    return dict(**numbers, means=means, pairs=rows)
+    gains = {
+        arm: {seed: -error for seed, error in seeds.items()}
+        for arm, seeds in numbers["error"].items()
+    }
+    return dict(**numbers, means=means, pairs=pairs.compared(gains, COMPARED))
 
 
 def known(found: Mapping[str, Any] | None) -> str:

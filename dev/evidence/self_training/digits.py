@@ -187,14 +187,7 @@ def labels_of(
 def judged(found: Mapping[str, Any]) -> dict[str, Any]:
     """A cell with its pairs, and whether it can show anything."""
     runs = found["runs"]
-    rows = [
-        dict(
-            treated=treated,
-            control=control,
-            **vars(pairs.summarise(pairs.differences(runs[treated], runs[control]))),
-        )
-        for treated, control in COMPARED
-    ]
+    rows = pairs.compared(runs, COMPARED)
     room = rows[-1]
     shows = room["mean"] > 2 * room["deviation"] and found["teacher"] > LEAST
     return dict(found, pairs=rows, shows=shows)

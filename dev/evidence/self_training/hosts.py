@@ -185,9 +185,8 @@ def trained(cfg: Any, folder: Path, seed: int) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     file = str(folder / "config.py")
-    cfg.visualizer.name = str(
-        folder
-    )  # of one name there is one, which writes into its first folder
+    # Of one name there is one visualizer in a process, which writes into its first folder.
+    cfg.visualizer.name = str(folder)
     cfg.dump(file)
     # What the hosts print holds the result, which is not looked at before all are there.
     with (folder / "printed.log").open("w") as printed, contextlib.redirect_stdout(printed):

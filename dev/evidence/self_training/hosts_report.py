@@ -7,9 +7,11 @@ from typing import Any
 from dev.evidence import pairs
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, read
+from dev.evidence.self_training import report
 from dev.evidence.self_training.report import in_points
 from dev.evidence.self_training.settings import (
     ALONE,
+    ARMS,
     LONGER,
     ORACLE,
     PLAIN,
@@ -51,15 +53,7 @@ def judged(cells: Cells, least: float) -> dict[str, Any]:
         points = {
             arm: {seed: one["points"] for seed, one in seeds.items()} for arm, seeds in arms.items()
         }
-        rows = [
-            dict(
-                treated=treated,
-                control=control,
-                **vars(pairs.summarise(pairs.differences(points[treated], points[control]))),
-            )
-            for treated, control in COMPARED
-            if treated in points and control in points
-        ]
+        rows = pairs.compared(points, (two for two in COMPARED if points.keys() >= {*two}))
         room, teacher = rows[-1], statistics.fmean(points[ALONE].values())
         shows = room["mean"] > ROOM * room["deviation"] and teacher > least
         found[name] = dict(runs=points, pairs=rows, teacher=teacher, shows=shows, **labels(arms))
@@ -137,32 +131,26 @@ def known(name: str, room: Mapping[str, Any] | None, study: Mapping[str, Any] | 
 def outcome(name: str, study: Mapping[str, Any]) -> str:
     """What the study found."""
     cell = SETTINGS[name].cells[0].name
-    row = study["cells"][cell]["pairs"][0]
-    verdict = "is ahead of" if row["low"] > 0 else "is not visibly ahead of"
-    if row["high"] < 0:
-        verdict = "is behind"
-    blind = [cell for cell, one in study["cells"].items() if not one["shows"]]
-    note = f" Nothing could be shown in {', '.join(blind)}." if blind else ""
-    more = "\n".join(f"- {name}: {in_points(one)}" for name, one in study["interaction"].items())
-    return (
-        f"In the cell that decides ({cell}), the student {verdict} a net of the labels alone by "
-        f"{in_points(row)} points, {row['wins']} of {row['n']} pairs.{note} It does not show "
-        f"{LIMITS[name]}.\n\n{table(study)}\n\nHow much more an effect is at S4, in points of the "
-        f"pairs:\n\n{more}"
+    return report.outcome(
+        study,
+        study["cells"][cell]["pairs"][0],
+        where=f"In the cell that decides ({cell})",
+        unit="points",
+        limits=LIMITS[name],
+        cells=table(study),
     )
 
 
 def table(study: Mapping[str, Any]) -> str:
     """Every cell: means of the arms, and the pairs."""
-    arms = (ALONE, LONGER, PLAIN, STUDENT, ORACLE)
-    heads = ["start, augmentation", *arms, "labels right", "found"]
+    heads = ["start, augmentation", *ARMS, "labels right", "found"]
     heads += [f"{treated} against {control}" for treated, control in COMPARED]
     rows = []
     for name, one in study["cells"].items():
         found = {(row["treated"], row["control"]): row for row in one["pairs"]}
         means = [
             f"{statistics.fmean(one['runs'][arm].values()):.1f}" if arm in one["runs"] else "-"
-            for arm in arms
+            for arm in ARMS
         ]
         shares = [f"{one[key]:.0%}" for key in ("precision", "recall")]
         gains = [

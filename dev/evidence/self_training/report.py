@@ -62,16 +62,40 @@ def known(found: Mapping[str, Any] | None) -> str:
             "evidence-self-training`). "
             f"It will not show {LIMITS}."
         )
-    row, cells = found["decides"], found["cells"]
+    row = found["decides"]
+    where = f"With {row['cell']}"
+    return outcome(
+        found, row, where=where, unit="points of accuracy", limits=LIMITS, cells=table(found)
+    )
+
+
+def outcome(
+    found: Mapping[str, Any],
+    row: Mapping[str, Any],
+    *,
+    where: str,
+    unit: str,
+    limits: str,
+    cells: str,
+) -> str:
+    """What decides, in a sentence, the cells that could show nothing, a table, what S4 adds.
+
+    Args:
+        found: cells and interactions.
+        row: the pairs that decide.
+        where: begins the sentence.
+        unit: of the difference.
+        limits: what is not shown.
+        cells: the table.
+    """
     verdict = "is ahead of" if row["low"] > 0 else "is not visibly ahead of"
     if row["high"] < 0:
         verdict = "is behind"
-    blind = [name for name, one in cells.items() if not one["shows"]]
+    blind = [name for name, one in found["cells"].items() if not one["shows"]]
     note = f" Nothing could be shown in {', '.join(blind)}." if blind else ""
     more = "\n".join(f"- {name}: {in_points(one)}" for name, one in found["interaction"].items())
     return (
-        f"With {row['cell']}, the student {verdict} a net of the labels alone by "
-        f"{in_points(row)} points of accuracy, {row['wins']} of {row['n']} pairs.{note} It does "
-        f"not show {LIMITS}.\n\n{table(found)}\n\nHow much more an effect is at S4, in points of "
-        f"the pairs:\n\n{more}"
+        f"{where}, the student {verdict} a net of the labels alone by {in_points(row)} {unit}, "
+        f"{row['wins']} of {row['n']} pairs.{note} It does not show {limits}.\n\n{cells}\n\nHow "
+        f"much more an effect is at S4, in points of the pairs:\n\n{more}"
     )

@@ -18,6 +18,7 @@ from mmext.search.tuner.claims import LOST, SKIPPED, folder_of, seed_number
 from mmext.search.tuner.finalists import Finalist
 from mmext.search.tuner.plan import Plan
 from mmext.search.tuner.ranking import ranked
+from mmext.search.tuner.runs import REPORT, STATE
 from mmext.search.tuner.settings import Settings
 
 logger = logging.getLogger("mmext")
@@ -169,7 +170,7 @@ def _reading(best: FrozenTrial, finalists: Sequence[Finalist]) -> str:
     if parent is not None:
         return (
             f"This goes on from the weights of trial {parent} and repeats the last part of a "
-            f"training alone:\npopulation.csv has the values of each part, {population.STATE} in "
+            f"training alone:\npopulation.csv has the values of each part, {STATE} in "
             "the trial's folder the weights."
         )
     again = next((one for one in finalists if one.number == best.number), None)
@@ -181,7 +182,7 @@ def _reading(best: FrozenTrial, finalists: Sequence[Finalist]) -> str:
 def evaluations(work_dir: Path, number: int) -> list[dict[str, Any]]:
     """What a trial reported, evaluation by evaluation."""
     try:
-        text = (folder_of(work_dir, number) / "report.jsonl").read_text(encoding="utf-8")
+        text = (folder_of(work_dir, number) / REPORT).read_text(encoding="utf-8")
     except OSError:
         return []
     lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]

@@ -22,12 +22,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mmext.errors import BadInputError
 from mmext.search.tuner.changes import Config
+from mmext.search.tuner.runs import STATE
 from mmext.search.tuner.settings import Settings
 
 PLACE = "place"
 """Attribute of a trial: its member, its part, and the trial whose weights it goes on from."""
 
-STATE = "segment.pth"
 SHARE = 0.25  # of the members that copy, and that are copied
 DRAWN = 0.25  # probability that a key of a copy is drawn anew
 STEPS = (0.8, 1.2)  # by one of which its other numbers are multiplied

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-REPORT, LOG, CONFIG = "report.jsonl", "train.log", "config.py"
+REPORT, LOG, CONFIG, STATE = "report.jsonl", "train.log", "config.py", "segment.pth"
 PAUSE = 0.05  # seconds between two looks at a short trial; a tenth of its age, up to half a second
 GRACE = 10.0  # seconds that a process has to end before it is killed
 PR_SET_PDEATHSIG = 1

@@ -17,8 +17,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmext.errors import BadInputError
 from mmext.registry import HOOKS
-
-FILE = "segment.pth"
+from mmext.search.tuner.runs import STATE
 
 
 @HOOKS.register_module()
@@ -66,7 +65,7 @@ class SearchSegmentHook(Hook):
         if (loop.iter if counts_iters else loop.epoch) < self.until:
             return
         place = dict(epoch=loop.epoch, iter=loop.iter)  # both are counted on already, here
-        runner.save_checkpoint(runner.work_dir, FILE, meta=place, by_epoch=not counts_iters)
+        runner.save_checkpoint(runner.work_dir, STATE, meta=place, by_epoch=not counts_iters)
         loop.stop_training = True
 
 

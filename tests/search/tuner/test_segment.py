@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader
 import mmext.registry  # noqa: F401  torch reads what mmengine saves
 from mmext.errors import BadInputError
 from mmext.search.tuner import SearchSegmentHook
-from mmext.search.tuner.segment import FILE, require_same_shapes
+from mmext.search.tuner.runs import STATE
+from mmext.search.tuner.segment import require_same_shapes
 
 
 class Line(BaseModel):
@@ -58,7 +59,7 @@ def trained(work_dir, *, until=4, lr=0.1, momentum=0.9, parent=None, iters=False
         val_evaluator=Evaluator(Metric()),
         default_hooks=dict(checkpoint=None, logger=None),
         custom_hooks=[Watch(until)],
-        load_from=str(parent / FILE) if parent else None,
+        load_from=str(parent / STATE) if parent else None,
         resume=parent is not None,
         experiment_name=str(work_dir),
         randomness=dict(seed=0),
