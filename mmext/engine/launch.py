@@ -63,6 +63,7 @@ def run(command: Callable[[argparse.Namespace], None], args: argparse.Namespace)
         command(args)
     except BadInputError as error:
         sys.exit(f"error: {error}" if ranks.rank() == 0 else 1)
+    ranks.leave()
 
 
 def configure(cfg: Config, args: argparse.Namespace) -> None:

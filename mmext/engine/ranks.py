@@ -106,3 +106,14 @@ def on_first_rank(check: Callable[[], None]) -> None:
         store.set(verdict, b"failed")
         raise
     store.set(verdict, b"passed")
+
+
+def leave() -> None:
+    """Leave the group of ranks, where there is one, after all work is done.
+
+    PyTorch does not join a gloo group's threads by itself: a process that still is in a group when
+    it ends may abort, and its launcher takes a run for failed that has done all (pytorch#190489).
+    Not for a rank that has failed: it would wait for others, which wait for it.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -26,6 +26,8 @@ torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(seconds=
 number = torch.ones(1)
 torch.distributed.all_reduce(number)
 print(int(number), flush=True)
+ranks.leave()
+print(torch.distributed.is_initialized(), flush=True)
 """
 
 
@@ -59,8 +61,8 @@ def run(tmp_path: Path, *, seconds: float, fails: bool) -> list[tuple[int, str, 
 
 def test_they_wait_longer_than_the_group_would(tmp_path: Path) -> None:
     first, second = run(tmp_path, seconds=7, fails=False)
-    assert first[:2] == (0, "checking\nmet\n2\n"), first
-    assert second[:2] == (0, "met\n2\n"), second
+    assert first[:2] == (0, "checking\nmet\n2\nFalse\n"), first
+    assert second[:2] == (0, "met\n2\nFalse\n"), second
 
 
 def test_they_end_when_it_fails(tmp_path: Path) -> None:
