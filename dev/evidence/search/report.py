@@ -61,6 +61,42 @@ def spearman_table(found: Mapping[str, Any]) -> str:
     return markdown(["predictor", "rank correlation", "draws"], rows)
 
 
+def probe(found: Mapping[str, Any], budgets: Sequence[int]) -> str:
+    """What a linear classifier reads off the frozen features of the nets, and what it foretells."""
+    after, foretold = found["after"], found["foretold"]
+    differences = [interval(one, 3) for one in foretold["difference"]]
+    ranked = [
+        ["the net's own", "-", *(f"{one:.3f}" for one in foretold["own"])],
+        ["probe", *(f"{one:.3f}" for one in foretold["probe"])],
+        ["probe minus own (95 % interval over nets)", "-", *differences],
+    ]
+    searches = [
+        [name, str(one["epochs"]), *(f"{mean:.2f}" for mean in one["mean"]), f"{one['near']:.0%}"]
+        for name, key in (("the net's own", "own"), ("probe", "probe"))
+        for one in found["random"][key]
+    ]
+    low, middle, high = found["gain"]
+    heads = ["score", "epochs", *(f"after {n}" for n in budgets)]
+    return "\n\n".join(
+        [
+            "A linear probe is a linear classifier that learns the training digits from a net's "
+            "frozen last hidden layer, in closed form. Rank correlation of a validation score "
+            "after so many epochs with the test score of full trainings, mean over seeds:",
+            markdown(["score", *(f"{epochs} epochs" for epochs in after)], ranked),
+            "Random search that trains for so many epochs, trains the net of the best score to the "
+            "end and names it, regret in points after so many full trainings, worked out exactly:",
+            markdown([*heads, f"within half a point after {budgets[-1]}"], searches),
+            f"On the test digits a linear classifier has {found['pixels']:.2f} % from the pixels, "
+            f"{found['median']:.2f} % from the features of the median fully trained net and "
+            f"{found['best']:.2f} % from those of the best, which only hindsight knows; from those "
+            f"of the net that is best itself, {found['best_net']:.2f} %. In place of a net's own "
+            f"last layer it gains {low:+.2f}, {middle:+.2f} and {high:+.2f} points (quartiles). "
+            f"The nets were trained again for it: {found['same']:.1%} of their own counts are "
+            "those of the table within three digits.",
+        ]
+    )
+
+
 def words(found: Mapping[str, Any]) -> str:
     """What the table itself is like."""
     epochs = found["epochs"]
@@ -92,6 +128,7 @@ def both(found: Mapping[str, Any]) -> str:
             regret_table(found, "arms_of_nars"),
             "Predictors that have learnt from 60 of the 384 nets, mean ± sample deviation:",
             spearman_table(found),
+            *([probe(found["probe"], found["budgets"])] if found.get("probe") else []),
         ]
     )
 
