@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from dev.evidence.search import probe, replay, table, trees
+from dev.evidence.search import autohas, probe, replay, report, table, trees
 from dev.evidence.search.methods import METHODS, SPACE, Method, asha, fixed_arms, random_search
 from mmext.search.linear_probe import fit
 from mmext.search.nars.early_stop import rank_correlation
@@ -220,6 +220,40 @@ def test_what_was_better_than_random_is_so_on_other_seeds(nets, name, gap, devia
         last = [replay.replay(nets, METHODS[name], 10_000 + seed)[-1] for seed in range(runs)]
     wanted = replay.expected_of_random(nets, 40)[0] - gap + 4 * deviation / runs**0.5
     assert np.mean(last) < wanted
+
+
+def test_what_is_stated_of_autohas_is_what_runs_and_is_open_until_it_has():
+    assert tuple(autohas.ARMS) == report.AUTOHAS_ARMS
+    assert tuple(autohas.DATA) == report.AUTOHAS_DATA
+    one = dict(mean=1.0, error=0.5, worst=2.0, runs=4, updates=600)
+    half = dict(
+        best=dict(pair=[1.0, 0.0], accuracy=90.0, updates=9600),
+        seeds=[200, 215],
+        arms={"AutoHAS, U 1": one, "AutoHAS, U 5": one},
+    )
+    said = report.autohas(dict(digits=half))
+    assert "| AutoHAS, U 5 | 600 | 4 | 1.00 ± 0.50 | 2.00 |" in said
+    assert "not run yet: AutoHAS, one candidate, U 1 on digits; AutoHAS, U 1, AutoHAS, one" in said
+    whole = half | {"arms": dict.fromkeys(autohas.ARMS, one)}
+    assert "not run yet" not in report.autohas({"digits": whole, "Fashion-MNIST": whole})
+
+
+def test_pairs_of_autohas_that_are_there_are_not_searched_again(monkeypatch):
+    """The grid is trained, by which they are judged: a pair is worth its mean over seeds."""
+    worth = {pair: 10.0 * i for i, pair in enumerate(autohas.PAIRS)}
+    monkeypatch.setattr(autohas, "full_training", lambda seed, *pair: (0.1, worth[pair[:2]] + seed))
+    monkeypatch.setattr(autohas, "read_machine", dict)
+    calls = []
+    monkeypatch.setattr(
+        autohas, "named", lambda seed, data, **arm: calls.append((seed, arm)) or (23 - seed, 400)
+    )
+    kept = dict(pairs=[list(autohas.PAIRS[20]), list(autohas.PAIRS[23])], updates=8000)
+    *_, found = autohas.study({}, range(2), {"AutoHAS, U 1": kept, "AutoHAS, U 5": kept})
+    assert found["best"]["pair"] == autohas.PAIRS[23]
+    assert found["arms"]["AutoHAS, U 1"]["regrets"] == [30.0, 0.0]
+    assert found["arms"]["AutoHAS, one candidate, U 1"]["regrets"] == [0.0, 10.0]
+    assert calls == [(seed, autohas.ARMS["AutoHAS, one candidate, U 1"]) for seed in range(2)]
+    assert {"random, 1 full training", "random, 20 full trainings"} < set(found["arms"])
 
 
 def test_the_halves_of_the_training_tiles_share_no_pixel():

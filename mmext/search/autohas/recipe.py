@@ -1,4 +1,4 @@
-"""What the search leaves behind: ``best_recipe.py``, a config that trains, and ``autohas.json``."""
+"""What a search leaves: ``best_recipe.py``, a config that trains, its numbers and a picture."""
 
 import copy
 import json
@@ -11,6 +11,7 @@ from mmengine.dist import master_only
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mmext.search.autohas import picture
 from mmext.search.autohas.controller import Controller
 from mmext.search.autohas.finalists import Table
 from mmext.search.reinforce import Draw
@@ -23,7 +24,7 @@ ROWS = 50
 def write(
     runner: Runner, controller: Controller, winner: Draw, finalists: Table, iters: int
 ) -> None:
-    """Write both files into the work dir.
+    """Write the three files into the work dir; the picture where matplotlib is.
 
     The config stands on the run's own, which the Runner has saved beside it: it changes the values
     that were found, puts the module that was chosen in place of each ``mmext.Choice``, and trains
@@ -39,6 +40,7 @@ def write(
     folder, config = Path(runner.work_dir), runner.cfg.to_dict()
     found = report(controller, winner, finalists)
     (folder / "autohas.json").write_text(json.dumps(found, indent=1, default=repr) + "\n")
+    picture.draw(found, folder / "autohas.png")
     interval = (config.get("train_cfg") or {}).get("val_interval") or iters
     train_cfg = dict(
         _delete_=True,
