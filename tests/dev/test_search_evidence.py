@@ -248,7 +248,9 @@ def test_pairs_of_autohas_that_are_there_are_not_searched_again(monkeypatch):
         autohas, "named", lambda seed, data, **arm: calls.append((seed, arm)) or (23 - seed, 400)
     )
     kept = dict(pairs=[list(autohas.PAIRS[20]), list(autohas.PAIRS[23])], updates=8000)
-    *_, found = autohas.study({}, range(2), {"AutoHAS, U 1": kept, "AutoHAS, U 5": kept})
+    first, *_, found = autohas.study({}, range(2), {"AutoHAS, U 1": kept, "AutoHAS, U 5": kept})
+    assert first["arms"]["AutoHAS, U 5"] is kept  # if it is stopped now
+    assert [one for one in found["arms"] if one in autohas.ARMS] == list(autohas.ARMS)
     assert found["best"]["pair"] == autohas.PAIRS[23]
     assert found["arms"]["AutoHAS, U 1"]["regrets"] == [30.0, 0.0]
     assert found["arms"]["AutoHAS, one candidate, U 1"]["regrets"] == [0.0, 10.0]

@@ -234,7 +234,8 @@ def study(data: Splits, seeds: range, before: Mapping[str, Any]) -> Iterator[dic
         drawn = random_search(scores, worth, trainings, np.random.default_rng(trainings))
         words = f"random, {trainings} full training{'s' * (trainings > 1)}"
         found["arms"][words] = dict(interval(drawn), updates=trainings * FULL)
-        yield found
+        left = {one: arm for one, arm in before.items() if one not in found["arms"]}
+        yield dict(found, arms=found["arms"] | left)  # a run that is stopped here loses no arm
 
 
 def published() -> dict[str, Any]:
