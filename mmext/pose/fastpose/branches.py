@@ -132,7 +132,8 @@ class PoseBranches(BaseRoIHead):
         truths = [sample.gt_instances for sample in batch_data_samples]
         self._check(truths)
         losses = super().loss(x, rpn_results_list, batch_data_samples)
-        return losses | self._pose_losses(x, self.__dict__.pop("samples"), truths)
+        samples = self.__dict__.pop("samples")  # of bbox_loss; nothing of a step is kept
+        return losses | self._pose_losses(x, samples, truths)
 
     def bbox_loss(self, *args: Any, **kwargs: Any) -> dict:
         """The host's, which is where a host says what it has sampled."""
