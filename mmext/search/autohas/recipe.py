@@ -40,7 +40,6 @@ def write(
     folder, config = Path(runner.work_dir), runner.cfg.to_dict()
     found = report(controller, winner, finalists)
     (folder / "autohas.json").write_text(json.dumps(found, indent=1, default=repr) + "\n")
-    picture.draw(found, folder / "autohas.png")
     interval = (config.get("train_cfg") or {}).get("val_interval") or iters
     train_cfg = dict(
         _delete_=True,
@@ -61,6 +60,7 @@ def write(
         for key, value in parts.items()
     ]
     (folder / "best_recipe.py").write_text(_head(controller, winner, finalists) + "\n".join(lines))
+    picture.draw(found, folder / "autohas.png")
     print_log(
         f"AutoHAS: {controller.values(winner)}, written to {folder / 'best_recipe.py'}",
         logger="current",
