@@ -167,7 +167,8 @@ SETTINGS = {
         config="configs/segmentation/pseudo_labels/fcn-s1_mobilenet-v2_1xb4-600i_20-photo-digits.py",
         change=segmentor,
         pool=320,
-        labelled=20,
+        # With 20, true labels of all bring 5.2 points (-4.6 to +15.1): no room (seeds 100 to 103).
+        labelled=8,
         others=300,
         half=4,
         steps=250,
