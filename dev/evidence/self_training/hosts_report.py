@@ -29,7 +29,7 @@ COMPARED = (
 )
 LIMITS = {
     "detector": "anything about natural scenes, COCO, large nets or more than 16 labelled pictures",
-    "segmentor": "anything about natural scenes, VOC, large nets or more than 8 labelled pictures",
+    "segmentor": "anything about natural scenes, VOC, large nets or more than 3 labelled pictures",
 }
 WORDS = {
     "detector": "GFL on cut-outs on photographs, AP",
