@@ -170,6 +170,30 @@ def test_the_room_is_the_control_and_the_oracle(name, without_training):
     assert "cannot show anything here" in hosts_report.known(name, blind, None)
 
 
+def same_everywhere(name):
+    """A room in which no net has learnt anything."""
+    points = {key: dict(points=44.3, seconds=1) for key in map(str, hosts.ROOM_SEEDS)}
+    cells = {SETTINGS[name].cells[0].name: {ALONE: points, ORACLE: points}}
+    return hosts_report.judged(cells, SETTINGS[name].least)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nets_that_learn_nothing_leave_no_room(name):
+    said = hosts_report.known(name, same_everywhere(name), None)
+    assert "+0.00 (+0.00 to +0.00) points, no paired deviations" in said
+    assert "cannot show anything here" in said
+
+
+@pytest.mark.parametrize(("room", "got"), [(None, "got none"), ("same", "bring too little")])
+def test_no_study_runs_without_room(room, got, monkeypatch, capsys):
+    found = same_everywhere("detector") if room else None
+    monkeypatch.setattr(hosts_report, "published", lambda _: (found, None))
+    monkeypatch.setattr(hosts.provenance, "committed", str)
+    monkeypatch.setattr(Runs, "fill", lambda *_: pytest.fail("it ran"))
+    with pytest.raises(SystemExit, match=got):
+        hosts.main(["detector"])
+
+
 def test_a_file_of_another_statement_is_run_again(without_training, monkeypatch):
     runs, cell = Runs("detector", develop=True), SETTINGS["detector"].cells[0]
     runs.fill(hosts.ROOM_SEEDS[:1])

@@ -270,6 +270,21 @@ def collected(runs: Runs, seeds: Iterable[int]) -> dict[str, dict[str, dict[str,
     return found
 
 
+def open_room(name: str) -> None:
+    """Refuse a study that could not show anything.
+
+    Raises:
+        StudyError: its room is not published, or is too small.
+    """
+    room, _ = hosts_report.published(name)
+    if room is None or not hosts_report.is_open(room):
+        got = "none" if room is None else "one where true labels bring too little"
+        raise StudyError(
+            f"{name}: expected a published room that the study can show something in, got {got}; "
+            "run --room, then --room --publish, or choose another setting"
+        )
+
+
 def publish(name: str, *, room: bool) -> None:
     """Join the files of all trainings, once."""
     from dev.evidence import pages
@@ -310,6 +325,8 @@ def main(argv: list[str] | None = None) -> None:
             publish(args.setting, room=args.room)
             return
         provenance.committed()
+        if not args.room:
+            open_room(args.setting)
         Runs(args.setting, develop=args.room).fill(args.seeds or stated)
     except StudyError as error:
         sys.exit(f"error: {error}.")

@@ -29,7 +29,7 @@ COMPARED = (
 )
 LIMITS = {
     "detector": "anything about natural scenes, COCO, large nets or more than 16 labelled pictures",
-    "segmentor": "anything about natural scenes, VOC, large nets or more than 20 labelled pictures",
+    "segmentor": "anything about natural scenes, VOC, large nets or more than 3 labelled pictures",
 }
 WORDS = {
     "detector": "GFL on cut-outs on photographs, AP",
@@ -106,6 +106,11 @@ def published(name: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     return room, study
 
 
+def is_open(room: Mapping[str, Any]) -> bool:
+    """Whether true labels bring enough that a study can show something."""
+    return all(one["shows"] for one in room["cells"].values())
+
+
 def known(name: str, room: Mapping[str, Any] | None, study: Mapping[str, Any] | None) -> str:
     """What came out, in a sentence each, and the table of the study."""
     command = f"`python -m dev.evidence.self_training.hosts {name}"
@@ -113,12 +118,13 @@ def known(name: str, room: Mapping[str, Any] | None, study: Mapping[str, Any] | 
     if room is None:
         return f"{title}Stated and not run yet: {command} --room`."
     row = room["cells"][SETTINGS[name].cells[0].name]["pairs"][-1]
+    steps = f"{row['mean'] / row['deviation']:.1f}" if row["deviation"] else "no"
     verdict = (
-        f"ahead of labels alone by {in_points(row)} points, {row['mean'] / row['deviation']:.1f} "
-        f"paired deviations ({row['n']} development seeds; the gate is {ROOM:g})"
+        f"ahead of labels alone by {in_points(row)} points, {steps} paired deviations "
+        f"({row['n']} development seeds; the gate is {ROOM:g})"
     )
     said = f"{title}With true labels of all pictures a net is {verdict}"
-    if not all(one["shows"] for one in room["cells"].values()):
+    if not is_open(room):
         return f"{said}: self-training cannot show anything here, and was not run."
     if study is None:
         return (
