@@ -1,7 +1,7 @@
 """Cut-outs of all sizes on photographs: boxes of 24 to 200 pixels, for questions about scales.
 
 Source    the cut-outs and photographs of ``mmext data stamps``
-Images    320 x 320, 1 to 5 objects each, 1000 for train, 200 for dev (choosing) and 400 for test
+Images    320 x 320, 1 to 5 objects each, 800 for train, 100 for dev (choosing) and 200 for test
           (the one look at the end); all objects are of the category "object"
 Sizes     a cut-out's longer side is drawn evenly from 24 to 200 pixels, but is at most twice the
           cut-out's own; an object shows 40 pixels or more. COCO's bounds of small, medium and large
@@ -33,7 +33,7 @@ from mmext.prepare.stamps_pictures import split_pictures, three_ways
 ROOT = Path("data/stamps_sizes")
 SIZES = Edition(
     ROOT,
-    {"train": 1000, "dev": 200, "test": 400},
+    {"train": 800, "dev": 100, "test": 200},
     three_ways,
     Layout(side=320, longest=(24, 200), min_pixels=40),
     ("object",),

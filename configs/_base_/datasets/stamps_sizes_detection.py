@@ -1,6 +1,6 @@
 """Cut-outs of 24 to 200 pixels on photographs, one class; made by mmext/prepare/stamps_sizes.py.
 
-1000 training images, 200 for choosing (val) and 400 for the one look at the end (test), of
+800 training images, 100 for choosing (val) and 200 for the one look at the end (test), of
 320 x 320; the three share no cut-out and no background. COCO's AP of small, medium and large
 objects divides these by sizes, at areas of 32 x 32 and 96 x 96 pixels.
 """

@@ -2,6 +2,7 @@
 
 from dev.evidence.changes import (
     all_of,
+    frozen,
     mean_pose,
     mouse_in_three,
     one_scale,
@@ -49,9 +50,9 @@ STUDIES = {
             "times the pixels in testing"
         ),
         arms={
-            "one scale": Arm(SIZES, one_scale),
-            "several scales": Arm(SIZES, without_ranges),
-            "scale-normalised": Arm(SIZES),
+            "one scale": Arm(SIZES, all_of(frozen, one_scale)),
+            "several scales": Arm(SIZES, all_of(frozen, without_ranges)),
+            "scale-normalised": Arm(SIZES, frozen),
         },
         baseline="one scale",
         claim="scale-normalised",
