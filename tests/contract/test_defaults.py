@@ -95,6 +95,7 @@ REQUIRED = dict(
         train_cfg=None,
         test_cfg=ConfigDict(rcnn={}),
     ),
+    stage_loss_weights=[1.0],
     crop_size=(32, 32),
     ann_file="annotations.json",
 )
@@ -103,6 +104,17 @@ REQUIRED = dict(
 INSTEAD = {
     "RFP": dict(in_channels=[8, 16, 32, 64], rfp_sharing=True),
     "SAC": dict(padding=1),  # the host's default is none, with which no 3x3 layer keeps its size
+    # The host asserts that these are there, and gives each a default.
+    "MTNCascadeRoIHead": dict(
+        num_stages=1,
+        bbox_roi_extractor=dict(
+            type="mmdet.SingleRoIExtractor",
+            roi_layer=dict(type="RoIAlign", output_size=7),
+            out_channels=8,
+            featmap_strides=[4],
+        ),
+        bbox_head=dict(type="mmdet.BBoxHead", in_channels=8, num_classes=1),
+    ),
     "RatioBatchSampler": dict(dataset=SimpleNamespace(cumulative_sizes=[2, 4])),
     # These look for their files when they are made.
     "FolderClsDataset": dict(lazy_init=True),

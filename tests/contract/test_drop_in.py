@@ -77,6 +77,7 @@ CLAIMS = [
     Claim("SWNRetinaHead", "RetinaHead", ("retinanet",), "retinanet_r50_fpn_1x_coco"),
     Claim("MTNRoIHead", "StandardRoIHead", TWO_STAGE[:2], "faster-rcnn_r50_fpn_1x_coco"),
     Claim("MTNRoIHead", "StandardRoIHead", TWO_STAGE[:2], "mask-rcnn_r50_fpn_1x_coco"),
+    Claim("MTNCascadeRoIHead", "CascadeRoIHead", TWO_STAGE[2:], "cascade-rcnn_r50_fpn_1x_coco"),
 ]
 STEPPED = pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.ours}-{claim.step}")
 BUILT = pytest.mark.parametrize(

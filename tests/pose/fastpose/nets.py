@@ -12,6 +12,7 @@ from tests.contract import pose
 from tests.contract.parts import ROOT
 
 BASE = ROOT / "configs/_base_/models/faster_rcnn_r50_fpn.py"
+CASCADE = ROOT / "configs/_base_/models/cascade_rcnn_r50_fpn.py"
 KEYPOINTS = dict(type="mmext.KeypointRCNNHead", num_keypoints=17, num_convs=1, conv_channels=16)
 VISIBILITY = dict(type="mmext.VisibilityHead")
 REID = dict(type="mmext.RoIReIDHead", num_ids=8, conv_channels=16, embed_channels=8)
@@ -27,12 +28,15 @@ def config(base=BASE, **roi_head: Any) -> ConfigDict:
     for key in ("bbox_roi_extractor", "mask_roi_extractor"):
         if key in cfg.roi_head:
             cfg.roi_head[key].out_channels = 16
-    cfg.roi_head.bbox_head.update(in_channels=16, fc_out_channels=16, num_classes=1)
+    boxes = cfg.roi_head.bbox_head
+    for head in boxes if isinstance(boxes, list) else [boxes]:
+        head.update(in_channels=16, fc_out_channels=16, num_classes=1)
     if "mask_head" in cfg.roi_head:
         cfg.roi_head.mask_head.update(
             in_channels=16, conv_out_channels=16, num_convs=1, num_classes=1
         )
-    cfg.roi_head.update(type="mmext.MTNRoIHead", **copy.deepcopy(roi_head))
+    ours = "MTNCascadeRoIHead" if "num_stages" in cfg.roi_head else "MTNRoIHead"
+    cfg.roi_head.update(type=f"mmext.{ours}", **copy.deepcopy(roi_head))
     pose.detection.lessen(cfg)
     return cfg
 

@@ -4,13 +4,14 @@ import copy
 
 import pytest
 import torch
+from mmdet.models.roi_heads import CascadeRoIHead, DoubleHeadRoIHead, SparseRoIHead
 from mmdet.registry import MODELS
-from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch.testing import assert_close
 
 from mmext.errors import BadInputError
 from mmext.measure import host_waits
+from mmext.pose.fastpose.branches import PoseBranches
 from mmext.pose.fastpose.roi_head import MTNRoIHead
 from tests.contract import pose
 from tests.contract.parts import ROOT
@@ -69,8 +70,7 @@ def test_losses_and_boxes_are_the_hosts(model, data):
     assert_close({name: ours[name] for name in theirs}, theirs, rtol=0, atol=0)
     for a, b in zip(nets.predicted(model, data), nets.predicted(host, data), strict=True):
         assert len(a) == 8
-        assert_close(a.bboxes, b.bboxes)
-        assert_close((a.scores, a.labels), (b.scores, b.labels), rtol=0, atol=0)
+        assert_close((a.bboxes, a.scores, a.labels), (b.bboxes, b.scores, b.labels), rtol=0, atol=0)
 
 
 def test_predictions_have_points_in_the_original_image(model, data):
@@ -250,16 +250,116 @@ def test_a_branch_needs_features():
         MTNRoIHead(keypoint_head=nets.KEYPOINTS)
 
 
-def test_the_second_stage_of_a_cascade_is_refused():
+def test_another_second_stage_is_refused():
     """Whose boxes are tracked all the same, without poses."""
-    cfg = Config.fromfile(ROOT / "configs/_base_/models/cascade_rcnn_r50_fpn.py").model
-    cfg.backbone.init_cfg = None
-    cfg.roi_head.update(type="mmext.MTNRoIHead", **copy.deepcopy(nets.BRANCHES))
-    with (
-        DefaultScope.overwrite_default_scope("mmdet"),
-        pytest.raises(BadInputError, match=r"got num_stages, stage_loss_weights of another \(a"),
+    cfg = nets.config(nets.CASCADE, **nets.BRANCHES)
+    cfg.roi_head.type = "mmext.MTNRoIHead"
+    with pytest.raises(
+        BadInputError,
+        match=r"of mmdet's StandardRoIHead, got num_stages, stage_loss_weights of another; "
+        r"take .* mmext.MTNCascadeRoIHead for Cascade R-CNN",
     ):
-        MODELS.build(cfg)
+        nets.detector(cfg)
+    cfg = nets.config(**nets.BRANCHES)
+    cfg.roi_head.type = "mmext.MTNCascadeRoIHead"
+    with pytest.raises(BadInputError, match="CascadeRoIHead, got none of num_stages, stage_loss"):
+        nets.detector(cfg)
+
+
+class TestCascade:
+    @pytest.fixture(scope="class")
+    def cascade(self):
+        return nets.detector(nets.config(nets.CASCADE, **nets.BRANCHES))
+
+    @pytest.fixture(scope="class")
+    def host(self, cascade):
+        cfg = nets.config(nets.CASCADE)
+        cfg.roi_head.type = "CascadeRoIHead"
+        host = nets.detector(cfg)
+        left = host.load_state_dict(cascade.state_dict(), strict=False)
+        assert not left.missing_keys  # its checkpoints load the other way, too
+        return host
+
+    def test_losses_and_boxes_are_the_hosts(self, cascade, host, data):
+        theirs, ours = nets.losses(host, data), nets.losses(cascade, data)
+        assert len([name for name in theirs if name.endswith("loss_bbox")]) == 3
+        assert ours.keys() - theirs.keys() == OURS
+        assert_close({name: ours[name] for name in theirs}, theirs, rtol=0, atol=0)
+        for a, b in zip(nets.predicted(cascade, data), nets.predicted(host, data), strict=True):
+            assert len(a) == 8
+            assert_close(
+                (a.bboxes, a.scores, a.labels), (b.bboxes, b.scores, b.labels), rtol=0, atol=0
+            )
+
+    def test_the_branches_learn_from_the_last_stage(self, cascade, data, monkeypatch):
+        """The same as heads that are given its samples."""
+        stages, seen = [], []
+        bbox_loss, pose_losses = CascadeRoIHead.bbox_loss, PoseBranches._pose_losses
+        monkeypatch.setattr(
+            CascadeRoIHead,
+            "bbox_loss",
+            lambda self, stage, x, sampling_results: (
+                stages.append(sampling_results) or bbox_loss(self, stage, x, sampling_results)
+            ),
+        )
+        monkeypatch.setattr(
+            PoseBranches,
+            "_pose_losses",
+            lambda self, x, samples, truths: (
+                seen.append(samples) or pose_losses(self, x, samples, truths)
+            ),
+        )
+        nets.losses(cascade, data)
+        assert len(stages) == 3
+        assert seen[0] is stages[-1]
+        assert "samples" not in vars(cascade.roi_head)  # nothing of a step is kept
+
+    def test_points_lie_in_the_last_boxes(self, cascade, data):
+        for result in nets.predicted(cascade, data):
+            assert result.keypoints.shape == (len(result), 17, 2)
+            low, high = result.bboxes[:, None, :2], result.bboxes[:, None, 2:]
+            assert ((result.keypoints >= low - 1e-3) & (result.keypoints <= high + 1e-3)).all()
+            assert_close(result.embeddings.norm(dim=1), torch.ones(len(result)))
+
+    def test_tensor_mode_gives_what_each_branch_gives(self, cascade, data):
+        with torch.no_grad():
+            (outs,) = cascade(**cascade.data_preprocessor(copy.deepcopy(data)), mode="tensor")
+        *_, maps, visible, embeddings = outs
+        n = len(maps)
+        assert (maps.shape[1:], visible.shape, embeddings.shape) == ((17, 28, 28), (n, 17), (n, 8))
+
+    def test_an_extractor_a_stage(self, data):
+        cfg = nets.config(nets.CASCADE, **nets.BRANCHES)
+        cfg.roi_head.bbox_roi_extractor = [cfg.roi_head.bbox_roi_extractor] * 3
+        assert nets.losses(nets.detector(cfg), data).keys() > OURS
+
+
+def test_a_second_stage_without_samples_is_refused():
+    class Sparse(PoseBranches, SparseRoIHead):
+        pass
+
+    with pytest.raises(BadInputError, match="whose bbox_loss gets sampling_results, got one with"):
+        Sparse()
+
+
+def test_any_other_second_stage_gets_branches_by_inheritance(data):
+    """Double-Head R-CNN's, as an example."""
+
+    class Double(PoseBranches, DoubleHeadRoIHead):
+        pass
+
+    cfg = nets.config(**nets.BRANCHES)
+    cfg.roi_head.pop("type")
+    head = dict(cfg.roi_head.bbox_head, type="DoubleConvFCBBoxHead", num_convs=1, num_fcs=1)
+    cfg.roi_head.update(
+        type=Double,
+        reg_roi_scale_factor=1.3,
+        bbox_head=dict(head, conv_out_channels=16, fc_out_channels=16),
+    )
+    model = nets.detector(cfg)
+    assert nets.losses(model, data).keys() > OURS
+    (result, _) = nets.predicted(model, data)
+    assert result.keypoints.shape == (len(result), 17, 2)
 
 
 def test_weights_of_bfloat16_learn_as_those_of_float32(model, data):
