@@ -3,13 +3,14 @@
 Each picture of 320 pixels is trained at 448, 288 or 160, at as many pixels as without a change of
 size on average, and each scale learns the objects that measure 20 to 100 pixels there, as roots of
 areas, with open ends. The study scale_normalised compares it with one scale, and with these scales
-without ranges. Without --tta, and so while this trains, all of it is tested at 320 pixels.
+without ranges, all on frozen features. Without --tta, and so while this trains, it is tested at 320
+pixels.
 
 Run       mmext data stamps_sizes && mmext data mobilenet_v2 && python tools/train.py
           configs/pose/fastpose/sifp_faster-rcnn_mobilenet-v2_fpn_1xb4-200i_stamps-sizes.py, then
           tools/test.py with it, the checkpoint and --tta
 Hardware  any CPU, about two minutes on one core
-Expected  see docs/evidence/README.md, scale_normalised
+Expected  AP 0.34 on the 100 pictures for choosing with --tta and the backbone frozen (one run)
 """
 
 _base_ = [
