@@ -75,7 +75,7 @@ gpu-check: setup  ## what only a GPU can tell, in ten minutes at most; writes do
 evidence: setup  ## one study as it is stated: STUDY=gfl (without one, their names); ARGS=--develop chooses a design
 	$(PY) -m dev.evidence.run $(STUDY) $(ARGS)
 
-evidence-autohas: setup  ## AutoHAS against random search at equal gradient steps, on digits; minutes
+evidence-autohas: setup  ## AutoHAS against random search at equal gradient steps, on digits and Fashion-MNIST; an hour
 	OMP_NUM_THREADS=1 $(PY) -m dev.evidence.search.autohas $(ARGS)
 
 evidence-occlusion: setup  ## trackers when real cut-outs hide each other, 1,600 scenes; about ten minutes

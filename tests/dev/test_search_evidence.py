@@ -11,8 +11,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from dev.evidence.search import replay, table, trees
+from dev.evidence.search import autohas, probe, replay, report, table, trees
 from dev.evidence.search.methods import METHODS, SPACE, Method, asha, fixed_arms, random_search
+from mmext.search.linear_probe import fit
 from mmext.search.nars.early_stop import rank_correlation
 from mmext.search.nars.genes import Genes
 from mmext.search.nars.predictors import maker_of
@@ -221,6 +222,42 @@ def test_what_was_better_than_random_is_so_on_other_seeds(nets, name, gap, devia
     assert np.mean(last) < wanted
 
 
+def test_what_is_stated_of_autohas_is_what_runs_and_is_open_until_it_has():
+    assert tuple(autohas.ARMS) == report.AUTOHAS_ARMS
+    assert tuple(autohas.DATA) == report.AUTOHAS_DATA
+    one = dict(mean=1.0, error=0.5, worst=2.0, runs=4, updates=600)
+    half = dict(
+        best=dict(pair=[1.0, 0.0], accuracy=90.0, updates=9600),
+        seeds=[200, 215],
+        arms={"AutoHAS, U 1": one, "AutoHAS, U 5": one},
+    )
+    said = report.autohas(dict(digits=half))
+    assert "| AutoHAS, U 5 | 600 | 4 | 1.00 ± 0.50 | 2.00 |" in said
+    assert "not run yet: AutoHAS, one candidate, U 1 on digits; AutoHAS, U 1, AutoHAS, one" in said
+    whole = half | {"arms": dict.fromkeys(autohas.ARMS, one)}
+    assert "not run yet" not in report.autohas({"digits": whole, "Fashion-MNIST": whole})
+
+
+def test_pairs_of_autohas_that_are_there_are_not_searched_again(monkeypatch):
+    """The grid is trained, by which they are judged: a pair is worth its mean over seeds."""
+    worth = {pair: 10.0 * i for i, pair in enumerate(autohas.PAIRS)}
+    monkeypatch.setattr(autohas, "full_training", lambda seed, *pair: (0.1, worth[pair[:2]] + seed))
+    monkeypatch.setattr(autohas, "read_machine", dict)
+    calls = []
+    monkeypatch.setattr(
+        autohas, "named", lambda seed, data, **arm: calls.append((seed, arm)) or (23 - seed, 400)
+    )
+    kept = dict(pairs=[list(autohas.PAIRS[20]), list(autohas.PAIRS[23])], updates=8000)
+    first, *_, found = autohas.study({}, range(2), {"AutoHAS, U 1": kept, "AutoHAS, U 5": kept})
+    assert first["arms"]["AutoHAS, U 5"] is kept  # if it is stopped now
+    assert [one for one in found["arms"] if one in autohas.ARMS] == list(autohas.ARMS)
+    assert found["best"]["pair"] == autohas.PAIRS[23]
+    assert found["arms"]["AutoHAS, U 1"]["regrets"] == [30.0, 0.0]
+    assert found["arms"]["AutoHAS, one candidate, U 1"]["regrets"] == [0.0, 10.0]
+    assert calls == [(seed, autohas.ARMS["AutoHAS, one candidate, U 1"]) for seed in range(2)]
+    assert {"random, 1 full training", "random, 20 full trainings"} < set(found["arms"])
+
+
 def test_the_halves_of_the_training_tiles_share_no_pixel():
     """The trees: what a search trains on, and what it is judged by."""
     tiles = [(x, y) for y in (0, 271) for x in (0, 271, 1085, 1356, 1628, 1899)]
@@ -272,3 +309,64 @@ def test_a_search_over_trees_that_breaks_is_no_result(tmp_path, monkeypatch):
     monkeypatch.setattr(trees, "environment", lambda: None)
     with pytest.raises(SystemExit, match="the search ended with status 3"):
         trees.searched()
+
+
+@DIGITS
+def test_a_probe_reads_the_last_hidden_layer_and_learns_from_training_digits_alone():
+    """Against layers of torch, a net at a time; the last net has become NaN."""
+    data = table.read_digits()
+    recipes = [table.Recipe(0.1, 0.9, 0.0), table.Recipe(0.0, 0.0, 0.0)]
+    for layers in table.trained(2, 16, recipes, data, seeds=(0, 1), epochs=(0, 1)):
+        with torch.no_grad():
+            layers[0][0][1, 1, 0, 0] = torch.nan
+        found = probe.probed(layers, data)
+        for seed, recipe in itertools.product((0, 1), (0, 1)):
+            dead = (seed, recipe) == (1, 1)
+            weights = [[one[seed, recipe].detach() for one in layer] for layer in layers[:-1]]
+
+            def features(pictures, weights=weights):
+                for weight, bias in weights:
+                    pictures = torch.nn.functional.linear(pictures, weight.T, bias[0]).relu()
+                return pictures
+
+            classifier = fit(features(data.train[0]), data.train[1], 10) if not dead else None
+            for split in ("val", "test"):
+                pictures, labels = getattr(data, split)
+                said = (
+                    classifier.scores(features(pictures)).argmax(1)
+                    if classifier
+                    else data.train[1].bincount().argmax()
+                )
+                away = abs(int((said == labels).sum()) - int(found[split][seed, recipe]))
+                assert away <= (0 if dead else 1), (split, seed, recipe)
+
+
+def test_a_search_by_another_score_pays_for_its_epochs_and_for_the_last_training(nets):
+    scores = np.random.default_rng(0).normal(nets.val, 30.0)
+    found = probe.random_searches(nets, np.concatenate([scores[..., :1], scores], -1), (3, 5))
+    assert found["own"][-1]["mean"] == [
+        pytest.approx(replay.expected_of_random(nets, n)[0], abs=1e-3) for n in (3, 5)
+    ]
+    rng = np.random.default_rng(1)
+    for e, draws in ((0, (32, 64)), (3, (4, 8))):  # two trainings of sixteen epochs, and four
+        for n, said in zip(draws, found["probe"][e]["mean"], strict=True):
+            drawn = rng.integers(nets.final.size * 2, size=(20_000, n))
+            best = scores[..., e].ravel()[drawn].argmax(1)
+            regrets = np.repeat(nets.regret.ravel(), 2)[drawn[np.arange(len(drawn)), best]]
+            assert said == pytest.approx(regrets.mean(), abs=4 * regrets.std() / 20_000**0.5)
+
+
+def test_what_foretells_better_is_told_with_its_interval(nets, monkeypatch):
+    monkeypatch.setattr(probe, "RESAMPLES", 20)
+    same = probe.foretold(nets, np.concatenate([nets.val[..., :1], nets.val], -1))
+    assert same["difference"] == [dict(mean=0.0, low=0.0, high=0.0)] * 5
+    assert same["own"][-1] == pytest.approx(
+        np.mean(
+            [rank_correlation(nets.val[..., s, -1].ravel(), nets.final.ravel()) for s in (0, 1)]
+        ),
+        abs=1e-3,
+    )
+    truth = np.broadcast_to(nets.final[..., None, None], (*nets.final.shape, 2, 6))
+    known = probe.foretold(nets, truth)
+    assert known["probe"] == [1.0] * 6
+    assert all(one["low"] > 0 for one in known["difference"])

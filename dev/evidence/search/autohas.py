@@ -1,28 +1,30 @@
 """AutoHAS against random search at equal gradient steps, and against the whole grid.
 
-    python -m dev.evidence.search.autohas             all, then docs/evidence/search_autohas.json
-    python -m dev.evidence.search.autohas --develop   four other seeds, printed and not written
+    python -m dev.evidence.search.autohas           all that is missing, then docs/evidence/
+                                                    search_autohas.json; remove that to begin anew
+    python -m dev.evidence.search.autohas digits    one of the data sets
+    ... --develop                                   four other seeds, printed and not written
 
-Question  does AutoHAS name values whose fully trained net is better, on test digits, than the one
+Question  does AutoHAS name values whose fully trained net is better, on test pictures, than the one
           that random search names after as many gradient steps?
-Data      scikit-learn's digits: 700 for training, 300 for validation, 797 for test
-Net       64-64-10, plain SGD, batches of 64; rate 1e-4 … 10 and weight decay 0 … 1e-2, 24 pairs
+Data      scikit-learn's digits and Fashion-MNIST: 700 for training, 300 for validation, the other
+          797 digits, or the 10,000 of Fashion-MNIST's own test, for test
+Net       64-64-10 and 784-64-10, plain SGD, batches of 64; rate 1e-4 … 10, decay 0 … 1e-2, 24 pairs
 Grid      each pair is trained for 400 steps with each seed once; its worth is the mean accuracy on
           test over the seeds, its score of one seed the loss on validation
-AutoHAS   U = 1 for 150 steps and U = 5 for 400, the likeliest pair, without finalists
+AutoHAS   the likeliest pair, without finalists: four candidates with U = 1 for 150 steps, and with
+          U = 5 for 400; one candidate alone with U = 1 for 400
 Random    draws with replacement, as many as the same updates pay for, the best score wins: replayed
           1,000 times on the grid, so its mean is known well
 Regret    the worth of the grid's best pair minus that of the one that was named, in points
-Shows     one small net and two values; nothing about architectures, large nets or other data
+Shows     small nets and two values; nothing about architectures, large nets or other data
 """
 
 import argparse
 import itertools
-import json
 import math
 import tempfile
-import time
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,8 +39,9 @@ from torch import Tensor, nn
 
 from dev.evidence import pages
 from dev.evidence.provenance import ROOT, read_machine
-from dev.evidence.results import RESULTS, write_json
-from mmext.data_checks.class_files import read_digits
+from dev.evidence.results import RESULTS, read, write_json
+from dev.evidence.search.report import cell
+from mmext.data_checks.class_files import read_digits, read_idx
 from mmext.search.autohas.loop import AutoHASLoop
 
 SEEDS, DEVELOPMENT = range(200, 216), range(100, 104)
@@ -47,17 +50,21 @@ PAIRS = tuple(itertools.product(RATES, DECAYS))
 FULL = 400
 """Steps of a full training."""
 
-ARMS = {"AutoHAS, U 1": dict(updates=1, steps=150), "AutoHAS, U 5": dict(updates=5, steps=400)}
+ARMS: dict[str, dict[str, Any]] = {
+    "AutoHAS, U 1": dict(updates=1, steps=150),
+    "AutoHAS, one candidate, U 1": dict(updates=1, steps=400, candidates=1),
+    "AutoHAS, U 5": dict(updates=5, steps=400),
+}
 REPLAYS = 1000
 PUBLISHED = ROOT / RESULTS / "search_autohas.json"
 
 
 class Net(BaseModel):
-    """64-64-10."""
+    """As many inputs as pixels, 64 hidden units, 10 classes."""
 
-    def __init__(self) -> None:
+    def __init__(self, pixels: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+        self.layers = nn.Sequential(nn.Linear(pixels, 64), nn.ReLU(), nn.Linear(64, 10))
 
     def forward(self, inputs: Tensor, labels: Tensor, mode: str = "loss") -> Any:
         """Losses; there is no other mode."""
@@ -104,26 +111,51 @@ class BareRunner(Runner):
         return self._validation
 
 
-def splits() -> dict[str, tuple[Tensor, Tensor]]:
-    """Training, validation and test: the rows of the file in their order."""
-    pictures, labels = read_digits(str(ROOT / "data/digits/digits.csv.gz"))
-    inputs = torch.as_tensor(pictures).flatten(1).float() / 255
-    targets = torch.as_tensor(labels).long()
+Splits = dict[str, tuple[Tensor, Tensor]]
+"""Pictures as rows and labels, for training, validation and test."""
+
+
+def pairs_of(pictures: Any, labels: Any) -> tuple[Tensor, Tensor]:
+    """Rows from 0 to 1, and labels."""
+    return torch.tensor(pictures).flatten(1).float() / 255, torch.tensor(labels).long()
+
+
+def digits() -> Splits:
+    """The rows of the file in their order."""
+    inputs, targets = pairs_of(*read_digits(str(ROOT / "data/digits/digits.csv.gz")))
     bounds = dict(train=slice(0, 700), val=slice(700, 1000), test=slice(1000, None))
     return {name: (inputs[rows], targets[rows]) for name, rows in bounds.items()}
 
 
-def net_of(seed: int) -> Net:
+def fashion_mnist() -> Splits:
+    """The first 1,000 pictures of its training part, and its whole test part."""
+    train, test = (
+        pairs_of(
+            *(
+                read_idx(str(ROOT / f"data/fashion_mnist/{part}-{what}-ubyte.gz"), kind)[:most]
+                for what, kind in (("images-idx3", "pictures"), ("labels-idx1", "labels"))
+            )
+        )
+        for part, most in (("train", 1000), ("t10k", None))
+    )
+    bounds = dict(train=slice(0, 700), val=slice(700, 1000))
+    return {name: (train[0][rows], train[1][rows]) for name, rows in bounds.items()} | {
+        "test": test
+    }
+
+
+DATA: dict[str, Callable[[], Splits]] = {"digits": digits, "Fashion-MNIST": fashion_mnist}
+
+
+def net_of(seed: int, data: Splits) -> Net:
     """The weights that every arm of a seed begins with."""
     torch.manual_seed(seed)
-    return Net()
+    return Net(data["train"][0].shape[1])
 
 
-def full_training(
-    seed: int, rate: float, decay: float, data: dict[str, tuple[Tensor, Tensor]]
-) -> tuple[float, float]:
+def full_training(seed: int, rate: float, decay: float, data: Splits) -> tuple[float, float]:
     """Loss on validation, infinite if it is no number, and accuracy on test in percent."""
-    net = net_of(seed)
+    net = net_of(seed, data)
     sgd = torch.optim.SGD(net.parameters(), lr=rate, weight_decay=decay)
     batches = Batches(*data["train"], seed)
     rounds = itertools.chain.from_iterable(itertools.repeat(batches))
@@ -137,9 +169,7 @@ def full_training(
     return loss if math.isfinite(loss) else math.inf, 100 * right.float().mean().item()
 
 
-def named(
-    seed: int, updates: int, steps: int, data: dict[str, tuple[Tensor, Tensor]]
-) -> tuple[int, int]:
+def named(seed: int, data: Splits, *, updates: int, steps: int, **options: Any) -> tuple[int, int]:
     """The pair that AutoHAS names, and the updates that it took."""
     space = {
         "optim_wrapper.optimizer.lr": dict(basis=list(RATES)),
@@ -147,9 +177,9 @@ def named(
     }
     validation = Batches(*data["val"], seed + 1000)
     with tempfile.TemporaryDirectory() as folder:
-        runner = BareRunner(net_of(seed), validation, seed, folder)
+        runner = BareRunner(net_of(seed, data), validation, seed, folder)
         training = Batches(*data["train"], seed)
-        loop = AutoHASLoop(runner, training, steps, space, updates=updates, finalists=0)
+        loop = AutoHASLoop(runner, training, steps, space, updates=updates, finalists=0, **options)
         loop.run()
     draw = loop.controller.policy.mode()
     lr, decay = (draw[name] for name in space)
@@ -177,34 +207,40 @@ def interval(values: np.ndarray) -> dict[str, Any]:
     )
 
 
-def study(seeds: range) -> dict[str, Any]:
-    """All numbers."""
-    data, began = splits(), time.time()
+def study(data: Splits, seeds: range, before: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """All numbers of a data set, after each arm; pairs that were named before stay."""
     grid = np.array([[full_training(seed, *pair, data) for pair in PAIRS] for seed in seeds])
     scores, worth = grid[..., 0], grid[..., 1].mean(0)
-    rng, arms = np.random.default_rng(0), {}
-    for name, arm in ARMS.items():
-        found = [named(seed, data=data, **arm) for seed in seeds]
-        regrets = worth.max() - worth[[pair for pair, _ in found]]
-        trainings = max(1, round(found[0][1] / FULL))
-        arms[name] = dict(
-            interval(regrets),
-            updates=found[0][1],
-            pairs=[PAIRS[pair] for pair, _ in found],
-            regrets=regrets.tolist(),
-        )
-        arms[f"random, {trainings} full trainings"] = dict(
-            interval(random_search(scores, worth, trainings, rng)), updates=trainings * FULL
-        )
     best = PAIRS[int(worth.argmax())]
-    return dict(
+    found: dict[str, Any] = dict(
         seeds=[seeds[0], seeds[-1]],
         best=dict(pair=best, accuracy=float(worth.max()), updates=len(PAIRS) * FULL),
         worth={f"{lr:g}, {decay:g}": float(v) for (lr, decay), v in zip(PAIRS, worth, strict=True)},
-        arms=arms,
-        seconds=round(time.time() - began),
+        arms={},
         machine=read_machine(),
     )
+    for name, arm in ARMS.items():
+        kept = before.get(name)
+        pairs = [tuple(one) for one in kept["pairs"]] if kept else []
+        if kept is None:
+            named_ones = [named(seed, data, **arm) for seed in seeds]
+            pairs = [PAIRS[pair] for pair, _ in named_ones]
+        updates = kept["updates"] if kept else named_ones[0][1]
+        regrets = worth.max() - worth[[PAIRS.index(pair) for pair in pairs]]
+        found["arms"][name] = dict(
+            interval(regrets), updates=updates, pairs=pairs, regrets=regrets.tolist()
+        )
+        trainings = max(1, round(updates / FULL))
+        drawn = random_search(scores, worth, trainings, np.random.default_rng(trainings))
+        words = f"random, {trainings} full training{'s' * (trainings > 1)}"
+        found["arms"][words] = dict(interval(drawn), updates=trainings * FULL)
+        left = {one: arm for one, arm in before.items() if one not in found["arms"]}
+        yield dict(found, arms=found["arms"] | left)  # a run that is stopped here loses no arm
+
+
+def published() -> dict[str, Any]:
+    """What there is, by data set."""
+    return read(PUBLISHED) if PUBLISHED.exists() else {}
 
 
 def main() -> None:
@@ -212,16 +248,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("data", nargs="*", metavar="DATA", help=f"of {', '.join(DATA)}")
     parser.add_argument("--develop", action="store_true", help="other seeds, nothing is written")
     args = parser.parse_args()
+    if unknown := set(args.data) - set(DATA):
+        parser.error(f"no data {', '.join(sorted(unknown))}; there are {', '.join(DATA)}")
     torch.set_num_threads(1)
-    found = study(DEVELOPMENT if args.develop else SEEDS)
-    for name, arm in found["arms"].items():
-        print(f"{name}: regret {arm['mean']:.2f} ± {arm['error']:.2f}, worst {arm['worst']:.2f}")
-    print(json.dumps(found["best"]))
+    for name in args.data or DATA:
+        before = {} if args.develop else published().get(name, {}).get("arms", {})
+        if set(ARMS) <= set(before):
+            print(f"{name} is in {PUBLISHED}; remove it there to run it anew")
+            continue
+        found: dict[str, Any] = {}
+        for found in study(DATA[name](), DEVELOPMENT if args.develop else SEEDS, before):
+            if not args.develop:
+                write_json(PUBLISHED, published() | {name: found})
+        for arm, one in found["arms"].items():
+            print(f"{name}, {arm}: regret {cell(one['mean'], one['error'])}, {one['worst']:.2f}")
     if not args.develop:
-        Path(PUBLISHED).parent.mkdir(parents=True, exist_ok=True)
-        write_json(PUBLISHED, found)
         pages.rewrite()
 
 

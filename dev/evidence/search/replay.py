@@ -24,6 +24,7 @@ import optuna
 
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, write_json
+from dev.evidence.search import probe
 from dev.evidence.search.methods import METHODS, SPACE, Method, fixed_arms, nars
 from dev.evidence.search.table import ARCHITECTURE, EPOCHS, GRID, TABLE
 from mmext.search.nars.early_stop import early_stop_epoch, rank_correlation
@@ -48,13 +49,36 @@ class Table:
     def __init__(self, path: Path = TABLE) -> None:
         found = json.loads(path.read_text())
         shape = [len(values) for values in GRID.values()]
+        self.digits: dict[str, int] = {split: found["design"][split] for split in ("val", "test")}
         self.val, self.test = (
             np.array([net[split] for net in found["nets"].values()]).reshape(*shape, 2, len(EPOCHS))
-            * (100 / found["design"][split])
-            for split in ("val", "test")
+            * (100 / pictures)
+            for split, pictures in self.digits.items()
         )
         self.final = self.test[..., -1].mean(-1)
         self.regret = self.final.max() - self.final
+
+    def expected(
+        self, scores: np.ndarray, draws: int, fixed: Mapping[str, int] | None = None
+    ) -> tuple[float, float]:
+        """Mean regret of the best of so many random draws, exactly, and how often it is <= 0.5.
+
+        Args:
+            scores: by which a draw is the best, the first one if some are equal; an axis a
+                parameter, and then one of seeds, of which each draw sees one.
+            draws: with replacement.
+            fixed: what is not drawn.
+        """
+        part = tuple((fixed or {}).get(name, slice(None)) for name in GRID)
+        seen = scores[part].ravel()
+        regrets = np.repeat(self.regret[part].ravel(), scores.shape[-1])
+        _, place, counts = np.unique(seen, return_inverse=True, return_counts=True)
+        below = np.cumsum(counts) / len(seen)
+        chances = below**draws - (below - counts / len(seen)) ** draws
+        mean, near = (
+            chances @ (np.bincount(place, one) / counts) for one in (regrets, regrets <= 0.5)
+        )
+        return float(mean), float(near)
 
 
 def replay(
@@ -112,18 +136,8 @@ def train(study: Any, trial: Any, scores: np.ndarray, *, watched: bool) -> int:
 def expected_of_random(
     table: Table, draws: int, fixed: Mapping[str, int] | None = None
 ) -> tuple[float, float]:
-    """Mean regret of random search after so many trainings, exactly, and how often it is <= 0.5.
-
-    The incumbent is the first of the best validation scores among the draws.
-    """
-    part = tuple((fixed or {}).get(name, slice(None)) for name in GRID)
-    scores = table.val[part][..., -1].ravel()
-    regrets = np.repeat(table.regret[part].ravel(), 2)
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    below = np.cumsum(counts) / len(scores)
-    chances = below**draws - (below - counts / len(scores)) ** draws
-    mean, near = (chances @ (np.bincount(place, one) / counts) for one in (regrets, regrets <= 0.5))
-    return float(mean), float(near)
+    """Mean regret of random search after so many trainings, exactly, and how often it is <= 0.5."""
+    return table.expected(table.val[..., -1], draws, fixed)
 
 
 def exactly(table: Table, fixed: Mapping[str, int] | None = None) -> dict[str, Any]:
@@ -193,6 +207,7 @@ def parts_of(table: Table) -> dict[str, Callable[[], Any]]:
         method = Method(partial(nars, space=space), ARM_RUNS)
         parts[f"arm: {arm}"] = lambda m=method, f=fixed: replay_many(table, m, m.runs, f)
     parts["spearman"] = lambda: spearman(table)
+    parts["probe"] = probe.count
     return parts
 
 
@@ -231,6 +246,7 @@ def publish(table: Table, made: Mapping[str, Any]) -> None:
 
     before = json.loads(PUBLISHED.read_text()) if PUBLISHED.exists() else {}
     methods = before.get("methods", {}) | summaries(made, "method")
+    probed = probe.summary(table, made["probe"], BUDGETS) if "probe" in made else None
     found = dict(
         command="make evidence-search",
         budgets=BUDGETS,
@@ -240,6 +256,7 @@ def publish(table: Table, made: Mapping[str, Any]) -> None:
         fixed=fixed_arms(table.final),
         missing=[name for name in METHODS if name not in methods],
         spearman=made.get("spearman", before.get("spearman", {})),
+        probe=probed or before.get("probe"),
         methods={"random, exactly": exactly(table)}
         | {name: methods[name] for name in METHODS if name in methods},
         arms={arm: exactly(table, fixed) for arm, fixed in fixed_arms(table.final).items()},

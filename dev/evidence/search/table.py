@@ -15,7 +15,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +43,9 @@ EPOCHS = (1, 2, 4, 8, 16)
 BATCH = 50
 TRAIN, VAL = 500, 600
 SHUFFLED_BY = 0
+
+Layers = Sequence[tuple[Tensor, ...]]
+"""Weights and biases of all nets of a size."""
 
 
 class Recipe(NamedTuple):
@@ -87,15 +90,20 @@ def start(sizes: Sequence[int], seed: int) -> list[tuple[Tensor, Tensor]]:
     return layers
 
 
-def forward(layers: Sequence[tuple[Tensor, ...]], pictures: Tensor) -> Tensor:
-    """Scores (S, R, B, 10) of all nets."""
+def hidden(layers: Layers, pictures: Tensor) -> Tensor:
+    """What the last layer is given, (S, R, B, width), of all nets."""
     for weight, bias in layers[:-1]:
         pictures = torch.relu(pictures @ weight + bias)
+    return pictures
+
+
+def forward(layers: Layers, pictures: Tensor) -> Tensor:
+    """Scores (S, R, B, 10) of all nets."""
     weight, bias = layers[-1]
-    return pictures @ weight + bias
+    return hidden(layers, pictures) @ weight + bias
 
 
-def right(layers: Sequence[tuple[Tensor, ...]], split: tuple[Tensor, Tensor]) -> Tensor:
+def right(layers: Layers, split: tuple[Tensor, Tensor]) -> Tensor:
     """Right answers (S, R) of all nets; one that has become NaN says 0 to everything."""
     pictures, labels = split
     with torch.no_grad():
@@ -104,7 +112,7 @@ def right(layers: Sequence[tuple[Tensor, ...]], split: tuple[Tensor, Tensor]) ->
     return (answers == labels).sum(-1)
 
 
-def train(
+def trained(
     depth: int,
     width: int,
     recipes: Sequence[Recipe],
@@ -112,8 +120,11 @@ def train(
     *,
     seeds: Sequence[int] = SEEDS,
     epochs: Sequence[int] = EPOCHS,
-) -> dict[str, np.ndarray]:
-    """Train nets of one size by each recipe from each seed; returns right answers (R, S, E)."""
+) -> Iterator[Layers]:
+    """Train nets of one size by each recipe from each seed; gives their weights (S, R, in, out).
+
+    They are given after each of these epochs, of which 0 is the start, and change afterwards.
+    """
     starts = [start([64, *[width] * depth, 10], seed) for seed in seeds]
     layers = [
         tuple(
@@ -126,7 +137,8 @@ def train(
     velocity = [torch.zeros_like(one) for one in params]
     lr, momentum, smoothing = torch.tensor(recipes).T[..., None, None].contiguous()
     orders = [torch.Generator().manual_seed(1000 + seed) for seed in seeds]
-    counted: dict[str, list[Tensor]] = dict(val=[], test=[])
+    if 0 in epochs:
+        yield layers
     for epoch in range(1, max(epochs) + 1):
         order = torch.stack([torch.randperm(TRAIN, generator=one) for one in orders])
         for batch in order.split(BATCH, dim=1):
@@ -141,9 +153,23 @@ def train(
                 v.mul_(momentum).add_(slope)
                 one.data.sub_(lr * v)
         if epoch in epochs:
-            for split in counted:
-                counted[split].append(right(layers, getattr(data, split)))
+            yield layers
+
+
+def train(
+    depth: int, width: int, recipes: Sequence[Recipe], data: Digits, **options: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Train nets of one size; returns right answers (R, S, E) by split. Options as there."""
+    counted: dict[str, list[Tensor]] = dict(val=[], test=[])
+    for layers in trained(depth, width, recipes, data, **options):
+        for split in counted:
+            counted[split].append(right(layers, getattr(data, split)))
     return {split: torch.stack(one, -1).transpose(0, 1).numpy() for split, one in counted.items()}
+
+
+def recipes_of_grid() -> list[Recipe]:
+    """Every recipe, in the grid's order."""
+    return [Recipe(*one) for one in itertools.product(*list(GRID.values())[2:])]
 
 
 def name_of(net: Sequence[Any]) -> str:
@@ -159,8 +185,7 @@ def name_of(net: Sequence[Any]) -> str:
 def make(depths: Sequence[int] = GRID["depth"], widths: Sequence[int] = GRID["width"]) -> dict:
     """Train all nets of these sizes; returns each one's right answers by split, seed and epoch."""
     data = read_digits()
-    recipes = [Recipe(*one) for one in itertools.product(*list(GRID.values())[2:])]
-    nets = {}
+    recipes, nets = recipes_of_grid(), {}
     for depth, width in itertools.product(depths, widths):
         found = train(depth, width, recipes, data)
         for i, recipe in enumerate(recipes):

@@ -36,9 +36,9 @@ class PoseBranches(BaseRoIHead):
 
     Args:
         keypoint_head: config of a ``KeypointRCNNHead``.
-        visibility_head: config of a ``VisibilityHead``, which looks at the keypoint head's features.
-        reid_head: config of a ``RoIReIDHead``. It trains on the positives; these hold the true boxes
-            where the sampler adds them (``add_gt_as_proposals``).
+        visibility_head: config of a ``VisibilityHead``, which sees the keypoint head's features.
+        reid_head: config of a ``RoIReIDHead``. It trains on the positives; these hold the true
+            boxes where the sampler adds them (``add_gt_as_proposals``).
         keypoint_roi_extractor: config; None is the box branch's with 14 x 14 cells.
         reid_roi_extractor: config; None is the box branch's with 14 x 7 cells.
         keypoint_classes: classes that have keypoints; points of the others score 0. None: all have.

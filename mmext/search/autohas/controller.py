@@ -35,8 +35,8 @@ class Controller:
         delay: share of the steps from which nothing is learnt, since weights are still random;
             None is 0.1, and 0.25 beyond 1,000 steps.
         stop_when_flat: stop learning once the mean validation loss of so many steps is not below
-            that of as many before; 0 never stops. A net that gains nothing any more rewards the
-            smallest rates.
+            that of as many before, both after learning has begun; 0 never stops. A net that gains
+            nothing any more rewards the smallest rates.
 
     Raises:
         BadInputError: an option cannot be.
@@ -102,10 +102,14 @@ class Controller:
         row = {name: self.policy.probabilities(name).tolist() for name in names}
         self.curve.append(dict(step=step, reward=reward, probabilities=row))
 
-    def watch(self, loss: float) -> None:
-        """Take the shared weights' validation loss, and stop if it has become flat."""
+    def watch(self, step: int, loss: float) -> None:
+        """Take the shared weights' validation loss, and stop if it has become flat.
+
+        Losses before learning begins say nothing: a search that stopped there would name values of
+        which it has learnt nothing.
+        """
         n = self._flat
-        if n and math.isfinite(loss):
+        if n and math.isfinite(loss) and self.rate(step) > 0:
             self._losses = [*self._losses, loss][-2 * n :]
             if len(self._losses) == 2 * n and sum(self._losses[n:]) >= sum(self._losses[:n]):
                 self.stopped = True

@@ -131,7 +131,7 @@ class DifferentiableHASLoop(SearchLoop):
             self.snapshot.restore()
             self._update(data, values)
             self.controller.descend(self._iter, gradients, loss)
-            self.controller.watch(loss)
+            self.controller.watch(self._iter, loss)
         else:
             self.snapshot.restore()
             self.controller.descend(self._iter, {}, loss)

@@ -101,7 +101,7 @@ class AutoHASLoop(SearchLoop):
         if not committed:
             self.snapshot.restore()
         else:
-            self.controller.watch(losses[last])
+            self.controller.watch(self._iter, losses[last])
         by_draw = [rewards[tried.index(one)] for one in draws]
         self.controller.learn(self._iter, draws, by_draw)
         outputs = {

@@ -1,4 +1,4 @@
-"""What the search leaves behind: ``best_recipe.py``, a config that trains, and ``autohas.json``."""
+"""What a search leaves: ``best_recipe.py``, a config that trains, its numbers and a picture."""
 
 import copy
 import json
@@ -11,6 +11,7 @@ from mmengine.dist import master_only
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mmext.search.autohas import picture
 from mmext.search.autohas.controller import Controller
 from mmext.search.autohas.finalists import Table
 from mmext.search.reinforce import Draw
@@ -23,7 +24,7 @@ ROWS = 50
 def write(
     runner: Runner, controller: Controller, winner: Draw, finalists: Table, iters: int
 ) -> None:
-    """Write both files into the work dir.
+    """Write the three files into the work dir; the picture where matplotlib is.
 
     The config stands on the run's own, which the Runner has saved beside it: it changes the values
     that were found, puts the module that was chosen in place of each ``mmext.Choice``, and trains
@@ -59,6 +60,7 @@ def write(
         for key, value in parts.items()
     ]
     (folder / "best_recipe.py").write_text(_head(controller, winner, finalists) + "\n".join(lines))
+    picture.draw(found, folder / "autohas.png")
     print_log(
         f"AutoHAS: {controller.values(winner)}, written to {folder / 'best_recipe.py'}",
         logger="current",

@@ -2,7 +2,9 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+import logging
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,6 +33,21 @@ from mmext.search.autohas.trial import (
 
 CAP = 4.0
 """The cap, in losses of the weights that the search begins with."""
+
+
+FALLEN = 0.95
+"""Of the first validation loss: what weights are below that have learnt something."""
+
+
+def lowest_at_the_end(curve: Sequence[Mapping[str, Any]]) -> float:
+    """The lowest mean loss of the candidates of a step, among the last tenth of the steps.
+
+    Example:
+        >>> lowest_at_the_end([dict(reward=-0.1), *[dict(reward=-2.0)] * 9, dict(reward=-3.0)])
+        3.0
+    """
+    rewards = [row["reward"] for row in curve[-max(1, len(curve) // 10) :]]
+    return min((-one for one in rewards if math.isfinite(one)), default=math.inf)
 
 
 class SearchLoop(IterBasedTrainLoop):
@@ -117,11 +134,27 @@ class SearchLoop(IterBasedTrainLoop):
                 and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
             ):
                 self.runner.val_loop.run()
+        self._doubt()
         winner, table = best_of(self)
         recipe.write(self.runner, self.controller, winner, table, self._max_iters * self.updates)
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
         return self.runner.model
+
+    def _doubt(self) -> None:
+        """Say so if the shared weights have learnt nothing: what they judged then says little."""
+        if self._given_cap is not None or getattr(self, "reward", "loss") != "loss":
+            return
+        first, last = self.cap / CAP, lowest_at_the_end(self.controller.curve)
+        if last > FALLEN * first:
+            print_log(
+                f"AutoHAS: the validation loss of the shared weights is {last:.4g} at the end and "
+                f"was {first:.4g} before the first step, so they have learnt nothing, perhaps as "
+                "a large value that was drawn early broke them; trust no value that finalists did "
+                "not try, take the largest ones out of the space, or take another seed",
+                logger="current",
+                level=logging.WARNING,
+            )
 
     def _prepare(self) -> None:
         """Everything that needs the model and its optimiser, which are built after the loop."""

@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmext.errors import BadInputError
+from mmext.search.autohas import search_loop
 from mmext.search.autohas.choice import Choice
 from mmext.search.autohas.trial import train
 from mmext.search.reinforce import Policy, normalised_advantages
@@ -370,18 +371,37 @@ def test_finalists_start_from_the_first_weights_and_the_best_is_named(tmp_path):
 
 
 def test_stop_when_flat(tmp_path):
-    loop = loop_of(tmp_path, controller=dict(stop_when_flat=3))
+    loop = loop_of(tmp_path, steps=40, controller=dict(stop_when_flat=3))
     loop._prepare()
     watch = loop.controller.watch
+    for _ in range(9):
+        watch(3, 7.0)  # nothing is learnt from the first four steps, so nothing can be flat
     for loss in (5.0, 4.0, 3.0, 2.0, 1.0, 0.5):
-        watch(loss)
+        watch(4, loss)
     assert not loop.controller.stopped
     for loss in (0.5, 0.6, 0.5, 0.6, 0.5):
-        watch(loss)
+        watch(5, loss)
     assert loop.controller.stopped
     before = loop.controller.policy.logits[LR].copy()
     loop.run_iter()
     np.testing.assert_array_equal(loop.controller.policy.logits[LR], before)
+
+
+@pytest.mark.parametrize(
+    ("rates", "options", "told"),
+    [
+        ([0.05, 0.1], {}, False),
+        ([1e-9, 1e-8], {}, True),
+        ([1e-9, 1e-8], dict(cap=9.0), False),  # the first loss is not known
+    ],
+)
+def test_weights_that_have_learnt_nothing_are_told(tmp_path, monkeypatch, rates, options, told):
+    said = []
+    monkeypatch.setattr(search_loop, "print_log", lambda text, **_: said.append(text))
+    loop_of(tmp_path, steps=20, space={LR: dict(basis=rates)}, **options).run()
+    assert len(said) == told
+    if told:
+        assert "before the first step, so they have learnt nothing" in said[0]
 
 
 @pytest.mark.parametrize(

@@ -51,4 +51,5 @@ def test_the_file_is_a_config_on_top_of_the_runs_own(tmp_path: Path):
     assert read.autohas["probabilities"][LR] == found["probabilities"][LR]
     assert [row["step"] for row in read.autohas["curve"]] == [0, 1, 2]
     assert 1e-4 < found["mix"][LR] < 10
+    assert (folder / "autohas.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "best_recipe.py").read_text().startswith('"""Found by AutoHAS in 3 steps.')
