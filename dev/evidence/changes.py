@@ -304,3 +304,27 @@ def two_nets(cfg: Config) -> None:
     cfg.model.rpn_head.type = "mmdet.FirstLevelsRPNHead"
     cfg.model.roi_head.keypoint_roi_extractor.type = "mmdet.LastLevelsRoIExtractor"
     cfg.custom_imports.imports = ["mmext", "dev.evidence.pose_nets"]
+
+
+def without_ranges(cfg: Config) -> None:
+    """Let each scale learn, and find, objects of all sizes."""
+    data = cfg.train_dataloader.dataset
+    data.pipeline = [step for step in data.pipeline if step.type != "mmext.ScaleValidRange"]
+    cfg.tta_model.ranges = [(0, None)] * len(cfg.tta_model.ranges)
+
+
+def one_scale(cfg: Config) -> None:
+    """Train and test at the one size that pictures have, without ranges.
+
+    A scale is drawn all the same, out of equal ones, so that what is drawn after it, such as
+    whether a picture is turned, stays as it is in the other arms.
+    """
+    without_ranges(cfg)
+    size = (320, 320)
+    (draw,) = [
+        step for step in cfg.train_dataloader.dataset.pipeline if step.type == "RandomChoiceResize"
+    ]
+    draw.scales = [size] * len(draw.scales)
+    cfg.tta_model.ranges = [(0, None)]
+    views = cfg.tta_pipeline[1].transforms
+    views[0] = [dict(views[0][0], scale=size)]

@@ -75,7 +75,7 @@ class Runner:
         return provenance.code_hash(name for name in imports if not name.startswith("mmext"))
 
     def options(self, test: str) -> list[str]:
-        """What makes ``tools/test.py`` run one of the study's tests."""
+        """Flags and settings with which ``tools/test.py`` runs one of the study's tests."""
         return [option.format(split=self.split) for option in self.study.tests[test]]
 
     def run(self, arm: str, seed: int, key: str) -> dict[str, Any]:
@@ -168,8 +168,10 @@ class Runner:
     def test(self, test: str, config: Path, checkpoint: Path, folder: Path) -> dict[str, float]:
         """Run one of the study's tests; returns all that it measured."""
         options = self.options(test)
-        words = [TOOLS / "test.py", config, checkpoint, "--work-dir", folder / test]
-        call(folder / f"{test}.log", *words, *(["--cfg-options", *options] if options else []))
+        flags = [one for one in options if one.startswith("--")]
+        settings = [one for one in options if one not in flags]
+        words = [TOOLS / "test.py", config, checkpoint, "--work-dir", folder / test, *flags]
+        call(folder / f"{test}.log", *words, *(["--cfg-options", *settings] if settings else []))
         return json.loads(newest(folder / test, "*/*.json", "tools/test.py").read_text())
 
 

@@ -79,8 +79,8 @@ class Study:
         seeds: of the published runs, from 0 on.
         pairs: further comparisons, (treated, control); each arm against the baseline is always
             made.
-        tests: options for ``tools/test.py`` by the name of a test; ``{split}`` becomes ``dev`` or
-            ``test``.
+        tests: options for ``tools/test.py`` by the name of a test, flags such as ``--tta`` or
+            settings of the config; ``{split}`` becomes ``dev`` or ``test``.
         start: the arm whose initial weights all arms share, by name and shape; the baseline if
             empty.
         aliases: further names of those weights: a regular expression, and what takes its place.

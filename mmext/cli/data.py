@@ -13,6 +13,7 @@ NAMES = {  # also the module of mmext.prepare
     "stamps": (
         "photographic cut-outs on photographs: boxes, masks, semantic maps (1500 + 300 images)"
     ),
+    "stamps_sizes": "those cut-outs at 24 to 200 pixels: boxes (800 + 100 + 200 images)",
     "context": (
         "a mechanism test: something far away tells what an object is called (2 x 1800 scenes)"
     ),

@@ -336,6 +336,26 @@ def test_it_is_developed_on_one_split_and_confirmed_on_another(tmp_path):
     assert runners["dev"].key("one line") != runners["test"].key("one line")
 
 
+def test_flags_and_settings_reach_the_tool_that_tests(tmp_path, monkeypatch, tools):
+    asked = []
+
+    def call(log, *command):
+        asked.append([str(word) for word in command])
+        tools(log, *command)
+
+    monkeypatch.setattr(runner, "call", call)
+    study = stated(tmp_path, tests={"test": ("--tta", "path={split}"), "plain": ("--tta",)})
+    one = runner.Runner(study, MACHINE, tmp_path / "seed0")
+    for test, words in (
+        ("test", ["--tta", "--cfg-options", "path=test"]),
+        ("plain", ["--tta"]),
+    ):
+        folder = tmp_path / "seed0"
+        folder.mkdir(exist_ok=True)
+        assert one.test(test, tmp_path / "toy.py", Path("last.pth"), folder) == {"toy/score": 0.5}
+        assert asked[-1][5:] == words
+
+
 def test_arms_that_share_nothing_are_no_pair(tmp_path, tools, published, monkeypatch):
     monkeypatch.setattr(runner, "shared_share", lambda *_, **__: 0.0)
     with pytest.raises(

@@ -14,7 +14,7 @@ from tests.contract import pose
 from tests.contract.parts import ROOT
 from tests.pose.fastpose import files
 
-CONFIGS = sorted((ROOT / "configs/pose/fastpose").glob("mtn-sifp*.py"))
+CONFIGS = sorted((ROOT / "configs/pose/fastpose").glob("*sifp*.py"))
 BASES = [ROOT / "configs/_base_/datasets" / f"{name}.py" for name in ("posetrack18", "mouse_pose")]
 MOUSE = next(path for path in CONFIGS if path.stem.endswith("mouse"))
 
