@@ -54,6 +54,12 @@ from mmext.prepare.stamps_pictures import (
     two_ways,
 )
 
+SCRIPTS = ("stamps.py", "stamps_compose.py", "stamps_packages.py", "stamps_pictures.py")
+RECIPE = hashlib.sha256(
+    b"".join((Path(__file__).parent / name).read_bytes() for name in SCRIPTS)
+).hexdigest()[:16]
+"""Names these very scripts, so that folders written by older ones are written anew."""
+
 
 @dataclass(frozen=True)
 class Edition:
@@ -66,6 +72,7 @@ class Edition:
         layout: sizes of a scene.
         categories: of the boxes, from 1 on; with one of them it is every object's.
         held_out: the splits that also get annotations of their hidden objects.
+        recipe: names the scripts that make it, so that folders of older ones are written anew.
     """
 
     root: Path
@@ -74,6 +81,7 @@ class Edition:
     layout: Layout
     categories: tuple[str, ...]
     held_out: tuple[str, ...]
+    recipe: str = RECIPE
 
 
 SIX_CLASSES = Edition(
@@ -89,11 +97,6 @@ ONE_CLASS = Edition(
 )
 MIN_HIDDEN = 0.2
 """From this share on an object counts as hidden; the most that is ever hidden is 0.6."""
-SCRIPTS = ("stamps.py", "stamps_compose.py", "stamps_packages.py", "stamps_pictures.py")
-RECIPE = hashlib.sha256(
-    b"".join((Path(__file__).parent / name).read_bytes() for name in SCRIPTS)
-).hexdigest()[:16]
-"""Names these very scripts, so that folders written by older ones are written anew."""
 
 
 def annotation(
@@ -168,7 +171,7 @@ def hidden_only(coco: dict[str, Any]) -> dict[str, Any]:
 def write(paths: Mapping[Deb, Path], folder: Path, seed: int, edition: Edition) -> None:
     """Write all splits and the licence into the empty ``folder``."""
     package = unpack(paths)
-    info = {"recipe": RECIPE, "seed": seed, **package.info}
+    info = {"recipe": edition.recipe, "seed": seed, **package.info}
     divided = split_pictures(package.stamps, package.photos, edition.divide, edition.num_images)
     for split, pictures in divided.items():
         write_split(folder, split, pictures, info, edition)
@@ -188,7 +191,7 @@ def is_complete(root: Path, seed: int, edition: Edition = SIX_CLASSES) -> bool:
         return False
     hidden = [root / "annotations" / f"{split}_hidden.json" for split in edition.held_out]
     return all(file.is_file() for file in hidden) and all(
-        (coco["info"]["recipe"], coco["info"]["seed"]) == (RECIPE, seed)
+        (coco["info"]["recipe"], coco["info"]["seed"]) == (edition.recipe, seed)
         and all((root / split / image["file_name"]).is_file() for image in coco["images"])
         and all(
             (root / "semantic" / split / f"{image['id']:04d}.png").is_file()

@@ -18,19 +18,18 @@ Run ``mmext data stamps_sizes``; a second run finds the result and needs no netw
 """
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from mmext.prepare import command, stamps
-from mmext.prepare.debian import Deb
-from mmext.prepare.packages import CACHE, make_folder
-from mmext.prepare.stamps import Edition, read_split, write_split
+from mmext.prepare.packages import CACHE
+from mmext.prepare.stamps import Edition, read_split
 from mmext.prepare.stamps_compose import Layout
-from mmext.prepare.stamps_packages import fetch_both, unpack
-from mmext.prepare.stamps_pictures import split_pictures, three_ways
+from mmext.prepare.stamps_pictures import three_ways
 
 ROOT = Path("data/stamps_sizes")
+RECIPE = hashlib.sha256(stamps.RECIPE.encode() + Path(__file__).read_bytes()).hexdigest()[:16]
+"""Names this script and those of the cut-outs."""
+
 SIZES = Edition(
     ROOT,
     {"train": 800, "dev": 100, "test": 200},
@@ -38,34 +37,10 @@ SIZES = Edition(
     Layout(side=320, longest=(24, 200), min_pixels=40),
     ("object",),
     (),
+    RECIPE,
 )
 BOUNDS = (32**2, 96**2)
 """COCO's: below the first an object is small, beyond the second it is large, by visible pixels."""
-RECIPE = hashlib.sha256(stamps.RECIPE.encode() + Path(__file__).read_bytes()).hexdigest()[:16]
-"""Names this script and those of the cut-outs, so that folders of older ones are written anew."""
-
-
-def write(paths: Mapping[Deb, Path], folder: Path, seed: int) -> None:
-    """Write all splits and the licence into the empty ``folder``."""
-    package = unpack(paths)
-    info = {"recipe": RECIPE, "seed": seed, **package.info}
-    divided = split_pictures(package.stamps, package.photos, SIZES.divide, SIZES.num_images)
-    for split, pictures in divided.items():
-        write_split(folder, split, pictures, info, SIZES)
-    (folder / "LICENSE").write_bytes(package.licence)
-
-
-def is_complete(root: Path, seed: int) -> bool:
-    """Whether ``root`` holds this recipe's files of that seed, each image included."""
-    try:
-        splits = {split: read_split(root, split) for split in SIZES.num_images}
-    except (OSError, json.JSONDecodeError):
-        return False
-    return all(
-        (coco["info"]["recipe"], coco["info"]["seed"]) == (RECIPE, seed)
-        and all((root / split / image["file_name"]).is_file() for image in coco["images"])
-        for split, coco in splits.items()
-    )
 
 
 def prepare(root: Path = ROOT, cache: Path = CACHE, seed: int = 0) -> None:
@@ -74,11 +49,7 @@ def prepare(root: Path = ROOT, cache: Path = CACHE, seed: int = 0) -> None:
     Raises:
         DataError: the packages cannot be fetched, or they are not what was expected.
     """
-    make_folder(
-        root,
-        lambda folder: is_complete(folder, seed),
-        lambda folder: write(fetch_both(cache), folder, seed),
-    )
+    stamps.prepare(root, cache, seed, SIZES)
 
 
 def summary(root: Path) -> str:

@@ -34,10 +34,10 @@ def made_up(monkeypatch):
         return {split: blocks() for split in splits}
 
     monkeypatch.setattr(script, "SIZES", replace(script.SIZES, num_images=FEW))
-    monkeypatch.setattr(script, "split_pictures", divided)
-    monkeypatch.setattr(script, "fetch_both", lambda cache: {})
+    monkeypatch.setattr(script.stamps, "split_pictures", divided)
+    monkeypatch.setattr(script.stamps, "fetch_both", lambda cache: {})
     monkeypatch.setattr(
-        script, "unpack", lambda paths: Package({}, {}, b"take and use", {"pictures": "x"})
+        script.stamps, "unpack", lambda paths: Package({}, {}, b"take and use", {"pictures": "x"})
     )
 
 
