@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from dev.evidence.results import RESULTS
 from dev.evidence.self_training import hosts, hosts_report
-from dev.evidence.self_training.hosts import Runs
+from dev.evidence.self_training.hosts import Trainings
 from dev.evidence.self_training.settings import (
     ALONE,
     ARMS,
@@ -131,7 +131,7 @@ def without_training(folder, monkeypatch):
         more = dict(precision=0.5, recall=None) if arm in (STUDENT, PLAIN) else {}
         return dict(points=counted(seed, cell, arm), **more)
 
-    monkeypatch.setattr(Runs, "run", run)
+    monkeypatch.setattr(Trainings, "run", run)
     return done
 
 
@@ -139,17 +139,17 @@ def without_training(folder, monkeypatch):
 def test_what_has_run_is_not_run_again_and_nothing_is_joined_before_all_is_there(
     name, without_training, capsys
 ):
-    runs = Runs(name, develop=False)
-    runs.fill(hosts.SEEDS[:2])
+    trainings = Trainings(name, develop=False)
+    trainings.fill(hosts.SEEDS[:2])
     assert re.findall(r"\d\d\.\d", capsys.readouterr().out) == []  # no points are told
     arms = sum(len(cell.arms) for cell in SETTINGS[name].cells)
     assert len(without_training) == 2 * arms
     with pytest.raises(StudyError, match="expected a run of this statement, got none"):
-        hosts.collected(runs, hosts.SEEDS)
-    runs.fill(hosts.SEEDS)
+        hosts.collected(trainings, hosts.SEEDS)
+    trainings.fill(hosts.SEEDS)
     assert len(without_training) == len(hosts.SEEDS) * arms
-    assert not list(runs.folder.glob("*/"))  # no teacher is kept
-    found = hosts_report.judged(hosts.collected(runs, hosts.SEEDS), SETTINGS[name].least)
+    assert not list(trainings.runs.folder.glob("*/"))  # no teacher is kept
+    found = hosts_report.judged(hosts.collected(trainings, hosts.SEEDS), SETTINGS[name].least)
     assert all(one["shows"] for one in found["cells"].values())
     assert found["cells"][SETTINGS[name].cells[0].name]["recall"] == 0.0
     assert found["interaction"][f"self-training, {PRETRAINED}, S4 against S1"]["mean"] == 1.0
@@ -160,13 +160,13 @@ def test_what_has_run_is_not_run_again_and_nothing_is_joined_before_all_is_there
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_room_is_the_control_and_the_oracle(name, without_training):
-    runs = Runs(name, develop=True)
-    runs.fill(hosts.ROOM_SEEDS)
+    trainings = Trainings(name, develop=True)
+    trainings.fill(hosts.ROOM_SEEDS)
     assert {arm for _, arm, _ in without_training} == {ALONE, ORACLE}
-    found = hosts_report.judged(hosts.collected(runs, hosts.ROOM_SEEDS), SETTINGS[name].least)
+    found = hosts_report.judged(hosts.collected(trainings, hosts.ROOM_SEEDS), SETTINGS[name].least)
     assert "there is room" in hosts_report.known(name, found, None)
     assert "not run yet" in hosts_report.known(name, None, None)
-    blind = hosts_report.judged(hosts.collected(runs, hosts.ROOM_SEEDS), least=99.0)
+    blind = hosts_report.judged(hosts.collected(trainings, hosts.ROOM_SEEDS), least=99.0)
     assert "cannot show anything here" in hosts_report.known(name, blind, None)
 
 
@@ -189,24 +189,24 @@ def test_no_study_runs_without_room(room, got, monkeypatch, capsys):
     found = same_everywhere("detector") if room else None
     monkeypatch.setattr(hosts_report, "published", lambda _: (found, None))
     monkeypatch.setattr(hosts.provenance, "committed", str)
-    monkeypatch.setattr(Runs, "fill", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(Trainings, "fill", lambda *_: pytest.fail("it ran"))
     with pytest.raises(SystemExit, match=got):
         hosts.main(["detector"])
 
 
 def test_a_file_of_another_statement_is_run_again(without_training, monkeypatch):
-    runs, cell = Runs("detector", develop=True), SETTINGS["detector"].cells[0]
-    runs.fill(hosts.ROOM_SEEDS[:1])
-    file = runs.file(cell, ORACLE, hosts.ROOM_SEEDS[0])
+    trainings = Trainings("detector", develop=True)
+    trainings.fill(hosts.ROOM_SEEDS[:1])
+    file = trainings.runs.file(trainings.runs.arms[1], hosts.ROOM_SEEDS[0])
     file.write_text(json.dumps(json.loads(file.read_text()) | dict(statement={})))
-    runs.fill(hosts.ROOM_SEEDS[:1])
+    trainings.fill(hosts.ROOM_SEEDS[:1])
     assert len(without_training) == 3
 
 
 def test_a_student_without_its_teacher_is_said(folder):
-    runs = Runs("detector", develop=False)
+    trainings = Trainings("detector", develop=False)
     with pytest.raises(StudyError, match="expected the control's net, got none; run this again"):
-        runs.label(Cell(PRETRAINED, 1), 0, folder / "pseudo")
+        trainings.label(Cell(PRETRAINED, 1), 0, folder / "pseudo")
 
 
 @pytest.mark.slow
@@ -217,14 +217,14 @@ def test_a_cell_of_few_steps_and_pictures_runs_from_teacher_to_oracle(name, fold
     monkeypatch.setitem(SETTINGS, name, short)
     hosts.statement.cache_clear()
     monkeypatch.setattr(hosts, "config", judged_on_few)
-    runs = Runs(name, develop=False)
-    runs.fill([0])
+    trainings = Trainings(name, develop=False)
+    trainings.fill([0])
     hosts.statement.cache_clear()
-    found = hosts.collected(runs, [0])[short.cells[0].name]
+    found = hosts.collected(trainings, [0])[short.cells[0].name]
     assert set(found) == set(ARMS)
     assert 0 <= found[STUDENT]["0"]["points"] <= 100
     assert found[STUDENT]["0"]["recall"] == found[PLAIN]["0"]["recall"] >= 0
-    assert not list(runs.folder.glob("*/"))
+    assert not list(trainings.runs.folder.glob("*/"))
 
 
 def judged_on_few(*args, **kwargs):

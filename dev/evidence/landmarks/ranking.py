@@ -33,14 +33,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dev.evidence import pairs
-from dev.evidence.landmarks import runs
+from dev.evidence import pairs, runs
 from dev.evidence.landmarks.mouse import (
     FRAMES,
     Frames,
     cross_fitted,
     frames,
     model,
+    quiet,
     train_student,
     train_teacher,
 )
@@ -223,4 +223,5 @@ def told(found: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    quiet()
     runs.start(RUNS, __doc__, run=run, told=told, publish=publish)

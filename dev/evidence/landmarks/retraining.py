@@ -43,9 +43,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dev.evidence import pairs
-from dev.evidence.landmarks import room, runs
-from dev.evidence.landmarks.mouse import Frames, cross_fitted, frames, model, train_teacher
+from dev.evidence import pairs, runs
+from dev.evidence.landmarks import room
+from dev.evidence.landmarks.mouse import Frames, cross_fitted, frames, model, quiet, train_teacher
 from dev.evidence.landmarks.room import LABELLED, ORACLE, SHARE, SIDE, SUPERVISED
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, write_json
@@ -255,4 +255,5 @@ def publish() -> None:
 
 
 if __name__ == "__main__":
+    quiet()
     runs.start(RUNS, __doc__, run=run, told=room.told, publish=publish)

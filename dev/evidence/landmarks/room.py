@@ -28,9 +28,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from dev.evidence import pairs
-from dev.evidence.landmarks import runs
-from dev.evidence.landmarks.mouse import FRAMES, Frames, frames, model, train_student
+from dev.evidence import pairs, runs
+from dev.evidence.landmarks.mouse import FRAMES, Frames, frames, model, quiet, train_student
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, write_json
 from mmext.landmarks.ts3.corruptions import mean_error
@@ -159,4 +158,5 @@ def told(found: Mapping[str, float]) -> str:
 
 
 if __name__ == "__main__":
+    quiet()
     runs.start(RUNS, __doc__, run=run, told=told, publish=publish)

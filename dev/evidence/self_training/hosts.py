@@ -29,10 +29,9 @@ import contextlib
 import json
 import shutil
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,7 @@ from PIL import Image
 
 from dev.evidence import provenance
 from dev.evidence.results import RESULTS, write_json
+from dev.evidence.runs import Runs
 from dev.evidence.self_training import hosts_report
 from dev.evidence.self_training.settings import (
     ALONE,
@@ -82,7 +82,7 @@ def statement(name: str) -> dict[str, Any]:
     return json.loads(json.dumps(dict(setting=fixed, **seeds, configs=configs)))
 
 
-class Runs:
+class Trainings:
     """The trainings of a setting on one split, one file each.
 
     Args:
@@ -92,52 +92,35 @@ class Runs:
 
     def __init__(self, name: str, *, develop: bool) -> None:
         self.name, self.develop, self.setting = name, develop, SETTINGS[name]
-        self.folder = WORK / f"{name}_{'room' if develop else 'study'}"
-
-    @property
-    def plan(self) -> list[tuple[Cell, str]]:
-        """Cells and arms, a cell's control first."""
         first = self.setting.cells[0]
-        if self.develop:
-            return [(first, ALONE), (first, ORACLE)]
-        return [(cell, arm) for cell in self.setting.cells for arm in cell.arms]
-
-    def file(self, cell: Cell, arm: str, seed: int) -> Path:
-        """Of one training."""
-        return self.folder / f"{cell.name}, {arm}, {seed}.json"
-
-    def result(self, cell: Cell, arm: str, seed: int) -> dict[str, Any] | None:
-        """What a training has found, if it was run as is stated now."""
-        file = self.file(cell, arm, seed)
-        found = json.loads(file.read_text()) if file.is_file() else {}
-        return found if found.get("statement") == statement(self.name) else None
+        whole = [(cell, arm) for cell in self.setting.cells for arm in cell.arms]
+        # Cells and arms, a cell's control first.
+        self.plan = [(first, ALONE), (first, ORACLE)] if develop else whole
+        self.runs = Runs(
+            module=f"dev.evidence.self_training.hosts {name}{' --room' if develop else ''}",
+            folder=WORK / f"{name}_{'room' if develop else 'study'}",
+            statement=partial(statement, name),
+            seeds=ROOM_SEEDS if develop else SEEDS,
+            arms=[f"{cell.name}, {arm}" for cell, arm in self.plan],
+        )
 
     def fill(self, seeds: Iterable[int]) -> None:
         """Run what is missing."""
         for seed in seeds:
-            for cell, arm in self.plan:
-                if self.result(cell, arm, seed):
+            for (cell, arm), words in zip(self.plan, self.runs.arms, strict=True):
+                if self.runs.done(words, seed):
                     continue
-                began = time.process_time()
-                found = self.run(cell, arm, seed)
-                seconds = round(time.process_time() - began)
-                write_json(
-                    self.file(cell, arm, seed),
-                    dict(
-                        **found,
-                        seconds=seconds,
-                        commit=provenance.git("rev-parse", "HEAD"),
-                        statement=statement(self.name),
-                    ),
-                )
+                run = partial(self.run, cell, arm, seed)
+                commit = provenance.git("rev-parse", "HEAD")
+                found, seconds = self.runs.kept(words, seed, run, commit=commit)
                 told = f": {found['points']:.1f}" if self.develop else ""
-                print(f"seed {seed}, {cell.name}, {arm}{told} ({seconds} s)", flush=True)
+                print(f"seed {seed}, {words}{told} ({seconds:.0f} s)", flush=True)
             for cell, _ in self.plan:
                 shutil.rmtree(self.work(cell, ALONE, seed).parent, ignore_errors=True)
 
     def work(self, cell: Cell, arm: str, seed: int) -> Path:
         """Where a training keeps its files while its cell and seed are not done."""
-        return self.folder / f"{cell.name}, {seed}" / arm
+        return self.runs.folder / f"{cell.name}, {seed}" / arm
 
     def run(self, cell: Cell, arm: str, seed: int) -> dict[str, Any]:
         """One training and its test; a teacher's labels first."""
@@ -164,7 +147,7 @@ class Runs:
 
         teacher = self.work(cell, ALONE, seed)
         if not (teacher / "last_checkpoint").is_file():
-            self.file(cell, ALONE, seed).unlink(missing_ok=True)
+            self.runs.file(f"{cell.name}, {ALONE}", seed).unlink(missing_ok=True)
             raise StudyError(
                 f"{teacher}: expected the control's net, got none; run this again, which trains it"
             )
@@ -250,23 +233,16 @@ def quality(setting: Setting, pseudo: Path, files: list[str]) -> dict[str, Any]:
     return dict(precision=report["accuracy without background"], recall=float(recall))
 
 
-def collected(runs: Runs, seeds: Iterable[int]) -> dict[str, dict[str, dict[str, Any]]]:
+def collected(trainings: Trainings, seeds: Iterable[int]) -> dict[str, dict[str, dict[str, Any]]]:
     """Every training by cell and arm, then by seed.
 
     Raises:
         StudyError: one lacks, or was run otherwise than is stated.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for seed in seeds:
-        for cell, arm in runs.plan:
-            one = runs.result(cell, arm, seed)
-            if one is None:
-                raise StudyError(
-                    f"{runs.file(cell, arm, seed)}: expected a run of this statement, got none; "
-                    "run this without --publish, which goes on"
-                )
-            one.pop("statement")
-            found.setdefault(cell.name, {}).setdefault(arm, {})[str(seed)] = one
+    for (cell, arm), words in zip(trainings.plan, trainings.runs.arms, strict=True):
+        by_seed = {str(seed): trainings.runs.needed(words, seed) for seed in seeds}
+        found.setdefault(cell.name, {})[arm] = by_seed
     return found
 
 
@@ -289,16 +265,15 @@ def publish(name: str, *, room: bool) -> None:
     """Join the files of all trainings, once."""
     from dev.evidence import pages
 
-    runs, seeds = Runs(name, develop=room), ROOM_SEEDS if room else SEEDS
+    trainings = Trainings(name, develop=room)
     file = ROOT / RESULTS / f"self_training_{name}{'_room' if room else ''}.json"
     if file.exists():
         raise StudyError(f"{file}: expected none, got one; a study runs once, as it is stated")
-    flag = " --room" if room else ""
     found = dict(
-        command=f"python -m dev.evidence.self_training.hosts {name}{flag}",
+        command=trainings.runs.command,
         commit=provenance.committed(),
         statement=statement(name),
-        **hosts_report.judged(collected(runs, seeds), runs.setting.least),
+        **hosts_report.judged(collected(trainings, trainings.runs.seeds), trainings.setting.least),
         machine=provenance.read_machine(),
     )
     write_json(file, found)
@@ -327,7 +302,7 @@ def main(argv: list[str] | None = None) -> None:
         provenance.committed()
         if not args.room:
             open_room(args.setting)
-        Runs(args.setting, develop=args.room).fill(args.seeds or stated)
+        Trainings(args.setting, develop=args.room).fill(args.seeds or stated)
     except StudyError as error:
         sys.exit(f"error: {error}.")
 

@@ -1,4 +1,4 @@
-"""What the studies of landmarks share: files of what has run, and their command line.
+"""What studies of trainings in this process share: files of what has run, and a command line.
 
 A run is a seed, or an arm of a seed where arms are trained apart. Its file is kept as long as the
 study's statement is the one that it was run by, so a command that was stopped goes on, and several
@@ -11,14 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dev.evidence import provenance
-from dev.evidence.landmarks.mouse import quiet
 from dev.evidence.results import write_json
 from dev.evidence.study import StudyError
 
@@ -69,12 +68,31 @@ class Runs:
             return one
         got = "another" if self.file(arm, seed).is_file() else "none"
         words = [self.command, "--seeds", str(seed)]
-        words += ["--arms", f'"{arm}"'] if arm else []
         words += ["--short", str(short)] if short != 1 else []
         raise StudyError(
             f"{self.file(arm, seed)}: expected a run of this statement, got {got}; run "
-            f"{' '.join(words)}"
+            f"{' '.join(words)}, which goes on"
         )
+
+    def kept(
+        self, arm: str, seed: int, run: Callable[[], Found], *, short: int = 1, **more: Any
+    ) -> tuple[Found, float]:
+        """Run, and leave what it finds; returns that and the seconds of processor time.
+
+        Args:
+            arm: its name.
+            seed: of the run.
+            run: finds something.
+            short: divisor of all iterations.
+            **more: what else the file holds.
+        """
+        began = time.process_time()
+        found = run()
+        seconds = round(time.process_time() - began, 1)
+        head = dict(arm=arm) if arm else {}
+        head |= dict(seed=seed, short=short, statement=self.statement())
+        write_json(self.file(arm, seed), head | found | dict(seconds=seconds) | more)
+        return found, seconds
 
     def joined(self) -> dict[str, dict[str, Found]]:
         """What all runs have found, by arm and seed.
@@ -152,7 +170,6 @@ def start(
     """
     args = _parser(runs, about).parse_args(argv)
     torch.set_num_threads(1)
-    quiet()
     try:
         if args.publish:
             publish()
@@ -161,13 +178,15 @@ def start(
             for arm in args.arms:
                 if runs.done(arm, seed, args.short):
                     continue
-                began = time.process_time()
                 named = dict(arm=arm) if arm else {}
-                found = run(**named, seed=seed, short=args.short, device=args.device)
-                seconds = round(time.process_time() - began, 1)
-                head = dict(**named, seed=seed, short=args.short, statement=runs.statement())
-                tail = dict(seconds=seconds, machine=machine(args.device))
-                write_json(runs.file(arm, seed), head | found | tail)
+                given = dict(seed=seed, short=args.short, device=args.device)
+                found, seconds = runs.kept(
+                    arm,
+                    seed,
+                    partial(run, **named, **given),
+                    short=args.short,
+                    machine=machine(args.device),
+                )
                 print(
                     f"{', '.join([f'seed {seed}', *named.values()])}, {seconds:.0f} s: "
                     f"{told(found)}",
