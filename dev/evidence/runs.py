@@ -89,7 +89,7 @@ class Runs:
         began = time.process_time()
         found = run()
         seconds = round(time.process_time() - began, 1)
-        head = dict(arm=arm) if arm else {}
+        head: Found = dict(arm=arm) if arm else {}
         head |= dict(seed=seed, short=short, statement=self.statement())
         write_json(self.file(arm, seed), head | found | dict(seconds=seconds) | more)
         return found, seconds
