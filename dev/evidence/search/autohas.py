@@ -17,6 +17,8 @@ AutoHAS   the likeliest pair, without finalists: four candidates with U = 1 for 
 Random    draws with replacement, as many as the same updates pay for, the best score wins: replayed
           1,000 times on the grid, so its mean is known well
 Regret    the worth of the grid's best pair minus that of the one that was named, in points
+Seeds     fresh: on 200 to 215 weights with up to half the cap as loss could become the shared ones,
+          which let a rate of 10 break them; 100 to 103 showed that, and chose the rule of now
 Shows     small nets and two values; nothing about architectures, large nets or other data
 """
 
@@ -44,7 +46,7 @@ from dev.evidence.search.report import cell
 from mmext.data_checks.class_files import read_digits, read_idx
 from mmext.search.autohas.loop import AutoHASLoop
 
-SEEDS, DEVELOPMENT = range(200, 216), range(100, 104)
+SEEDS, DEVELOPMENT = range(300, 316), range(100, 104)
 RATES, DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0), (0.0, 1e-4, 1e-3, 1e-2)
 PAIRS = tuple(itertools.product(RATES, DECAYS))
 FULL = 400
@@ -255,7 +257,8 @@ def main() -> None:
         parser.error(f"no data {', '.join(sorted(unknown))}; there are {', '.join(DATA)}")
     torch.set_num_threads(1)
     for name in args.data or DATA:
-        before = {} if args.develop else published().get(name, {}).get("arms", {})
+        there = {} if args.develop else published().get(name, {})
+        before = there["arms"] if there.get("seeds") == [SEEDS[0], SEEDS[-1]] else {}
         if set(ARMS) <= set(before):
             print(f"{name} is in {PUBLISHED}; remove it there to run it anew")
             continue

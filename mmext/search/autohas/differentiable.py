@@ -120,7 +120,7 @@ class DifferentiableHASLoop(SearchLoop):
         self.snapshot.take()
         logged = self._update(data, values)
         loss, toward = self._validation_gradient(validation)
-        committed = loss < self.cap / 2
+        committed = self.may_become_shared(loss, [loss])
         if committed:
             gradients = {}
             for one in self.decisions:

@@ -97,7 +97,7 @@ class AutoHASLoop(SearchLoop):
             last = best
         else:
             last = len(tried) - 1
-        committed = losses[last] < self.cap / 2  # false for NaN
+        committed = self.may_become_shared(losses[last], losses)
         if not committed:
             self.snapshot.restore()
         else:

@@ -35,6 +35,9 @@ CAP = 4.0
 """The cap, in losses of the weights that the search begins with."""
 
 
+GIVEN_BACK = 0.5
+"""Share of what the best weights of a step have gained that those which become W may lack."""
+
 FALLEN = 0.95
 """Of the first validation loss: what weights are below that have learnt something."""
 
@@ -63,8 +66,8 @@ class SearchLoop(IterBasedTrainLoop):
         controller: options of :class:`~mmext.search.autohas.controller.Controller`.
         finalists: combinations that are trained from the first weights before one is named.
         val_batch_size: of the batches on which candidates are compared; that of training if None.
-        cap: losses above it, and those that are no number, count as this; weights whose loss is not
-            below half of it are never kept. None is four times the first weights' loss.
+        cap: losses above it, and those that are no number, count as this; a quarter of it stands
+            for the first weights' loss. None is four times that.
         val_begin: step from which the whole validation runs.
         val_interval: steps between two of them.
 
@@ -257,6 +260,24 @@ class SearchLoop(IterBasedTrainLoop):
                 f"got {value}; set cap=... in train_cfg, or mend the loss"
             )
         return CAP * value
+
+    def may_become_shared(self, loss: float, losses: Sequence[float]) -> bool:
+        """Whether weights of such a validation loss may become W.
+
+        A step can throw away what all steps before it have learnt: with a rate that is far too
+        large every ReLU dies, and the loss is that of a net which knows nothing, not a large one.
+        So weights have to keep half of what the best ones of the step have gained over the first
+        weights. They are compared on one batch, so a hard batch keeps nothing out, and the best
+        ones can always stay unless they are twice as bad as the first.
+
+        Args:
+            loss: of the weights.
+            losses: of all weights that the step has tried.
+        """
+        if not loss < self.cap / 2:  # true for NaN
+            return False
+        best = min(one for one in losses if math.isfinite(one))
+        return loss <= best + GIVEN_BACK * max(0.0, self.cap / CAP - best)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs beside weights and optimiser."""

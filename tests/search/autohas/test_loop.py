@@ -15,7 +15,7 @@ from mmext.search.autohas import search_loop
 from mmext.search.autohas.choice import Choice
 from mmext.search.autohas.trial import train
 from mmext.search.reinforce import Policy, normalised_advantages
-from tests.search.autohas.small_run import BEST, LR, RATES, Net, full_training, loop_of
+from tests.search.autohas.small_run import BEST, LR, RATES, Net, digits, full_training, loop_of
 
 
 def likeliest(loop) -> int:
@@ -69,11 +69,18 @@ def test_one_update_finds_a_rate_within_a_decade_of_the_best_for_every_seed(tmp_
 
 
 @pytest.mark.slow
-def test_five_updates_and_the_sampled_candidate_find_the_best_rate_itself(tmp_path):
-    found = [likeliest(loop_of(tmp_path, seed=seed, steps=400)) for seed in range(100, 108)]
-    assert sum(abs(one - BEST) <= 1 for one in found) >= 7, found
-    # 2 of these 8 seeds; 10 of 16 others were measured when the method was chosen.
-    assert found.count(BEST) >= 2, found
+def test_five_updates_and_the_sampled_candidate_find_a_rate_and_keep_what_was_learnt(tmp_path):
+    """The best rate itself, 1, is named by searches whose weights have died alone.
+
+    On twelve other seeds half the cap as the only limit named it 5 times, and 10 searches ended
+    with the loss of a net that knows nothing.
+    """
+    inputs, labels = (one[700:1000] for one in digits())
+    for seed in range(100, 108):
+        loop = loop_of(tmp_path, seed=seed, steps=400)
+        assert abs(likeliest(loop) - BEST) <= 1, seed
+        with torch.no_grad():
+            assert loop.model(inputs, labels)["loss"] < 0.5, seed
 
 
 @pytest.mark.slow
@@ -144,6 +151,41 @@ def test_a_candidate_that_becomes_nan_gets_the_cap_and_is_never_committed(tmp_pa
     assert diverged
     assert set(diverged) == {-loop.cap}
     assert loop.controller.policy.mode()[LR] == 0
+
+
+@pytest.mark.parametrize("seed", [101, 105])
+def test_a_rate_that_kills_every_unit_does_not_take_what_was_learnt(tmp_path, seed):
+    """With half the cap as the only limit both are at 2.3, the loss of a net that knows nothing."""
+    loop = loop_of(tmp_path, seed=seed, steps=60)
+    loop.run()
+    inputs, labels = digits()
+    with torch.no_grad():
+        loss = loop.model(inputs[700:1000], labels[700:1000])["loss"]
+    assert loss < 0.5
+    assert sum(one["committed"] for one in loop.runner.outputs) >= 40
+
+
+@pytest.mark.parametrize(
+    ("loss", "losses", "may"),
+    [
+        (1.4, [0.4, 1.4, 9.9], True),  # half of what 0.4 has gained over 2.4
+        (1.5, [0.4, 1.5, 9.9], False),
+        (2.3, [2.3, 0.4], False),  # a net that knows nothing
+        (2.3, [2.3, math.nan, 2.29], True),  # none has gained anything
+        (3.0, [3.0, 3.5], True),  # a hard batch: the best of the step
+        (3.4, [3.0, 3.4], False),
+        (3.0, [3.0], True),
+        (4.9, [4.9], False),  # above half the cap
+        (math.nan, [math.nan, 0.4], False),
+        (math.inf, [math.inf], False),
+    ],
+)
+def test_weights_become_the_shared_ones_if_they_keep_half_of_the_best_ones_gain(
+    tmp_path, loss, losses, may
+):
+    loop = loop_of(tmp_path, cap=9.6)
+    loop._prepare()
+    assert loop.may_become_shared(loss, losses) == may
 
 
 def test_the_first_weights_are_a_cap_of_four_losses(tmp_path):
