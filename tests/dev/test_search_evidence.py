@@ -4,6 +4,7 @@ import itertools
 import json
 import sys
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import optuna
@@ -11,6 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from dev.evidence import pairs, results
 from dev.evidence.search import autohas, probe, replay, report, table, trees
 from dev.evidence.search.methods import METHODS, SPACE, Method, asha, fixed_arms, random_search
 from mmext.search.linear_probe import fit
@@ -300,6 +302,16 @@ def test_the_search_over_trees_has_forty_minutes_for_all_its_starts(tmp_path, mo
     assert json.loads(clock.read_text())["done"]
     assert trees.searched() >= trees.BUDGET
     assert len(said) == 1  # what is done is not searched again
+
+
+def test_what_is_published_of_the_trees_follows_from_its_scores():
+    found = results.read(trees.PUBLISHED)
+    scores = found["scores"]
+    assert set(scores) == {"found", "own"}
+    assert all([int(seed) for seed in one] == list(trees.SEEDS) for one in scores.values())
+    differences = pairs.differences(scores["found"], scores["own"])
+    assert asdict(pairs.summarise(differences)) == found["found_minus_own"]
+    assert found["search"]["seconds"] <= trees.BUDGET
 
 
 def test_a_search_over_trees_that_breaks_is_no_result(tmp_path, monkeypatch):

@@ -224,7 +224,7 @@ def on_trees(found: Mapping[str, Any] | None) -> str:
     search, pair = found["search"], found["found_minus_own"]
     rows = [
         [arm, *(f"{value:.3g}" for value in search[key].values()), f"{search[score]:.3f}",
-         mean_of(list(found["runs"][arm].values()))]
+         mean_of(list(found["scores"][arm].values()))]
         for arm, key, score in (("found", "values", "score"), ("own", "own", "own_score"))
     ]  # fmt: skip
     trials = ", ".join(f"{count} {state}" for state, count in search["trials"].items())

@@ -203,7 +203,7 @@ def main() -> None:
             machine=read_machine(),
             search=dict(search, seconds=seconds),
             metric=METRIC,
-            runs=scores,
+            scores=scores,
             found_minus_own=asdict(summary),
         ),
     )

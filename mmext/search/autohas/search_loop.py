@@ -274,7 +274,7 @@ class SearchLoop(IterBasedTrainLoop):
             loss: of the weights.
             losses: of all weights that the step has tried.
         """
-        if not loss < self.cap / 2:  # true for NaN
+        if not (math.isfinite(loss) and loss < self.cap / 2):
             return False
         best = min(one for one in losses if math.isfinite(one))
         return loss <= best + GIVEN_BACK * max(0.0, self.cap / CAP - best)

@@ -178,6 +178,7 @@ def test_a_rate_that_kills_every_unit_does_not_take_what_was_learnt(tmp_path, se
         (4.9, [4.9], False),  # above half the cap
         (math.nan, [math.nan, 0.4], False),
         (math.inf, [math.inf], False),
+        (-math.inf, [-math.inf], False),
     ],
 )
 def test_weights_become_the_shared_ones_if_they_keep_half_of_the_best_ones_gain(
