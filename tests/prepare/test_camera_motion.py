@@ -22,17 +22,9 @@ from mmext.prepare import camera_motion_pictures as pictures
 from mmext.prepare import camera_motion_render as camera
 from mmext.prepare import packages
 from tests.checkout import REPO, run_script
+from tests.prepare.written import contents
 
 FEW = {"train": 14, "val": 7}
-
-
-def contents(folder):
-    """Checksum of every file under a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
 
 
 def photograph(number):

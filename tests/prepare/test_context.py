@@ -1,6 +1,5 @@
 """Context scenes: what an object is called depends on the key alone, wherever the key is."""
 
-import hashlib
 import json
 from collections import Counter, defaultdict
 
@@ -11,6 +10,7 @@ from PIL import Image
 from mmext.prepare import context as script
 from mmext.prepare import stamps_pictures as choice
 from mmext.prepare.stamps_packages import Package
+from tests.prepare.written import contents
 
 FEW = {"train": 4, "dev": 3, "test": 3}
 
@@ -106,14 +106,6 @@ def made_up(monkeypatch):
     monkeypatch.setattr(
         script, "unpack", lambda paths: Package({}, {}, b"take and use", {"pictures": "x"})
     )
-
-
-def contents(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
 
 
 @pytest.mark.usefixtures("made_up")

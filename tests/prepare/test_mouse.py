@@ -1,7 +1,6 @@
 """The mouse: counts, positions, splits, boxes, the video's frames, determinism, bad downloads."""
 
 import csv
-import hashlib
 import io
 import itertools
 import json
@@ -18,6 +17,7 @@ from pycocotools.coco import COCO
 from mmext.prepare import mouse as script
 from mmext.prepare.packages import DataError, SourceArchive
 from tests.checkout import REPO, run_script
+from tests.prepare.written import contents
 
 CACHE = REPO / "data" / "packages"
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
@@ -147,15 +147,6 @@ def test_frames_are_grey_of_the_stated_size_and_no_labelled_one_is_of_the_video(
             assert (picture.mode, picture.size) == ("L", script.SIZE)
             frame = np.asarray(picture.resize((33, 34))).astype(np.float32)
         assert min(np.abs(frame - one).mean() for one in labelled) > 5
-
-
-def contents(folder):
-    """Checksum of every file under a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
 
 
 def test_the_same_bytes_come_out_twice_without_network(mouse, tmp_path):

@@ -1,6 +1,5 @@
 """Cut-outs on photos: splits apart, equal bytes from equal seeds, exact annotations, bad input."""
 
-import hashlib
 import io
 import json
 import shutil
@@ -25,6 +24,7 @@ from mmext.prepare import stamps_packages as source
 from mmext.prepare import stamps_pictures as choice
 from tests.checkout import REPO, run_script
 from tests.prepare.tiny_packages import needs_dpkg, package
+from tests.prepare.written import contents
 
 CACHE = REPO / "data" / "packages"
 FEW = {"train": 8, "val": 4}
@@ -78,15 +78,6 @@ def in_thirds(names):
     """Four discs a class are too few for three splits by share."""
     splits = ["train", "dev", "test", "train"]
     return {name: splits[number % 4] for number, name in enumerate(sorted(names))}
-
-
-def contents(folder):
-    """Checksum of every file under a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
 
 
 @needs_dpkg

@@ -1,6 +1,5 @@
 """Cut-outs of all sizes: sizes as stated, equal bytes from equal seeds, damage is mended."""
 
-import hashlib
 import json
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from mmext.prepare import stamps_pictures as choice
 from mmext.prepare import stamps_sizes as script
 from mmext.prepare.stamps_compose import compose
 from mmext.prepare.stamps_packages import Package
+from tests.prepare.written import contents
 
 FEW = {"train": 4, "dev": 3, "test": 3}
 
@@ -52,15 +52,6 @@ def test_whole_objects_measure_24_to_200_pixels_and_are_of_all_three_sizes():
     assert areas.min() >= 40
     shares = np.histogram(areas, [0, *script.BOUNDS, 320**2])[0] / len(areas)
     assert shares.min() > 0.05
-
-
-def contents(folder):
-    """Checksum of every file under a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
 
 
 @pytest.mark.usefixtures("made_up")

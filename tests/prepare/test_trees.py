@@ -12,6 +12,7 @@ from PIL import Image
 
 from mmext.prepare import trees as script
 from tests.checkout import REPO, run_script
+from tests.prepare.written import contents
 
 CACHE = REPO / "data" / "packages"
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
@@ -34,15 +35,6 @@ def drawn(trees):
             for photos in script.SPLITS.values()
             for photo in photos
         }
-
-
-def contents(folder):
-    """Checksum of every file under a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
 
 
 def pieces(coco, crowd):

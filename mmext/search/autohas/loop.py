@@ -30,7 +30,8 @@ class AutoHASLoop(SearchLoop):
 
     Each step draws K candidates, moves a copy of W by U updates with each one's values on the same
     batches, and takes how these weights do on a batch of validation as reward. The first one that
-    was drawn becomes W. Candidates of equal values are tried once.
+    was drawn becomes W, unless it has lost what W had learnt. Candidates of equal values are tried
+    once.
 
     Where only the optimiser's settings are searched and U is 1, all candidates start from one
     gradient, so a step costs one backward pass instead of K.

@@ -67,7 +67,8 @@ class SearchLoop(IterBasedTrainLoop):
         finalists: combinations that are trained from the first weights before one is named.
         val_batch_size: of the batches on which candidates are compared; that of training if None.
         cap: losses above it, and those that are no number, count as this; a quarter of it stands
-            for the first weights' loss. None is four times that.
+            for the first weights' loss, and weights whose loss is not below half of it are never
+            kept. None is four times the first weights' loss.
         val_begin: step from which the whole validation runs.
         val_interval: steps between two of them.
 
