@@ -12,17 +12,19 @@ follow. What the time does not suffice for is listed as left out. Exit code 1: a
 
 import argparse
 import json
+import multiprocessing as mp
 import os
 import platform
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from dev.gpu_check.checks import CHECKS, ROOT
+from dev.gpu_check.checks import ALONE, CHECKS, ROOT
 from tests.contract.parts import small_configs
 
 RESULT = ROOT / "docs/evidence/gpu.json"
@@ -35,6 +37,9 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to rehearse (default cuda)")
     parser.add_argument("--minutes", type=float, default=10, help="time for all of it (default 10)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="configs looked at side by side, a process each"
+    )
     parser.add_argument(
         "--only", nargs="+", choices=CHECKS, default=list(CHECKS), help="default: all"
     )
@@ -63,7 +68,7 @@ def main() -> None:
     file = args.json or (RESULT if args.device == "cuda" else None)
     found: dict[str, dict[str, dict]] = {}
     for what in (one for one in CHECKS if one in args.only):
-        found[what] = CHECKS[what](paths, args.device, deadline)
+        found[what] = checked(what, paths, args.device, deadline, args.jobs)
         if file:  # after each, so that a run that is ended leaves what it has found
             file.write_text(
                 json.dumps(dict(machine=machine(args.device), checks=found), indent=1) + "\n"
@@ -76,6 +81,20 @@ def main() -> None:
     ]
     print(f"gpu-check: {len(failed)} failed" + "".join(f"\n  {one}" for one in failed))
     sys.exit(bool(failed))
+
+
+def checked(
+    what: str, paths: list[Path], device: str, deadline: float, jobs: int
+) -> dict[str, dict]:
+    """What a check finds, of several configs at once where it does not measure the machine."""
+    if jobs == 1 or what in ALONE:
+        return CHECKS[what](paths, device, deadline)
+    threads = max(1, torch.get_num_threads() // jobs)
+    with ProcessPoolExecutor(
+        jobs, mp.get_context("spawn"), torch.set_num_threads, (threads,)
+    ) as pool:
+        rows = [pool.submit(CHECKS[what], [path], device, deadline) for path in paths]
+        return {name: row for one in rows for name, row in one.result().items()}
 
 
 def names(paths: list[Path]) -> str:

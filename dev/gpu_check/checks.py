@@ -249,3 +249,5 @@ CHECKS: dict[str, Callable[[list[Path], str, float], dict[str, dict]]] = dict(
     benchmarks=benchmarks,
     compiled=compiled,
 )
+ALONE = ("ranks", "benchmarks")
+"""Checks that need the machine for themselves."""

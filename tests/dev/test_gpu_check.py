@@ -66,6 +66,17 @@ def test_a_wrong_gradient_fails_and_the_others_still_run(monkeypatch, tmp_path, 
     assert out.count("parity qfl-") == 2
 
 
+def test_several_at_once_find_what_one_at_a_time_finds(monkeypatch, tmp_path):
+    found = []
+    for jobs in ("1", "2"):
+        file = tmp_path / f"{jobs}.json"
+        arguments = ["--device", "cpu", "--configs", SMALL, "qfl-retina", "--only", "waits"]
+        assert run(monkeypatch, *arguments, "--jobs", jobs, "--json", str(file)) == 0
+        found.append(json.loads(file.read_text())["checks"])
+    assert len(found[0]["waits"]) == 2
+    assert found[0] == found[1]
+
+
 def test_without_time_everything_is_left_out_and_said(monkeypatch, capsys):
     assert run(monkeypatch, "--device", "cpu", "--minutes", "0") == 0
     out = capsys.readouterr().out
