@@ -138,7 +138,7 @@ _SIZED_BY_VALUES = {
     "aten.is_nonzero",
     "torchvision.nms",
 }
-_READ_BY_THE_HOST = (Tensor.tolist, Tensor.numpy, Tensor.cpu)
+_READ_BY_THE_HOST = (Tensor.tolist, Tensor.numpy, Tensor.cpu, Tensor.__repr__)
 _TORCH = str(Path(torch.__file__).parent)
 _PASSED_OVER = (_TORCH, __file__, "<")  # "<": code that has no file, such as a check of types
 
@@ -146,11 +146,11 @@ _PASSED_OVER = (_TORCH, __file__, "<")  # "<": code that has no file, such as a 
 def host_waits(run: Callable[[], Any]) -> list[HostWait]:
     """Where ``run`` would make the host wait for a GPU, each time one entry; counted on any device.
 
-    Counts what reads a value (``item``, ``tolist``, ``numpy``, ``cpu``, a tensor as a condition or
-    an index of Python) and what cannot know the size of its result (``nonzero``, a boolean mask as
-    an index, ``repeat_interleave`` by a tensor without ``output_size``, ``unique``). The place is
-    the innermost line outside of torch. Backward counts where its thread is the caller's, as on a
-    CPU.
+    Counts what reads a value (``item``, ``tolist``, ``numpy``, ``cpu``, a tensor as a condition, as
+    an index of Python or as text) and what cannot know the size of its result (``nonzero``, a
+    boolean mask as an index, ``repeat_interleave`` by a tensor without ``output_size``,
+    ``unique``). The place is the innermost line outside of torch. Backward counts where its thread
+    is the caller's, as on a CPU.
     """
     found: list[HostWait] = []
     with _WaitsOfFunctions(found), _WaitsOfOperators(found):
@@ -179,7 +179,11 @@ class _WaitsOfFunctions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in _READ_BY_THE_HOST or (func is Tensor.to and _names_the_cpu(*args[1:], **kwargs)):
+        if (
+            func in _READ_BY_THE_HOST
+            or (func is Tensor.to and _names_the_cpu(*args[1:], **kwargs))
+            or (func is Tensor.__format__ and args[0].dim())  # a number's is an item
+        ):
             self.found.append(_wait_here(f"Tensor.{func.__name__}"))
         if func is torch.tensor and isinstance(args[0], list | tuple):
             self.found += [_wait_here("torch.tensor") for one in args[0] if isinstance(one, Tensor)]

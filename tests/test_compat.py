@@ -790,6 +790,42 @@ else:
     )
 
 
+def test_a_clip_takes_its_frames_without_writing_them_out(tmp_path: Path) -> None:
+    run(
+        """
+import mmext, pytest
+from mmdet.structures import DetDataSample, TrackDataSample
+
+written = []
+class Frame(DetDataSample):
+    def __repr__(self):
+        written.append(self)
+        return "frame"
+
+first = Frame()
+clip = TrackDataSample()
+clip.video_data_samples = [first]
+assert clip.video_data_samples == [first] and clip[0] is first
+clip.video_data_samples = first
+assert clip.video_data_samples == [first] and len(clip) == 1
+assert "video_data_samples" in clip
+assert clip.to("cpu").clone()[0] is not first
+del clip.video_data_samples
+assert "video_data_samples" not in clip
+assert not written
+for wrong in (3, [3], (first,)):
+    with pytest.raises(AssertionError, match="must be a list"):
+        clip.video_data_samples = wrong
+assert mmext.compat.state()["mmdet_clips"] == "applied"
+mmext.compat.undo()
+written.clear()
+clip.video_data_samples = [first]
+assert written, "mmdet needs no repair any more: remove it"
+""",
+        cwd=tmp_path,
+    )
+
+
 def test_nms_pre_can_be_left_to_the_host(tmp_path: Path) -> None:
     run(
         "import mmext, mmdet.models\n"

@@ -63,6 +63,7 @@ WAITS = {
     "bounds of a slice": (2, lambda: x[index[0] : index[1]]),
     "a loop over numbers": (3, lambda: [int(one) for one in index]),
     "a formatted number": (1, lambda: f"{x[0]:.2f}"),
+    "a tensor as text": (3, lambda: f"{x} {mask}" + str(x)),
     "a boolean mask": (1, lambda: x[mask]),
     "a boolean mask as a target": (1, lambda: x.clone().__setitem__(mask, x[:4])),
     "nonzero": (1, lambda: mask.nonzero()),

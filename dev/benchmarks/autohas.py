@@ -76,7 +76,7 @@ class BareRunner(Runner):
 
 
 def _case(side: str, updates: int) -> Case:
-    model = MODELS.build(NET)
+    model = MODELS.build(NET).to(torch.get_default_device())  # its preprocessor is told by that
     sgd = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     wrapper, batches = OptimWrapper(sgd), Batches()
     if side == "upstream":

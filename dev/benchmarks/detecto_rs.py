@@ -39,7 +39,8 @@ def _same(side: str, build: Callable[[str], nn.Module]) -> Any:
         part.init_weights()
     if side == "ours":
         return ours
-    upstream = build("upstream")
+    # mmcv makes some weights of its SAC on the CPU whatever is asked
+    upstream = build("upstream").to(torch.get_default_device())
     upstream.load_state_dict(ours.state_dict(), strict=True)
     return upstream
 

@@ -65,9 +65,12 @@ def policy_v0(side: str) -> Case:
         "upstream": [list(pair) for pair in UPSTREAM],
     }[side]
     built = [Compose(pair) for pair in pairs]
-    given = picture()
+    cpu = torch.device("cpu")  # where data are prepared, whichever device trains
+    with cpu:
+        given = picture()
 
     def run() -> list[dict[str, Any]]:
-        return [pair(given | dict(gt_bboxes=copy(given["gt_bboxes"]))) for pair in built]
+        with cpu:
+            return [pair(given | dict(gt_bboxes=copy(given["gt_bboxes"]))) for pair in built]
 
     return Case(run, run)

@@ -28,7 +28,7 @@ def one_by_one(lists: list[list[int]], scores: torch.Tensor) -> dict[str, float]
     """Count as timm does."""
     right: dict[int, list[bool]] = {1: [], 5: []}
     for start in range(0, PICTURES, BATCH):
-        answers = scores.topk(5, 1).indices.numpy()
+        answers = scores.topk(5, 1).indices.cpu().numpy()
         for place, own in enumerate(answers, start):
             if lists[place]:
                 for k, found in right.items():

@@ -18,6 +18,7 @@ def _layer(
     cls = {"ours": SAC, "upstream": SAConv2d}[side]
     shape = dict(kernel_size=3, stride=stride, padding=1, bias=False)
     layer = cls(channels, channels, **shape, use_deform=deform)
+    layer.to(torch.get_default_device())  # mmcv makes some weights on the CPU whatever is asked
     with torch.no_grad():
         # By name, so that both draw the same.
         for key, tensor in sorted(layer.state_dict().items()):

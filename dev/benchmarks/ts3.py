@@ -70,6 +70,10 @@ def _batch() -> dict[str, Any]:
     return dict(inputs=list(pictures), data_samples=samples)
 
 
+def _ts3() -> TS3:
+    return TS3(_students()).to(torch.get_default_device())  # its preprocessor is told by that
+
+
 def _there(model: Any) -> list[Tensor]:
     """What a step finds there: parameters and buffers."""
     return [*model.parameters(), *model.buffers()]
@@ -83,7 +87,7 @@ def _wrappers(model: TS3) -> Any:
 
 def step(side: str) -> Case:
     """A training step of both students and the teacher, in turn, against the larger student's."""
-    model, batch = TS3(_students()), _batch()
+    model, batch = _ts3(), _batch()
     wrappers = _wrappers(model)
     if side == "upstream":
         larger = model.student_b
@@ -100,7 +104,7 @@ def _own_step(model: LandmarkDetector, wrapper: Any, batch: dict[str, Any]) -> C
 
 def step_separate(side: str) -> Case:
     """The same step against three separate ones, the teacher's with labels of its own making."""
-    model, batch = TS3(_students()), _batch()
+    model, batch = _ts3(), _batch()
     wrappers = _wrappers(model)
     if side == "ours":
         return step(side)

@@ -9,6 +9,7 @@
 ``two_stage_bfloat16``      two-stage detectors cannot train in bfloat16
 ``mmdet_nms_pre``           mmdet's ``nms_pre=-1`` loses the last candidate of each level
 ``mmdet_recalls``           numpy 2 refuses how mmdet collects recalls
+``mmdet_clips``             mmdet writes out each clip's tensors as text, which waits for the GPU
 ``coco_iou_thresholds``     a config's list of IoU thresholds makes COCO's evaluation fail
 ``numpy_names``             the hosts use names that numpy has removed
 ``sync_bn_on_cpu``          SyncBN among several ranks fails on CPUs
@@ -67,7 +68,7 @@ from mmext.compat.mmaction import (
     MmactionTestingViews,
     MmactionTransformers,
 )
-from mmext.compat.mmdet import MmdetNmsPre, MmdetRecalls
+from mmext.compat.mmdet import MmdetClips, MmdetNmsPre, MmdetRecalls
 from mmext.compat.pickles import UntrustedPickles, UntrustedVolumes
 from mmext.compat.repair import Repair, logger
 from mmext.compat.resuming import NewestCheckpoint
@@ -87,6 +88,7 @@ REPAIRS: tuple[Repair, ...] = (
     BatchedNmsHalf(),
     MmdetNmsPre(),
     MmdetRecalls(),
+    MmdetClips(),
     CocoIouThresholds(),
     SyncBatchNormOnCpu(),
     ResumeWeightsOnly(),

@@ -1,4 +1,4 @@
-"""Repairs of mmdet 3: candidates that a level loses, and recalls that numpy 2 cannot collect."""
+"""Repairs of mmdet 3: candidates that a level loses, recalls, clips as text."""
 
 import functools
 import sys
@@ -94,3 +94,46 @@ class _Numpy:
             for place, value in enumerate(values):
                 found[place] = value
             return found
+
+
+class MmdetClips(Wrapping):
+    """A clip takes its frames without writing them out as text.
+
+    A part of a message of mmdet's stands on a line of its own, so it is made each time: numbers of
+    all tensors of the first frame, for each of which a GPU is waited for, several times a step.
+    """
+
+    name = "mmdet_clips"
+    why = "mmdet writes out the tensors of each clip as text, for which it waits for the GPU"
+    after = ("mmdet.structures.track_data_sample",)
+
+    def needed(self) -> bool:
+        """Try it with a frame that says whether it is written out."""
+        host: Any = sys.modules.get(self.after[0])
+        if host is None:
+            return False
+        written = []
+
+        class Frame(host.DetDataSample):
+            def __repr__(self) -> str:
+                written.append(self)
+                return "frame"
+
+        host.TrackDataSample().video_data_samples = [Frame()]
+        return bool(written)
+
+    def apply(self) -> None:
+        """Set what is right as the host does; what is wrong goes to the host, which says so."""
+        host: Any = sys.modules[self.after[0]]
+
+        def ours(plain: property) -> property:
+            def video_data_samples(clip: Any, frames: Any) -> None:
+                some = [frames] if isinstance(frames, host.DetDataSample) else frames
+                if isinstance(some, list) and some and isinstance(some[0], host.DetDataSample):
+                    clip.set_field(some, "_video_data_samples", dtype=list)
+                else:
+                    plain.__set__(clip, frames)
+
+            return plain.setter(video_data_samples)
+
+        self.wrap(host.TrackDataSample, "video_data_samples", ours)

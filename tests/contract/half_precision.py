@@ -104,15 +104,23 @@ def copied(value: Any) -> Any:
 def as_if_trained(call: Call) -> tuple[tuple, dict]:
     """A call's arguments; class scores as of a net that knows that most anchors are background."""
     bound = inspect.signature(call.run).bind(*call.args, **call.kwargs)
-    for name in bound.arguments:
-        if name.startswith("cls_score"):
-            bound.arguments[name] = tree_map(lower, bound.arguments[name])
+    scores = [name for name in bound.arguments if name.startswith("cls_score")]
+    kinds = [one.kind for one in bound.signature.parameters.values()]
+    if call.run.__name__ == "loss_by_feat" and kinds[0] is inspect.Parameter.VAR_POSITIONAL:
+        raise AssertionError(
+            f"{type(call.part).__name__}.loss_by_feat: expected the scores by their name as its "
+            f"first argument, got {bound.signature}; unknown, those of an untrained net are "
+            "compared, which are equal after rounding"
+        )
+    spread = torch.Generator().manual_seed(0)
+    for name in scores:
+        bound.arguments[name] = tree_map(partial(lower, generator=spread), bound.arguments[name])
     return bound.args, bound.kwargs
 
 
-def lower(logits: Tensor) -> Tensor:
+def lower(logits: Tensor, generator: torch.Generator) -> Tensor:
     """Around -3, and spread: scores that are equal after rounding are chosen among by chance."""
-    spread = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))
+    spread = torch.randn(logits.shape, generator=generator)
     lowered = logits.detach() - 3 + spread.to(logits)
     return lowered.requires_grad_(logits.requires_grad)
 

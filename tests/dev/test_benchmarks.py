@@ -1,6 +1,8 @@
 """The rows of the benchmarks are there, and the table says what was measured."""
 
 import ast
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +19,48 @@ def test_each_row_is_a_name_of_its_module(row: str) -> None:
         names |= {one.name} if isinstance(one, ast.FunctionDef) else set()
         names |= {ast.unparse(target) for target in getattr(one, "targets", ())}
     assert row.rpartition("/")[2] in names
+
+
+WITHOUT_VALUES = """
+import importlib, re, sys, torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+)
+from dev.benchmarks.run import ROWS, SIDES
+for row in sys.argv[1:]:
+    for side in SIDES:
+        case = getattr(importlib.import_module(f"dev.benchmarks.{ROWS[row]}"), row.split("/")[1])
+        try:
+            with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
+                case(side).run()
+        except (DataDependentOutputException, DynamicOutputShapeException):
+            pass  # a value is asked for: no further without a GPU
+        except (RuntimeError, AssertionError) as error:
+            # such tensors have no backward pass and no arrays, and nets of them cannot be moved
+            if not re.search("CUDA|hasPrimaryContext|numpy|Couldn't swap", str(error)):
+                print(f"fault: {row} {side}: {error}")
+"""
+
+
+def misplaced(script: str, *rows: str) -> list[str]:
+    """Faults of rows, in a process of its own, since some keep tensors for later."""
+    command = [sys.executable, "-c", script, *rows]
+    done = subprocess.run(
+        command, cwd=benchmarks.ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return [line for line in done.stdout.splitlines() if line.startswith("fault: ")]
+
+
+def test_all_tensors_of_a_row_are_on_the_device_that_is_asked_for() -> None:
+    rows = [row for row in benchmarks.ROWS if not row.startswith("ops/")]
+    assert not misplaced(WITHOUT_VALUES, *rows)
+
+
+def test_a_tensor_elsewhere_is_found() -> None:
+    wrong = "torch.ones(2) + torch.ones(2, device='cpu')"
+    found = misplaced(WITHOUT_VALUES.replace("case(side).run()", wrong), "ema/unit")
+    assert [line.split(": ")[1] for line in found] == ["ema/unit ours", "ema/unit upstream"]
+    assert "cpu" in found[0]
 
 
 def test_the_table_gives_both_sides_and_their_ratio() -> None:

@@ -88,12 +88,14 @@ class GFLHead(HostGFLHead):
         self.integral = Integral(self.reg_max)
         self.saturation = saturation_of(self)
 
-    def loss_by_feat(self, *args: Any, **kwargs: Any) -> dict[str, list[Tensor]]:
+    def loss_by_feat(
+        self, cls_scores: list[Tensor], *args: Any, **kwargs: Any
+    ) -> dict[str, list[Tensor]]:
         """Return ``loss_cls``, ``loss_bbox`` and ``loss_dfl`` over all levels.
 
         Arguments as in :func:`~mmext.detection.gfl.quality.anchor_losses`.
         """
-        return anchor_losses(self, *args, **kwargs)
+        return anchor_losses(self, cls_scores, *args, **kwargs)
 
     def _predict_by_feat_single(self, *args: Any, **kwargs: Any) -> InstanceData:
         """Boxes of one image; as in the host, but integrating only what passes the score filter."""

@@ -84,7 +84,8 @@ def joint_losses(
     # This rank's sums, which become means over the ranks in one message.
     local = [score.new_tensor(num_total), score.sum()]
     if distributions is not None:
-        local += head.saturation.sides_of(distributions.targets).to(score)
+        # torch.compile cannot follow a list that a tensor is added to
+        local.extend(head.saturation.sides_of(distributions.targets).to(score).unbind())
     num_pos, score_sum, *sides = reduce_mean(torch.stack(local)).tolist()  # the only all-reduce
     norm = max(score_sum, head.avg_factor_floor)  # Eq. 8 divides by the sum of the weights
     target = (labels, quality)

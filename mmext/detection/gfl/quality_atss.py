@@ -123,12 +123,14 @@ class QualityATSSHead(ATSSHead):
         """Per level, logits (B, A * K, H, W) and boxes (B, A * 4, H, W) or (B, A * 4 * R, H, W)."""
         return super().forward(x)[:2]
 
-    def loss_by_feat(self, *args: Any, **kwargs: Any) -> dict[str, list[Tensor]]:
+    def loss_by_feat(
+        self, cls_scores: list[Tensor], *args: Any, **kwargs: Any
+    ) -> dict[str, list[Tensor]]:
         """Return ``loss_cls``, ``loss_bbox`` and, if asked for, ``loss_dfl`` over all levels.
 
         Arguments as in :func:`~mmext.detection.gfl.quality.anchor_losses`.
         """
-        return anchor_losses(self, *args, **kwargs)
+        return anchor_losses(self, cls_scores, *args, **kwargs)
 
     def _predict_by_feat_single(self, *args: Any, **kwargs: Any) -> InstanceData:
         """Boxes of one image: the host's way, or from distributions."""

@@ -151,9 +151,9 @@ class IoUBalancedSSDHead(SSDHead):
         self.iou_balance = balance_of(iou_balance, None, None)
         self.loss_cls = None  # mmdet 3.3 asks for it when it predicts, and SSDHead has none
 
-    def loss_by_feat(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def loss_by_feat(self, cls_scores: list[Tensor], *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As in the host; adds ``iou_pos_mean`` and ``w_loc`` for the log."""
-        losses = super().loss_by_feat(*args, **kwargs)
+        losses = super().loss_by_feat(cls_scores, *args, **kwargs)
         units = taken_out(losses)
         anchors, unit = positives_of(units, self.num_classes)
         avg_factor = units[0].avg_factor
