@@ -103,6 +103,15 @@ class TestParity:
 
 
 class TestCorners:
+    def test_a_compiled_head_has_the_same_losses(self):
+        ours, _ = head_pair()
+        scores, boxes = predictions(2, 64, 96)
+        instances, metas = ground_truth((3, 1), 64, 96)
+        plain = losses_and_gradients(ours, scores, boxes, instances, metas)
+        torch._dynamo.reset()
+        ours.loss_by_feat = torch.compile(ours.loss_by_feat, backend="eager")
+        assert_close(losses_and_gradients(ours, scores, boxes, instances, metas), plain)
+
     @pytest.mark.parametrize("counts", [(0, 0), (0,), (3,)])
     def test_every_parameter_gets_a_gradient(self, counts):
         ours, _ = head_pair()
