@@ -18,7 +18,8 @@ import platform
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -66,35 +67,40 @@ def main() -> None:
         )
     deadline = time.monotonic() + args.minutes * 60
     file = args.json or (RESULT if args.device == "cuda" else None)
+    about = machine(args.device)
     found: dict[str, dict[str, dict]] = {}
     for what in (one for one in CHECKS if one in args.only):
-        found[what] = checked(what, paths, args.device, deadline, args.jobs)
-        if file:  # after each, so that a run that is ended leaves what it has found
-            file.write_text(
-                json.dumps(dict(machine=machine(args.device), checks=found), indent=1) + "\n"
-            )
+        found[what] = {}
+        for some in rows(what, paths, args.device, deadline, args.jobs):
+            found[what] |= some
+            if file:  # after each, so that a run that is ended leaves what it has found
+                file.write_text(json.dumps(dict(machine=about, checks=found), indent=1) + "\n")
     failed = [
         f"{what} of {name}"
-        for what, rows in found.items()
-        for name, row in rows.items()
+        for what, of_configs in found.items()
+        for name, row in of_configs.items()
         if not row["ok"]
     ]
     print(f"gpu-check: {len(failed)} failed" + "".join(f"\n  {one}" for one in failed))
     sys.exit(bool(failed))
 
 
-def checked(
+def rows(
     what: str, paths: list[Path], device: str, deadline: float, jobs: int
-) -> dict[str, dict]:
-    """What a check finds, of several configs at once where it does not measure the machine."""
-    if jobs == 1 or what in ALONE:
-        return CHECKS[what](paths, device, deadline)
-    threads = max(1, torch.get_num_threads() // jobs)
-    with ProcessPoolExecutor(
-        jobs, mp.get_context("spawn"), torch.set_num_threads, (threads,)
-    ) as pool:
-        rows = [pool.submit(CHECKS[what], [path], device, deadline) for path in paths]
-        return {name: row for one in rows for name, row in one.result().items()}
+) -> Iterator[dict[str, dict]]:
+    """What a check finds, as it is found; of several configs at once where it takes no times."""
+    if what in ALONE:
+        yield CHECKS[what](paths, device, deadline)
+    elif jobs == 1:
+        for path in paths:
+            yield CHECKS[what]([path], device, deadline)
+    else:
+        threads = max(1, torch.get_num_threads() // jobs)
+        spawn = mp.get_context("spawn")
+        with ProcessPoolExecutor(jobs, spawn, torch.set_num_threads, (threads,)) as pool:
+            begun = [pool.submit(CHECKS[what], [path], device, deadline) for path in paths]
+            for one in as_completed(begun):
+                yield one.result()
 
 
 def names(paths: list[Path]) -> str:

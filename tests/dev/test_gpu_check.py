@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dev.gpu_check.__main__ import main
-from dev.gpu_check.checks import measured
+from dev.gpu_check.checks import CHECKS, measured
 from dev.gpu_check.steps import SameChance, compared, largest_error, rounding, step
 from mmext.detection.gfl.losses import QualityFocalLoss
 from tests.contract.half_precision import Call, faults
@@ -75,6 +75,23 @@ def test_several_at_once_find_what_one_at_a_time_finds(monkeypatch, tmp_path):
         found.append(json.loads(file.read_text())["checks"])
     assert len(found[0]["waits"]) == 2
     assert found[0] == found[1]
+
+
+def test_a_run_that_is_ended_leaves_what_it_has_found(monkeypatch, tmp_path):
+    waits = CHECKS["waits"]
+
+    def ended_at_the_second(paths, device, deadline):
+        if file.is_file():
+            raise KeyboardInterrupt
+        return waits(paths, device, deadline)
+
+    monkeypatch.setitem(CHECKS, "waits", ended_at_the_second)
+    file = tmp_path / "found.json"
+    arguments = ["--device", "cpu", "--configs", "autohas", "--only", "waits", "--json", str(file)]
+    monkeypatch.setattr(sys, "argv", ["gpu_check", *arguments])
+    with pytest.raises(KeyboardInterrupt):
+        main()
+    assert len(json.loads(file.read_text())["checks"]["waits"]) == 1
 
 
 def test_without_time_everything_is_left_out_and_said(monkeypatch, capsys):
