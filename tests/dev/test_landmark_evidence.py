@@ -194,6 +194,11 @@ def test_the_sentence_of_retraining_says_what_the_interval_says(gains, verdict):
     assert f"{np.mean(gains):+.2f} (" in said
     for arm in retraining.ARMS[1:]:
         assert arm in said
+    on = [dict(device="CPU"), dict(device="a GPU")]
+    assert "Trained on" not in retraining.known(found | dict(machines=on[:1]))
+    assert "Trained on CPU and a GPU, all arms of a pair on one." in retraining.known(
+        found | dict(machines=on)
+    )
 
 
 @pytest.fixture

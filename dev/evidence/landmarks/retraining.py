@@ -34,7 +34,7 @@ Cost      60 trainings of five minutes on one core, TS3's of eight: five and a h
 Shows     tiny students on one recording rig; nothing about faces
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -232,8 +232,15 @@ def known(found: Mapping[str, Any] | None) -> str:
         f"arms' gains: {beside}. The teacher's part, against a half that peak and agreement "
         f"choose: {_interval(rows[TS3, HALF])}; what weights bring against all labels: "
         f"{_interval(rows[WEIGHTS, ALL])}, what the choice of a half brings: "
-        f"{_interval(rows[HALF, ALL])}."
+        f"{_interval(rows[HALF, ALL])}.{_devices(found.get('machines', []))}"
     )
+
+
+def _devices(machines: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence where there are several."""
+    names = sorted({one["device"] for one in machines})
+    trained = f" Trained on {' and '.join(names)}, all arms of a pair on one."
+    return trained if len(names) > 1 else ""
 
 
 def _verdict(row: Mapping[str, Any], better: str, neither: str, worse: str) -> str:
