@@ -1,5 +1,6 @@
 """A picture of a study's pairs: a line a seed, the mean difference and its interval."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,18 +46,18 @@ def draw_pair(
         ends = run[measure], runs[treated][seed][measure]
         colour = BETTER if ends[1] > ends[0] else WORSE
         axes.plot([0, 1], ends, color=colour, marker="o", markersize=3.5, linewidth=1.2)
-    axes.set_xticks([0, 1], [shorten(control), shorten(treated)])
+    axes.set_xticks([0, 1], [wrapped(control), wrapped(treated)], fontsize=9)
     axes.set_xlim(-0.35, 1.35)
     axes.set_title(f"{interval(row)}\n{row['wins']} of {row['n']} pairs", fontsize=9)
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def shorten(name: str, most: int = 22) -> str:
-    """A name that fits below a panel of the picture.
+def wrapped(name: str, most: int = 18) -> str:
+    r"""A name in lines that fit below a panel of the picture.
 
     Example:
-        >>> shorten("+ IoU-balanced classification and localisation")
-        '+ IoU-balanced classi…'
+        >>> wrapped("+ IoU-balanced classification and localisation")
+        '+ IoU-balanced\nclassification and\nlocalisation'
     """
-    return name if len(name) <= most else name[: most - 1] + "…"
+    return textwrap.fill(name, most)
