@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from mmext.pose.fastpose import posetrack_metric
+from mmext.pose.fastpose import posetrack_metric, tracks
 from mmext.pose.fastpose.keypoints import cell_cross_entropy
 from mmext.pose.fastpose.scoring import Clear, FramePairs
 from mmext.pose.fastpose.similarity import sigmas_of
 from mmext.pose.fastpose.state import Detections, Tracks
+from mmext.pose.fastpose.tables import Tables
 from mmext.pose.fastpose.track_records import Record
-from mmext.pose.fastpose.tracks import OcclusionAwareTracks, Tables
 
 from .cases import Case, train
 
@@ -49,21 +49,27 @@ def keypoint_head(side: str) -> Case:
     return train({"ours": ours, "upstream": one_hot}[side], [maps])
 
 
-class LoopTracks(OcclusionAwareTracks):
-    """The same tracker, whose scores are computed pair by pair and point by point."""
-
-    def _tables(self, tracks: Tracks, found: Detections, frame: int) -> Tables:
-        boxes, poses = tracks.predicted(frame, moving=self.moving)
-        geo, app, same = (np.zeros((len(tracks), len(found))) for _ in range(3))
-        for i, (box, pose) in enumerate(zip(boxes, poses, strict=True)):
-            for j in range(len(found)):
-                near = one_iou(box, found.boxes[j])
-                sides = [(one[2] - one[0]) * (one[3] - one[1]) for one in (box, found.boxes[j])]
-                seen = tracks.visible[i], found.visible[j]
-                geo[i, j] = max(near, one_oks(pose, found.poses[j], *seen, sum(sides) / 2))
-                app[i, j] = tracks.gallery[i] @ found.embeddings[j]
-                same[i, j] = tracks.labels[i] == found.labels[j]
-        return Tables(geo, app, same > 0, geo, same > 0)
+def loop_tables(
+    known: Tracks,
+    found: Detections,
+    frame: int,
+    *,
+    moving: bool,
+    sigmas: Sequence[float] | None = None,
+) -> Tables:
+    """The tracker's scores, pair by pair and point by point."""
+    boxes, poses = known.predicted(frame, moving=moving)
+    geo, app, same = (np.zeros((len(known), len(found))) for _ in range(3))
+    for i, (box, pose) in enumerate(zip(boxes, poses, strict=True)):
+        for j in range(len(found)):
+            near = one_iou(box, found.boxes[j])
+            sides = [(one[2] - one[0]) * (one[3] - one[1]) for one in (box, found.boxes[j])]
+            seen = known.visible[i], found.visible[j]
+            alike = one_oks(pose, found.poses[j], *seen, sum(sides) / 2, sigmas)
+            geo[i, j] = max(near, alike)
+            app[i, j] = known.gallery[i] @ found.embeddings[j]
+            same[i, j] = known.labels[i] == found.labels[j]
+    return Tables(geo, app, same > 0, geo, same > 0)
 
 
 def one_iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -75,11 +81,16 @@ def one_iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def one_oks(
-    a: np.ndarray, b: np.ndarray, visible_a: np.ndarray, visible_b: np.ndarray, area: float
+    a: np.ndarray,
+    b: np.ndarray,
+    visible_a: np.ndarray,
+    visible_b: np.ndarray,
+    area: float,
+    sigmas: Sequence[float] | None,
 ) -> float:
     """OKS of two poses."""
     likes = []
-    for k, sigma in enumerate(sigmas_of(len(a))):
+    for k, sigma in enumerate(sigmas_of(len(a)) if sigmas is None else sigmas):
         if visible_a[k] and visible_b[k]:
             squared = (a[k, 0] - b[k, 0]) ** 2 + (a[k, 1] - b[k, 1]) ** 2
             likes.append(math.exp(-squared / (2 * area * (2 * sigma) ** 2)))
@@ -101,7 +112,8 @@ def crowd(number: int, rng: np.random.Generator) -> dict[str, Any]:
 def tracker(side: str) -> Case:
     """A frame of a crowd; the copy of the tracks that each call starts from is in both times."""
     rng = np.random.default_rng(0)
-    start = {"ours": OcclusionAwareTracks, "upstream": LoopTracks}[side](gates=())
+    start = tracks.OcclusionAwareTracks(gates=())
+    scores = {"ours": tracks.tables, "upstream": loop_tables}[side]
     first, second = crowd(TRACKS, rng), crowd(DETECTIONS, rng)
     first["scores"] = np.ones(TRACKS)
     start.step(**first)
@@ -109,7 +121,8 @@ def tracker(side: str) -> Case:
         second[key][:TRACKS] = old  # they stand still; the others are new
 
     def run() -> np.ndarray:
-        return copy.deepcopy(start).step(**second)
+        with patch.object(tracks, "tables", scores):
+            return copy.deepcopy(start).step(**second)
 
     return Case(run, run)
 
