@@ -1,14 +1,13 @@
 """The rows of the benchmarks are there, and the table says what was measured."""
 
 import ast
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from dev.benchmarks import fastpose
 from dev.benchmarks import run as benchmarks
+from tests import fresh_process
 
 
 @pytest.mark.parametrize("row", benchmarks.ROWS)
@@ -22,12 +21,12 @@ def test_each_row_is_a_name_of_its_module(row: str) -> None:
 
 
 WITHOUT_VALUES = """
-import importlib, re, sys, torch
+import importlib, re, torch
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 )
 from dev.benchmarks.run import ROWS, SIDES
-for row in sys.argv[1:]:
+for row in rows:
     for side in SIDES:
         case = getattr(importlib.import_module(f"dev.benchmarks.{ROWS[row]}"), row.split("/")[1])
         try:
@@ -44,11 +43,8 @@ for row in sys.argv[1:]:
 
 def misplaced(script: str, *rows: str) -> list[str]:
     """Faults of rows, in a process of its own, since some keep tensors for later."""
-    command = [sys.executable, "-c", script, *rows]
-    done = subprocess.run(
-        command, cwd=benchmarks.ROOT, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return [line for line in done.stdout.splitlines() if line.startswith("fault: ")]
+    said = fresh_process.run(f"rows = {rows}\n{script}", cwd=benchmarks.ROOT)
+    return [line for line in said.splitlines() if line.startswith("fault: ")]
 
 
 def test_all_tensors_of_a_row_are_on_the_device_that_is_asked_for() -> None:

@@ -46,6 +46,7 @@ from dev.evidence.landmarks.mouse import (
 )
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, write_json
+from dev.evidence.tables import interval
 from mmext.landmarks.ts3 import scores
 from mmext.landmarks.ts3.corruptions import mean_error
 from mmext.landmarks.ts3.model import TS3
@@ -179,7 +180,7 @@ def known(found: Mapping[str, Any] | None) -> str:
     listed = ", ".join(f"{arm} {value:.2f}" for arm, value in means.items())
     return (
         f"TS3's score {verdict} peak and agreement without the teacher: Spearman "
-        f"{row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), {row['wins']} of "
+        f"{interval(row, 3)}, {row['wins']} of "
         f"{row['n']} seeds. Means: {listed}."
     )
 

@@ -49,6 +49,7 @@ from dev.evidence.landmarks.mouse import Frames, cross_fitted, frames, model, qu
 from dev.evidence.landmarks.room import LABELLED, ORACLE, SHARE, SIDE, SUPERVISED
 from dev.evidence.provenance import ROOT
 from dev.evidence.results import RESULTS, write_json
+from dev.evidence.tables import interval
 from mmext.landmarks.ts3 import scores
 
 SEEDS = tuple(range(4, 14))
@@ -221,18 +222,18 @@ def known(found: Mapping[str, Any] | None) -> str:
     rows = {(row["treated"], row["control"]): row for row in found["pairs"]}
     means = found["means"]["error"]
     beside = "; ".join(
-        f"{arm} {_interval(rows[arm, SUPERVISED])}" for arm in ARMS[1:] if arm != TS3
+        f"{arm} {interval(rows[arm, SUPERVISED], 2)}" for arm in ARMS[1:] if arm != TS3
     )
     row = rows[DECIDES]
     return (
         f"TS3, trained again on the half of its labels that its score chooses, "
         f"{_verdict(row, 'is better than', 'is not visibly better than', 'is worse than')} "
         f"training on {LABELLED} labelled frames alone, whose error is {means[SUPERVISED]:.2f} % "
-        f"of the side: gain {_interval(row)} points, {row['wins']} of {row['n']} pairs. The other "
-        f"arms' gains: {beside}. The teacher's part, against a half that peak and agreement "
-        f"choose: {_interval(rows[TS3, HALF])}; what weights bring against all labels: "
-        f"{_interval(rows[WEIGHTS, ALL])}, what the choice of a half brings: "
-        f"{_interval(rows[HALF, ALL])}.{_devices(found.get('machines', []))}"
+        f"of the side: gain {interval(row, 2)} points, {row['wins']} of {row['n']} pairs. The "
+        f"other arms' gains: {beside}. The teacher's part, against a half that peak and agreement "
+        f"choose: {interval(rows[TS3, HALF], 2)}; what weights bring against all labels: "
+        f"{interval(rows[WEIGHTS, ALL], 2)}, what the choice of a half brings: "
+        f"{interval(rows[HALF, ALL], 2)}.{_devices(found.get('machines', []))}"
     )
 
 
@@ -247,10 +248,6 @@ def _verdict(row: Mapping[str, Any], better: str, neither: str, worse: str) -> s
     if row["low"] > 0:
         return better
     return worse if row["high"] < 0 else neither
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    return f"{row['mean']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
 
 
 def publish() -> None:
