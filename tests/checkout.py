@@ -22,3 +22,24 @@ def run_tool(name: str, *arguments: str | Path, cwd: Path = REPO, **environment:
     """The same with torch imported beforehand, for tests that start many."""
     script = REPO / "tools" / name
     return fresh_process.run_script(script, *arguments, cwd=cwd, **environment)
+
+
+def run_on_ranks(name: str, *arguments: object, **environment: str) -> str:
+    """Run one of the dist scripts, whose ranks have to leave their group; return what it wrote."""
+    paths = (REPO / "tests" / "ranks_end", environment.pop("PYTHONPATH", REPO))
+    done = subprocess.run(
+        [str(REPO / "tools" / name), *map(str, arguments)],
+        cwd=REPO,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "OMP_NUM_THREADS": "1",
+            "PYTHON": sys.executable,
+            "PORT": "",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr

@@ -27,6 +27,7 @@ from dev.gpu_check.steps import (
     rounding,
     step,
 )
+from mmext.engine.ranks import leave
 from mmext.measure import host_waits
 from tests.contract.half_precision import calls_in_half, faults, without_chance
 from tests.contract.parts import host_of
@@ -190,7 +191,7 @@ def rank_main(rank: int, path: Path, device: str, folder: str) -> None:
     with exact():
         torch.save(step(host, without_chance(model), half), Path(folder, f"{rank}.pt"))
     dist.barrier()
-    dist.destroy_process_group()
+    leave()
 
 
 def benchmarks(paths: list[Path], device: str, deadline: float) -> dict[str, dict]:

@@ -8,6 +8,7 @@ Waiting  While the first rank checks, the others wait at torch's own rendezvous,
 """
 
 import datetime
+import gc
 import os
 import subprocess
 import sys
@@ -111,9 +112,17 @@ def on_first_rank(check: Callable[[], None]) -> None:
 def leave() -> None:
     """Leave the group of ranks, where there is one, after all work is done.
 
-    PyTorch does not join a gloo group's threads by itself: a process that still is in a group when
-    it ends may abort, and its launcher takes a run for failed that has done all (pytorch#190489).
+    PyTorch ends a gloo group's threads when the last reference to it goes, not before: a process
+    that ends with them may abort, and its launcher takes a run for failed that has done all
+    (pytorch#190489). A model on ranks refers to the group, and a runner, which refers to itself,
+    keeps its model until garbage is collected. Variables that hold a runner have to be gone by now.
+
     Not for a rank that has failed: it would wait for others, which wait for it.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
+        group = torch.distributed.group.WORLD
         torch.distributed.destroy_process_group()
+        gc.collect()
+        # The last reference is ours: a model's, in C++, would keep the interpreter's lock while it
+        # waits for threads that may need it.
+        del group

@@ -16,9 +16,8 @@ from PIL import Image
 from mmext.classification.real_labels import out_of_fold
 from mmext.cli import clean_labels
 from mmext.errors import BadInputError
-from tests.checkout import REPO, run_tool
+from tests.checkout import REPO, run_on_ranks, run_tool
 from tests.classification.stack.files import write_idx
-from tests.cli.test_composition import two_ranks
 from tests.cli.test_train_and_test import ENV, scalars
 
 CONFIG = f"""
@@ -102,7 +101,7 @@ def test_the_tools_run_a_classifier(folder: Path) -> None:
     root = f"dataset.data_root={folder}/pictures"
     roots = [f"{split}_dataloader.{root}" for split in ("train", "val", "test")]
     resumed = ["--cfg-options", "train_cfg.max_iters=3", "train_cfg.val_interval=1", *roots]
-    two_ranks("dist_train.sh", folder / "config.py", 2, *flags, *resumed)
+    run_on_ranks("dist_train.sh", folder / "config.py", 2, *flags, *resumed)
     rows = scalars(folder / "work")
     steps = [row for row in rows if "loss" in row]
     assert [row["step"] for row in steps] == [1, 2, 3]

@@ -1,14 +1,11 @@
 """DetectoRS, GFL, weighting network and optimiser in one config: two ranks, resumed, evaluated."""
 
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.checkout import REPO, run_script
+from tests.checkout import run_on_ranks, run_script
 from tests.cli.test_train_and_test import ENV, SMALL, scalars
 
 CONFIG = (
@@ -20,19 +17,6 @@ FEW = [option for option in SMALL if "score_thr" not in option] + [
 ]
 
 
-def two_ranks(script: str, *arguments: object) -> str:
-    """Run one of the dist scripts with two ranks and return what it wrote."""
-    done = subprocess.run(
-        [str(REPO / "tools" / script), *map(str, arguments)],
-        cwd=REPO,
-        env={**os.environ, **ENV, "PYTHON": sys.executable, "PORT": ""},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout + done.stderr
-
-
 @pytest.mark.slow
 def test_three_papers_in_one_config_train_on_two_ranks_resume_and_are_evaluated(
     tmp_path: Path, stamps: Path, mobilenet_weights: Path
@@ -40,7 +24,7 @@ def test_three_papers_in_one_config_train_on_two_ranks_resume_and_are_evaluated(
     work_dir = tmp_path / "work"
     flags = ["--work-dir", work_dir, "--resume", "--no-validate", "--cfg-options", *FEW]
     for end in (2, 3):
-        out = two_ranks("dist_train.sh", CONFIG, 2, *flags, f"train_cfg.max_iters={end}")
+        out = run_on_ranks("dist_train.sh", CONFIG, 2, *flags, f"train_cfg.max_iters={end}")
         assert "mmext: 2 ranks over gloo on CPU" in out
     steps = [row for row in scalars(work_dir) if "loss" in row]
     assert [row["step"] for row in steps] == [1, 2, 3], "the second run must not begin again"

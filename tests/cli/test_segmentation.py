@@ -7,8 +7,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.checkout import REPO, run_tool
-from tests.cli.test_composition import two_ranks
+from tests.checkout import REPO, run_on_ranks, run_tool
 from tests.cli.test_stock_tools import run
 from tests.cli.test_train_and_test import ENV, scalars
 
@@ -86,7 +85,7 @@ def test_our_tools_train_resume_test_and_draw_beside_the_truth(
     done = run_tool("train.py", DNL, *flags, "train_cfg.max_iters=2", **ENV)
     assert done.returncode == 0, done.stderr[-3000:]
     # frozen stages must not stop it
-    two_ranks("dist_train.sh", DNL, 2, *flags, "train_cfg.max_iters=3")
+    run_on_ranks("dist_train.sh", DNL, 2, *flags, "train_cfg.max_iters=3")
     check_log(work_dir)
 
     pictures = tmp_path / "pictures"

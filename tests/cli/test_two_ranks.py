@@ -4,15 +4,13 @@ import contextlib
 import json
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from tests.checkout import REPO, run_script
+from tests.checkout import REPO, run_on_ranks, run_script
 
 DEMO = REPO / "configs" / "detection" / "gfl" / "gfl_mobilenet-v2_fpn_1xb4-400i_trees.py"
 
@@ -99,8 +97,6 @@ def test_two_ranks_equal_one_process_on_the_joined_batch(
         "PYTHONPATH": f"{REPO}{os.pathsep}{tmp_path}",
         "RECORDS": str(tmp_path),
         "OMP_NUM_THREADS": "1",
-        "PYTHON": sys.executable,
-        "PORT": "",
     }
     flags = ["--seed", "0", "--no-validate"]
     one = run_script("train.py", configs[1], "--work-dir", tmp_path / "one", *flags, **env)
@@ -109,15 +105,8 @@ def test_two_ranks_equal_one_process_on_the_joined_batch(
     # saved.
     flags += ["--work-dir", str(tmp_path / "two"), "--resume"]
     flags += ["--cfg-options", f"load_from={tmp_path / 'start.pth'}"]
-    two = subprocess.run(
-        [str(REPO / "tools" / "dist_train.sh"), str(configs[2]), "2", *flags],
-        cwd=REPO,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-    )
-    assert two.returncode == 0, two.stderr[-3000:]
-    assert "mmext: 2 ranks over gloo on CPU" in two.stdout + two.stderr
+    said = run_on_ranks("dist_train.sh", configs[2], 2, *flags, **env)
+    assert "mmext: 2 ranks over gloo on CPU" in said
 
     alone = records(tmp_path, 1, 0)
     ranks = [records(tmp_path, 2, rank) for rank in (0, 1)]

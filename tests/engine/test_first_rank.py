@@ -11,8 +11,18 @@ import pytest
 from tests.checkout import REPO
 
 RANK = """
-import datetime, sys, time, torch
+import datetime, os, sys, time, torch
+import mmengine.runner  # before there is a group: torch.distributed.nn, which it imports, keeps one
 from mmext.engine import ranks
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+class Run:
+    # Like a host's runner, it refers to itself and to a model on ranks.
+    def __init__(self):
+        self.runner = self
+        self.model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))
 
 def check():
     print("checking", flush=True)
@@ -22,12 +32,15 @@ def check():
 
 ranks.on_first_rank(check)
 print("met", flush=True)
+before = threads()
 torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(seconds=5))
 number = torch.ones(1)
 torch.distributed.all_reduce(number)
 print(int(number), flush=True)
+Run()
+assert threads() > before
 ranks.leave()
-print(torch.distributed.is_initialized(), flush=True)
+print(torch.distributed.is_initialized(), threads() - before, flush=True)
 """
 
 
@@ -61,8 +74,8 @@ def run(tmp_path: Path, *, seconds: float, fails: bool) -> list[tuple[int, str, 
 
 def test_they_wait_longer_than_the_group_would(tmp_path: Path) -> None:
     first, second = run(tmp_path, seconds=7, fails=False)
-    assert first[:2] == (0, "checking\nmet\n2\nFalse\n"), first
-    assert second[:2] == (0, "met\n2\nFalse\n"), second
+    assert first[:2] == (0, "checking\nmet\n2\nFalse 0\n"), first
+    assert second[:2] == (0, "met\n2\nFalse 0\n"), second
 
 
 def test_they_end_when_it_fails(tmp_path: Path) -> None:
