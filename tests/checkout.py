@@ -26,18 +26,12 @@ def run_tool(name: str, *arguments: str | Path, cwd: Path = REPO, **environment:
 
 def run_on_ranks(name: str, *arguments: object, **environment: str) -> str:
     """Run one of the dist scripts, whose ranks have to leave their group; return what it wrote."""
-    paths = (REPO / "tests" / "ranks_end", environment.pop("PYTHONPATH", REPO))
+    paths = f"{REPO / 'tests' / 'ranks_end'}{os.pathsep}{environment['PYTHONPATH']}"
+    own = {**environment, "PYTHONPATH": paths, "PYTHON": sys.executable, "PORT": ""}
     done = subprocess.run(
         [str(REPO / "tools" / name), *map(str, arguments)],
         cwd=REPO,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(map(str, paths)),
-            "OMP_NUM_THREADS": "1",
-            "PYTHON": sys.executable,
-            "PORT": "",
-            **environment,
-        },
+        env={**os.environ, **own},
         capture_output=True,
         text=True,
     )

@@ -101,7 +101,7 @@ def test_the_tools_run_a_classifier(folder: Path) -> None:
     root = f"dataset.data_root={folder}/pictures"
     roots = [f"{split}_dataloader.{root}" for split in ("train", "val", "test")]
     resumed = ["--cfg-options", "train_cfg.max_iters=3", "train_cfg.val_interval=1", *roots]
-    run_on_ranks("dist_train.sh", folder / "config.py", 2, *flags, *resumed)
+    run_on_ranks("dist_train.sh", folder / "config.py", 2, *flags, *resumed, **ENV)
     rows = scalars(folder / "work")
     steps = [row for row in rows if "loss" in row]
     assert [row["step"] for row in steps] == [1, 2, 3]

@@ -24,7 +24,7 @@ def test_three_papers_in_one_config_train_on_two_ranks_resume_and_are_evaluated(
     work_dir = tmp_path / "work"
     flags = ["--work-dir", work_dir, "--resume", "--no-validate", "--cfg-options", *FEW]
     for end in (2, 3):
-        out = run_on_ranks("dist_train.sh", CONFIG, 2, *flags, f"train_cfg.max_iters={end}")
+        out = run_on_ranks("dist_train.sh", CONFIG, 2, *flags, f"train_cfg.max_iters={end}", **ENV)
         assert "mmext: 2 ranks over gloo on CPU" in out
     steps = [row for row in scalars(work_dir) if "loss" in row]
     assert [row["step"] for row in steps] == [1, 2, 3], "the second run must not begin again"

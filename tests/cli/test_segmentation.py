@@ -85,7 +85,7 @@ def test_our_tools_train_resume_test_and_draw_beside_the_truth(
     done = run_tool("train.py", DNL, *flags, "train_cfg.max_iters=2", **ENV)
     assert done.returncode == 0, done.stderr[-3000:]
     # frozen stages must not stop it
-    run_on_ranks("dist_train.sh", DNL, 2, *flags, "train_cfg.max_iters=3")
+    run_on_ranks("dist_train.sh", DNL, 2, *flags, "train_cfg.max_iters=3", **ENV)
     check_log(work_dir)
 
     pictures = tmp_path / "pictures"

@@ -180,8 +180,7 @@ def known(found: Mapping[str, Any] | None) -> str:
     listed = ", ".join(f"{arm} {value:.2f}" for arm, value in means.items())
     return (
         f"TS3's score {verdict} peak and agreement without the teacher: Spearman "
-        f"{interval(row, 3)}, {row['wins']} of "
-        f"{row['n']} seeds. Means: {listed}."
+        f"{interval(row, 3)}, {row['wins']} of {row['n']} seeds. Means: {listed}."
     )
 
 
